@@ -1,0 +1,1 @@
+"""The command `ditlab`: the only place that may import every package, lazily."""

@@ -1,0 +1,69 @@
+"""The command `ditlab`. A command's module is imported when the command is called: `ditlab --help` starts at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from dit_core import __version__
+from dit_core.errors import DitlabError, nearest
+
+# command: (module, function, one line of help). Order is the order of `ditlab --help`.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "plan": ("dit_core.cli.plan", "plan", "What a study would run, what it costs, what is done already."),
+    "run": ("dit_core.cli.run", "run", "Carry a study out on this machine; the same command goes on after a stop."),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code: 0 ok, 1 some runs failed, 2 wrong input, 3 environment."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("--help", "-h", "help"):
+        print(_help())
+        raise SystemExit(0 if args else 2)
+    if args[0] == "--version":
+        print(f"ditlab {__version__}")
+        raise SystemExit(0)
+    try:
+        _dispatch(args[0], args[1:])
+    except DitlabError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): not an error, and nothing more can be said on that pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def _dispatch(command: str, args: list[str]) -> None:
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        print(f"error: no command {command!r}{nearest(command, COMMANDS)}; commands are {known}", file=sys.stderr)
+        raise SystemExit(2)
+    import typer
+
+    module, function, _ = COMMANDS[command]
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(getattr(importlib.import_module(module), function))
+    app(args, prog_name=f"ditlab {command}")
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, (_, _, text) in COMMANDS.items())
+    return (
+        "usage: ditlab COMMAND [ARGUMENTS]      (ditlab COMMAND --help for its options)\n\n"
+        "An experiment and scaling-study harness for Diffusion Transformers.\n\n"
+        f"commands:\n{rows}\n\n"
+        "Every command takes --results DIR (or DITLAB_RESULTS; default ./results); those that read take --json."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data sets and the resumable order of their samples."""

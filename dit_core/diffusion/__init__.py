@@ -1,0 +1,1 @@
+"""Objectives (DDPM, rectified flow), samplers and guidance."""

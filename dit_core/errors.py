@@ -1,0 +1,50 @@
+"""The errors a user may see: one readable line with the remedy, and an exit code; never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DitlabError(Exception):
+    """Base of all errors that the command line prints as one line."""
+
+    exit_code = 1
+
+
+class UserError(DitlabError):
+    """The user asked for something that cannot be: wrong study file, wrong option, wrong value."""
+
+    exit_code = 2
+
+
+class StudyError(UserError):
+    """A study file is wrong. Holds every problem found, each naming file, line, key path and remedy."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RecordError(DitlabError):
+    """A record on disk is torn, missing or contradicts another; names the file."""
+
+
+class RunConflict(RecordError):
+    """A run folder holds another science than the one about to be written there."""
+
+
+class EnvironmentProblem(DitlabError):
+    """This machine lacks something: a file, a package, disk space, a scheduler."""
+
+    exit_code = 3
+
+
+class DataError(UserError):
+    """A data set does not hold what the study says; names the array, file, row or index."""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """Return ", did you mean 'x'?" for the allowed word nearest to `word`, or an empty string."""
+    hits = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1, cutoff=0.5)
+    return f", did you mean {hits[0]!r}?" if hits else ""

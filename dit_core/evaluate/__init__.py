@@ -1,0 +1,1 @@
+"""Sampling, features and metrics under named protocols."""

@@ -1,0 +1,63 @@
+"""Files that are whole or absent: written to a temporary name beside the target, synced, renamed, folder synced."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from dit_core.errors import RecordError
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Publish `data` at `path`: a reader sees the old content, the new content, or none, never a part.
+
+    Raises OSError (disk full, no permission) with the old file untouched and the temporary one removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Publish `value` as readable JSON; NaN and infinities are refused (write null and say why in another field)."""
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON document at `path`; raise RecordError naming the file where it is torn or no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: not readable as JSON ({error}); `ditlab doctor` says how to mend it") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex sha256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,91 @@
+"""Every path under the results folder, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files of one run; `root` is results/runs/<first two digits>/<run id>."""
+
+    root: Path
+
+    @property
+    def run_yaml(self) -> Path:
+        """Return the resolved science, written once."""
+        return self.root / "run.yaml"
+
+    @property
+    def outcome(self) -> Path:
+        """Return the outcome, written last."""
+        return self.root / "outcome.json"
+
+    @property
+    def lease(self) -> Path:
+        """Return the claim of the process that works on the run."""
+        return self.root / "lease.json"
+
+    @property
+    def attempts(self) -> Path:
+        """Return the folder of attempts."""
+        return self.root / "attempts"
+
+    def attempt(self, number: int) -> Path:
+        """Return the folder of one attempt."""
+        return self.attempts / f"{number:04d}"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of rolling checkpoints, one folder per training point."""
+        return self.root / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        """Return the folder of kept EMA weights, one folder per training point."""
+        return self.root / "snapshots"
+
+    def snapshot(self, images_seen: int) -> Path:
+        """Return the folder of the EMA weights after `images_seen` images."""
+        return self.snapshots / f"{images_seen:012d}"
+
+    @property
+    def evals(self) -> Path:
+        """Return the folder of evaluation records."""
+        return self.root / "evals"
+
+    def eval(self, eval_id: str) -> Path:
+        """Return the record of one evaluation."""
+        return self.evals / f"{eval_id}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The results folder."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: str | Path | None) -> Store:
+        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results."""
+        return cls(Path(folder or os.environ.get("DITLAB_RESULTS") or "results").absolute())
+
+    @property
+    def runs(self) -> Path:
+        """Return the folder of all runs."""
+        return self.root / "runs"
+
+    def run(self, run_id: str) -> RunPaths:
+        """Return the paths of one run."""
+        return RunPaths(self.runs / run_id[:2] / run_id)
+
+    def study(self, name: str) -> Path:
+        """Return the folder of one study: study.yaml, plan.json, intents, report."""
+        return self.root / "studies" / name
+
+    @property
+    def index(self) -> Path:
+        """Return the folder of the rebuildable tables."""
+        return self.root / "index"

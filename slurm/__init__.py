@@ -1,0 +1,1 @@
+"""Submission to a Slurm cluster: the only importer of submitit."""
