@@ -1,0 +1,145 @@
+"""Correlation with an interval. Pure: arrays and a random generator in, a frozen result with a status out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Method = Literal["pearson", "spearman"]
+RESAMPLES = 4000
+FEWEST = 3  # two points always lie on a line: r = +-1 says nothing
+FEWEST_INTERVAL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """A correlation coefficient. `r`, `low`, `high` are None where `status` says why."""
+
+    method: Method
+    n: int
+    r: float | None
+    low: float | None
+    high: float | None
+    level: float
+    status: str = "ok"
+
+    def words(self, digits: int = 2) -> str:
+        """Return "r = -0.93, 95 % interval -0.99 to -0.81, n = 12", or why there is none."""
+        name = "r" if self.method == "pearson" else "Spearman ρ"
+        if self.r is None:
+            return f"{name}: {self.status} (n = {self.n})"
+        text = f"{name} = {self.r:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+        if self.low is not None and self.high is not None:
+            span = f"{self.low:.{digits}f} to {self.high:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+            text += f", {self.level * 100:g} % interval {span}"
+        return f"{text}, n = {self.n}"
+
+
+def correlate(
+    x: ArrayLike,
+    y: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    method: Method = "pearson",
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Correlation:
+    """Return the correlation of x (n,) and y (n,) with a percentile bootstrap interval.
+
+    `groups` (n,) names the configuration of each point: seeds of one configuration are resampled within it and
+    configurations among each other, so that ten seeds of one model do not pass for ten models. `n` counts groups.
+    Non-finite input, fewer than three groups or a constant column give a status and no number; never raises on data.
+    """
+    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    members = _members(np.arange(len(xs)) if groups is None else np.asarray(groups))
+    n = len(members)
+    status = _unfit(xs, ys, n)
+    if status:
+        return Correlation(method, n, None, None, None, level, status)
+    r = float(_rowwise(xs[None], ys[None], method)[0])
+    if n < FEWEST_INTERVAL:
+        return Correlation(method, n, r, None, None, level, f"too few points for an interval ({n} < {FEWEST_INTERVAL})")
+    draws = _draw(members, rng, resamples)
+    low, high = _percentiles(xs, ys, draws, method, level)
+    return Correlation(method, n, r, low, high, level)
+
+
+def difference(
+    x: ArrayLike, other: ArrayLike, y: ArrayLike, rng: np.random.Generator, *, method: Method = "pearson",
+    level: float = 0.95, resamples: int = RESAMPLES,
+) -> Correlation:  # fmt: skip
+    """Return |r(x, y)| - |r(other, y)| with its bootstrap interval, the points resampled jointly.
+
+    The status is as in `correlate`; `r` holds the difference.
+    """
+    xs, os_, ys = np.asarray(x, float), np.asarray(other, float), np.asarray(y, float)
+    status = _unfit(xs, ys, len(xs)) or _unfit(os_, ys, len(xs))
+    if status:
+        return Correlation(method, len(xs), None, None, None, level, status)
+    value = float(abs(_rowwise(xs[None], ys[None], method)[0]) - abs(_rowwise(os_[None], ys[None], method)[0]))
+    draws = rng.integers(0, len(xs), (resamples, len(xs)))
+    gaps = np.abs(_rowwise(xs[draws], ys[draws], method)) - np.abs(_rowwise(os_[draws], ys[draws], method))
+    gaps = gaps[np.isfinite(gaps)]
+    low, high = (float(q) for q in np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2]))
+    return Correlation(method, len(xs), value, low, high, level)
+
+
+def _unfit(x: NDArray[np.float64], y: NDArray[np.float64], n: int) -> str:
+    if len(x) != len(y):
+        raise ValueError(f"x holds {len(x)} values and y {len(y)}")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return "not finite"
+    if n < FEWEST:
+        return f"too few points ({n} < {FEWEST})"
+    if _flat(x) or _flat(y):
+        return "zero variance"
+    return ""
+
+
+def _flat(values: NDArray[np.float64]) -> bool:
+    # Rounding alone must not pass for variance: 0.1 + 0.2 and 0.3 are one value.
+    return bool(np.ptp(values) <= 1e-12 * max(1e-300, float(np.abs(values).max())))
+
+
+def _members(groups: NDArray[np.generic]) -> list[NDArray[np.intp]]:
+    _, codes = np.unique(groups.astype(str) if groups.dtype == object else groups, return_inverse=True)
+    return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)] if len(codes) else []
+
+
+def _draw(members: list[NDArray[np.intp]], rng: np.random.Generator, resamples: int) -> list[NDArray[np.intp]]:
+    if all(len(m) == 1 for m in members):
+        single = np.concatenate(members)
+        return list(single[rng.integers(0, len(single), (resamples, len(single)))])
+    rows = []
+    for chosen in rng.integers(0, len(members), (resamples, len(members))):
+        rows.append(np.concatenate([rng.choice(members[c], len(members[c])) for c in chosen]))
+    return rows
+
+
+def _percentiles(
+    x: NDArray[np.float64], y: NDArray[np.float64], draws: list[NDArray[np.intp]], method: Method, level: float
+) -> tuple[float | None, float | None]:
+    if len({len(d) for d in draws}) == 1:
+        index = np.stack(draws)
+        values = _rowwise(x[index], y[index], method)
+    else:
+        values = np.concatenate([_rowwise(x[d][None], y[d][None], method) for d in draws])
+    values = values[np.isfinite(values)]  # a resample may hold one configuration only: it has no correlation
+    if len(values) < len(draws) // 2:
+        return None, None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _rowwise(x: NDArray[np.float64], y: NDArray[np.float64], method: Method) -> NDArray[np.float64]:
+    if method == "spearman":
+        x, y = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
+    dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+    size = np.sqrt((dx**2).sum(1) * (dy**2).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 0, (dx * dy).sum(1) / size, np.nan)
