@@ -45,7 +45,7 @@ class Evaluation(Frozen):
     """One measurement of one run: where in training, sampled how, under which protocol."""
 
     images_seen: Positive
-    """Training point whose EMA snapshot is measured."""
+    """Training point whose EMA snapshot is measured (all results of the paper use the EMA)."""
     protocol: str = "digits"
     """Name of the protocol (`dit_core/evaluate/protocols.py`)."""
     samples: Positive
@@ -54,5 +54,3 @@ class Evaluation(Frozen):
     """Sampler settings."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the samples: sample i is a function of (seed, i) alone."""
-    weights: Literal["ema", "last"] = "ema"
-    """Which weights are sampled; all results of the paper use the EMA."""

@@ -1,0 +1,170 @@
+"""Carry one run out, from its claim to its last evaluation: what the local executor and a Slurm task both call."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from dit_core.checkpoint import has_snapshot
+from dit_core.data.load import Dataset, load_data
+from dit_core.distributed import Group
+from dit_core.errors import DitlabError, RecordError
+from dit_core.evaluate.run import evaluate
+from dit_core.records import lease
+from dit_core.records.attempt import Attempt, start_attempt
+from dit_core.records.evals import read_eval
+from dit_core.records.outcome import Outcome, read_outcome, write_outcome
+from dit_core.records.paths import RunPaths, Store
+from dit_core.records.run import open_run
+from dit_core.study.run import PlannedEvaluation, Run
+from dit_core.study.science import Science
+from dit_core.train import Ending, Surroundings, train
+
+_KEPT_POINTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the caller wants to hear, and whether it wants the work to stop."""
+
+    should_stop: Callable[[], str | None] = lambda: None
+    on_progress: Callable[[int, float], None] = lambda images, images_per_s: None
+    on_evaluation: Callable[[str], None] = lambda eval_id: None
+    group: Group = field(default_factory=Group)
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What came of it: how the training stands ("done", "diverged", "stopped", "failed", "owned") and why."""
+
+    how: str
+    reason: str | None = None
+    evaluated: int = 0
+
+
+def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
+    """Train `run` unless it is done, then make the evaluations that are missing; return how it stands.
+
+    Work that another living process owns is left to it. An exception of the run's own becomes "failed" with its last
+    lines in the attempt's log; it never reaches the caller.
+    """
+    watch = watch or Watch()
+    paths = store.run(run.run_id)
+    try:
+        claim = lease.acquire(paths.lease, job=watch.job)
+    except lease.LeaseHeld as held:
+        return Carried("owned", str(held))
+    try:
+        open_run(paths, run.science)
+        carried = _train_if_needed(paths, run, watch)
+        if carried.how != "done":
+            return carried
+        return _evaluate_missing(paths, run, watch)
+    except DitlabError as error:
+        return Carried("failed", str(error))
+    finally:
+        claim.release()
+
+
+def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
+    """Return the training points whose EMA weights are kept: those asked for, and every tenth of the run.
+
+    The tenths let a study gain an evaluation point later without training again.
+    """
+    steps, batch = science.train.steps, science.train.batch
+    tenths = {max(round(steps * k / _KEPT_POINTS), 1) * batch for k in range(1, _KEPT_POINTS + 1)}
+    return frozenset(tenths | set(asked))
+
+
+def is_trained(paths: RunPaths) -> bool:
+    """Return whether the run's outcome says DONE and its end snapshot is there and whole."""
+    outcome = read_outcome(paths)
+    return outcome is not None and outcome.outcome == "DONE" and has_snapshot(paths, outcome.images_seen)
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device an execution asks for: "auto" takes CUDA where there is one."""
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _train_if_needed(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+    outcome = read_outcome(paths)
+    if outcome is not None and outcome.outcome == "DIVERGED":
+        return Carried("diverged", outcome.reason)
+    if is_trained(paths):
+        return Carried("done")
+    device = device_of(run.execution.device)
+    attempt = start_attempt(paths, device=str(device), job=watch.job)
+    around = Surroundings(
+        paths=paths,
+        attempt=attempt,
+        execution=run.execution,
+        device=device,
+        snapshots=kept_points(run.science, run.snapshots),
+        group=watch.group,
+        should_stop=watch.should_stop,
+        on_progress=watch.on_progress,
+    )
+    try:
+        ending = train(run.science, _data_of(run), around)
+    except Exception as error:
+        return _failed(paths, attempt, error)
+    return _ended(paths, attempt, ending)
+
+
+def _data_of(run: Run) -> Dataset:
+    data = run.science.data
+    return load_data(data, run.execution.data_roots.get(data.name))
+
+
+def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Carried:
+    attempt.end(ending.how, images_seen=ending.images_seen, reason=ending.reason)
+    if ending.how != "stopped":
+        word = {"done": "DONE", "diverged": "DIVERGED"}[ending.how]
+        write_outcome(paths, Outcome(word, ending.reason, ending.images_seen, attempt.number))
+    return Carried(ending.how, ending.reason)
+
+
+def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Carried:
+    """Record a failure: the whole trace in the attempt's log, one line with the remedy as the reason."""
+    reason = str(error) if isinstance(error, DitlabError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
+        reason = f"out of memory; set execution.micro_batch below the present one. ({reason.splitlines()[0]})"
+    (paths.attempt(attempt.number) / "log.txt").write_text("".join(traceback.format_exception(error)))
+    images = attempt.record["images_start"] or 0
+    attempt.end("failed", images_seen=images, reason=reason)
+    write_outcome(paths, Outcome("FAILED", reason, images, attempt.number))
+    return Carried("failed", reason)
+
+
+def _evaluate_missing(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+    """Make every planned evaluation that has no record; one that cannot be made does not stop the others."""
+    troubles, made = [], 0
+    for planned in run.evaluations:
+        if _has_record(paths, planned):
+            continue
+        if watch.should_stop() is not None:
+            return Carried("stopped", watch.should_stop(), made)
+        try:
+            evaluate(paths, run.science, planned, run.execution)
+            made += 1
+            watch.on_evaluation(planned.eval_id)
+        except Exception as error:
+            paths.evals.mkdir(parents=True, exist_ok=True)
+            trace = "".join(traceback.format_exception(error))
+            (paths.evals / f"{planned.eval_id}.error.txt").write_text(trace)
+            troubles.append(f"evaluation {planned.eval_id}: {error or type(error).__name__}")
+    return Carried("failed", "; ".join(troubles), made) if troubles else Carried("done", None, made)
+
+
+def _has_record(paths: RunPaths, planned: PlannedEvaluation) -> bool:
+    try:
+        record: dict[str, Any] | None = read_eval(paths, planned.eval_id)
+    except RecordError:
+        return False  # a torn record is measured again
+    return record is not None

@@ -1,0 +1,84 @@
+"""The training curve: means over windows of images, whose borders do not move when a run is stopped and resumed."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from dit_core.records.attempt import Attempt
+from dit_core.state import TrainState
+from dit_core.study import cost
+from dit_core.study.science import Ddpm, Science
+
+_ROWS_PER_RUN = 200
+_SPIKE_STEPS, _SPIKE_SIGMAS = 128, 6.0
+_TERMS = ("loss", "mse", "vb", "grad_norm")
+
+
+class Curve:
+    """Write one row per window to the attempt's metrics; note loss spikes as events."""
+
+    def __init__(self, attempt: Attempt, science: Science, log_every_images: int | None) -> None:
+        self._train = science.train
+        every = log_every_images or max(self._train.images // _ROWS_PER_RUN, self._train.batch)
+        self._every = max(every // self._train.batch, 1) * self._train.batch
+        self._attempt, self._fwd_macs = attempt, cost.fwd_macs(science)
+        has_vb = isinstance(science.objective, Ddpm) and science.objective.learn_sigma
+        self._absent = () if has_vb else ("vb",)  # a term the objective lacks is missing, not zero
+        self._spikes = _Spikes()
+        self._since, self._images_since = time.perf_counter(), 0
+        self.images_per_s = 0.0
+
+    def step(self, state: TrainState, seen: dict[str, float]) -> bool:
+        """Take one step's numbers; return whether a row was written."""
+        if (usual := self._spikes.usual(seen["loss"])) is not None:
+            text = f"loss spike at image {state.images_seen}: {seen['loss']:.4g}, usual here is {usual:.4g}"
+            self._attempt.note(events=[*self._attempt.record["events"], text])
+        state.window += state.window.new_tensor([*(seen[name] for name in _TERMS), 1.0])
+        self._images_since += self._train.batch
+        if state.images_seen % self._every and state.images_seen != self._train.images:
+            return False
+        self._write(state)
+        state.window.zero_()
+        return True
+
+    def diverged(self, state: TrainState, seen: dict[str, float]) -> None:
+        """Write the row of the step that was not taken; its non-finite numbers are named, not hidden."""
+        self._attempt.metrics.write(self._place(state) | {name: seen[name] for name in _TERMS})
+        self._attempt.metrics.flush()
+
+    def _write(self, state: TrainState) -> None:
+        now = time.perf_counter()
+        self.images_per_s = self._images_since / max(now - self._since, 1e-9)
+        *sums, steps = state.window.tolist()
+        row: dict[str, float | int | None] = dict(self._place(state))
+        row |= {name: total / steps for name, total in zip(_TERMS, sums, strict=True)}
+        row |= dict.fromkeys(self._absent)
+        row["images_per_s"] = round(self.images_per_s, 2)
+        row["train_flops_per_s"] = round(6.0 * self._fwd_macs * self.images_per_s)
+        self._attempt.metrics.write(row)
+        self._since, self._images_since = now, 0
+
+    def _place(self, state: TrainState) -> dict[str, int]:
+        return {"images": state.images_seen, "step": state.images_seen // self._train.batch}
+
+
+class _Spikes:
+    """Mean and deviation of the last losses, kept as running sums: this runs at every step."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque()
+        self._sum = self._squares = 0.0
+
+    def usual(self, loss: float) -> float | None:
+        """Take a loss; return the recent mean if the loss is a spike (over six deviations above it), else None."""
+        count, mean, spike = len(self._recent), None, False
+        if count == _SPIKE_STEPS:
+            mean = self._sum / count
+            sigma = max(self._squares / count - mean * mean, 0.0) ** 0.5
+            spike = loss > mean + _SPIKE_SIGMAS * sigma
+            old = self._recent.popleft()
+            self._sum, self._squares = self._sum - old, self._squares - old * old
+        self._recent.append(loss)
+        self._sum, self._squares = self._sum + loss, self._squares + loss * loss
+        return mean if spike else None

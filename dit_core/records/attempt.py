@@ -1,0 +1,85 @@
+"""attempts/<n>/attempt.json: one start of a run on one host. The folder is claimed by creating it, so it has one writer."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from dit_core.records.files import read_json, write_json
+from dit_core.records.metrics import MetricsWriter, attempt_numbers
+from dit_core.records.paths import RunPaths
+from dit_core.records.provenance import now, provenance
+
+SCHEMA = 1
+
+
+@dataclass
+class Attempt:
+    """A running attempt: its number, its record and its metrics file."""
+
+    paths: RunPaths
+    number: int
+    record: dict[str, Any]
+    metrics: MetricsWriter
+    started_monotonic: float = field(default_factory=time.monotonic)
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to the record and publish it."""
+        self.record.update(facts)
+        write_json(self.paths.attempt(self.number) / "attempt.json", self.record)
+
+    def end(self, how: str, *, images_seen: int, reason: str | None = None) -> None:
+        """Close the attempt: `how` is done, diverged, stopped, failed or lost."""
+        self.metrics.close()
+        self.note(
+            end=how,
+            reason=reason,
+            images_end=images_seen,
+            ended_at=now(),
+            seconds=round(time.monotonic() - self.started_monotonic, 3),
+        )
+
+
+def start_attempt(paths: RunPaths, *, device: str, job: str | None = None) -> Attempt:
+    """Claim the next free number and return the attempt; numbers order attempts, clocks never do."""
+    number = max(attempt_numbers(paths), default=0)
+    while True:
+        number += 1
+        try:
+            paths.attempt(number).mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    record = {
+        "schema": SCHEMA,
+        "attempt": number,
+        "run_id": paths.root.name,
+        "pid": os.getpid(),
+        "job": job,
+        "device": device,
+        "started_at": now(),
+        "ended_at": None,
+        "end": None,
+        "reason": None,
+        "images_start": None,
+        "images_end": None,
+        "seconds": None,
+        "events": [],
+        "provenance": provenance(),
+    }
+    attempt = Attempt(paths, number, record, MetricsWriter(paths.attempt(number) / "metrics.jsonl"))
+    attempt.note()
+    return attempt
+
+
+def read_attempts(paths: RunPaths) -> list[dict[str, Any]]:
+    """Return the records of all attempts in order; one that was killed before its record is named by number only."""
+    records = []
+    for number in attempt_numbers(paths):
+        try:
+            records.append(read_json(paths.attempt(number) / "attempt.json"))
+        except FileNotFoundError:
+            records.append({"attempt": number, "run_id": paths.root.name})
+    return records

@@ -1,0 +1,46 @@
+"""evals/<eval id>.json: one measurement of one run, published whole when it is finished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dit_core.errors import RecordError
+from dit_core.records.files import read_json, write_json
+from dit_core.records.paths import RunPaths
+from dit_core.records.provenance import now, provenance
+
+SCHEMA = 1
+_NEEDED = {"schema", "run_id", "eval_id", "evaluation", "protocol", "metrics"}
+
+
+def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Publish an evaluation and return the whole record; ids, time and provenance are added here.
+
+    `record` holds `evaluation`, `protocol`, `metrics` ({name: {"value", "low", "high"}}), `seconds` and `device`.
+    """
+    whole = {
+        "schema": SCHEMA,
+        "run_id": paths.root.name,
+        "eval_id": eval_id,
+        **record,
+        "ended_at": now(),
+        "provenance": provenance(),
+    }
+    missing = _NEEDED - whole.keys()
+    assert not missing, f"an evaluation record needs {missing}"
+    write_json(paths.eval(eval_id), whole)
+    return whole
+
+
+def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
+    """Return the record of an evaluation, or None where there is none; raise RecordError where it is torn or foreign."""
+    path = paths.eval(eval_id)
+    try:
+        record = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not isinstance(record, dict) or _NEEDED - record.keys():
+        raise RecordError(f"{path}: is no evaluation record; `ditlab doctor` says how to mend it")
+    if record["eval_id"] != eval_id or record["run_id"] != paths.root.name:
+        raise RecordError(f"{path}: belongs to run {record['run_id']}, evaluation {record['eval_id']}: a moved file")
+    return record

@@ -1,0 +1,168 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dit_core.checkpoint import load_newest, require_space, save_checkpoint, save_snapshot
+from dit_core.curve import Curve
+from dit_core.data.load import Dataset
+from dit_core.data.order import batch_indices
+from dit_core.diffusion.objective import make_objective
+from dit_core.distributed import Group
+from dit_core.draws import Draws, init_seed, step_draws
+from dit_core.model.build import build_model
+from dit_core.optim import learning_rate
+from dit_core.records.attempt import Attempt
+from dit_core.records.bundle import sweep_temporaries
+from dit_core.records.paths import RunPaths
+from dit_core.state import TrainState
+from dit_core.study import cost
+from dit_core.study.execution import Execution
+from dit_core.study.science import Science
+
+# Compiling on a CPU takes about a minute; it must be repaid. FLOP/s of one core, for that decision alone.
+_COMPILE_PAYS_S, _CORE_FLOPS_PER_S = 600.0, 5e10
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt at training ended: "done", "diverged" or "stopped", after how many images, and why."""
+
+    how: str
+    images_seen: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a training is given besides its science: none of it changes the numbers."""
+
+    paths: RunPaths
+    attempt: Attempt
+    execution: Execution
+    device: torch.device
+    snapshots: frozenset[int]
+    group: Group = field(default_factory=Group)
+    should_stop: Callable[[], str | None] = lambda: None
+    on_progress: Callable[[int, float], None] = lambda images, images_per_s: None
+
+
+def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
+    """Train until the end, a stop or a divergence, from the newest valid checkpoint on.
+
+    Paper section 4: AdamW, constant rate, EMA of the weights, labels dropped for guidance. Every draw is a function of
+    the position, so a stopped and resumed run gives the same numbers as an undisturbed one. Raises StorageFull with
+    the last good checkpoint in place where the disk fills up.
+    """
+    recipe, execution, paths, group = science.train, around.execution, around.paths, around.group
+    state, forward = build_state(science, execution, around.device)
+    require_space(paths, state, execution.keep_checkpoints, len(around.snapshots))
+    if group.rank == 0:
+        sweep_temporaries(paths.checkpoints)
+    troubles = load_newest(paths, state)
+    around.attempt.note(images_start=state.images_seen, events=around.attempt.record["events"] + troubles)
+
+    share = group.share(recipe.batch)
+    micro = min(execution.micro_batch or recipe.batch, share.stop - share.start)
+    objective = make_objective(science.objective)
+    shape = (science.data.channels, science.data.height, science.data.width)
+    generator = torch.Generator(around.device)
+    autocast = autocast_of(recipe.precision, around.device)
+    curve = Curve(around.attempt, science, execution.log_every_images)
+    saved = time.monotonic()
+
+    while state.images_seen < recipe.images:
+        # draw the batch
+        stream = np.arange(state.images_seen + share.start, state.images_seen + share.stop)
+        indices = batch_indices(recipe.seed, state.images_seen, recipe.batch, len(data))[share]
+        x, y = data.batch(indices, stream, recipe.seed)
+        step = state.images_seen // recipe.batch
+        drawn = step_draws(generator, recipe.seed, step, recipe.batch, shape)
+        drawn = Draws(*(part[share] for part in drawn))
+        x, y = x.to(around.device, non_blocking=True), y.to(around.device, non_blocking=True)
+        y = torch.where(drawn.drop < recipe.label_dropout, science.data.classes, y)
+
+        # gradients, summed over micro-batches and processes
+        state.reduced.zero_()
+        for at in range(0, len(x), micro):
+            part = slice(at, at + micro)
+            with autocast():
+                terms = objective.loss(forward, x[part], drawn.u[part], drawn.noise[part], y[part])
+            loss = terms["loss"].sum() / recipe.batch
+            loss.backward()
+            state.add_terms(terms, recipe.batch)
+        state.ask_stop(around.should_stop() is not None)
+        group.sum(state.reduced)
+
+        # a non-finite loss or gradient on any process has reached all of them: stop before it touches the weights
+        norm = torch.linalg.vector_norm(state.gradients)
+        seen = state.read(norm)
+        if not (math.isfinite(seen["loss"]) and math.isfinite(seen["grad_norm"])):
+            reason = f"loss {seen['loss']}, gradient norm {seen['grad_norm']} at image {state.images_seen}"
+            curve.diverged(state, seen)
+            return Ending("diverged", state.images_seen, reason)
+        if recipe.clip is not None and seen["grad_norm"] > recipe.clip:
+            state.gradients.mul_(recipe.clip / seen["grad_norm"])
+
+        # step
+        state.optimizer.param_groups[0]["lr"] = learning_rate(recipe, state.images_seen)
+        state.optimizer.step()
+        state.ema.lerp_(state.weights, 1.0 - recipe.ema)
+        state.images_seen += recipe.batch
+
+        # log, keep, save
+        if curve.step(state, seen):
+            around.on_progress(state.images_seen, curve.images_per_s)
+        if group.rank == 0 and state.images_seen in around.snapshots:
+            save_snapshot(paths, state.images_seen, state.named(state.ema))
+        stopped = seen["stop"] > 0
+        if group.rank == 0 and (stopped or _save_is_due(execution, recipe.batch, state.images_seen, saved)):
+            save_checkpoint(paths, state, execution.keep_checkpoints)
+            saved = time.monotonic()
+        if stopped and state.images_seen < recipe.images:
+            return Ending("stopped", state.images_seen, around.should_stop() or "another process was told to stop")
+    return Ending("done", state.images_seen)
+
+
+def build_state(
+    science: Science, execution: Execution, device: torch.device
+) -> tuple[TrainState, Callable[..., Tensor]]:
+    """Return the state at image 0 and the network to call (compiled where that pays)."""
+    if device.type == "cpu":
+        torch.set_flush_denormal(True)  # denormal moments would make AdamW several times slower late in a run
+    torch.manual_seed(init_seed(science.train.seed))
+    model = build_model(science, grad_checkpoint=execution.grad_checkpoint).to(device)
+    model.train()
+    state = TrainState(model, science.train)
+    return state, compiled(model, science, execution, device)
+
+
+def compiled(model: nn.Module, science: Science, execution: Execution, device: torch.device) -> Callable[..., Tensor]:
+    """Return the network, through torch.compile where `execution.compile` says so."""
+    seconds = cost.train_flops(science) / _CORE_FLOPS_PER_S
+    pays = seconds > _COMPILE_PAYS_S if device.type == "cpu" else science.train.steps >= 500
+    wanted = execution.compile == "on" or (execution.compile == "auto" and pays)
+    return torch.compile(model, fullgraph=True, dynamic=False) if wanted else model
+
+
+def autocast_of(precision: str, device: torch.device) -> Callable[[], torch.autocast | nullcontext[None]]:
+    """Return what opens the autocast region of a forward pass: bf16, or nothing for float32."""
+    if precision == "bf16":
+        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext
+
+
+def _save_is_due(execution: Execution, batch: int, images_seen: int, saved: float) -> bool:
+    every = execution.save_every_images
+    crossed = every is not None and images_seen // every != (images_seen - batch) // every
+    return crossed or time.monotonic() - saved > execution.save_every_s
+
