@@ -1,0 +1,46 @@
+"""Classifier-free guidance (Ho & Salimans 2021; paper section 3.1, appendix A)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dit_core.study.sampling import Sampling
+from dit_core.study.steps import is_guided, is_unconditional
+
+
+@dataclass(frozen=True, slots=True)
+class Guided:
+    """The network with guidance, as a function of samples, time and noise level: one forward pass per call."""
+
+    model: Callable[[Tensor, Tensor, Tensor], Tensor]
+    sampling: Sampling
+    y: Tensor
+    null: Tensor
+    pair: Tensor
+
+    @classmethod
+    def of(cls, model: Callable[[Tensor, Tensor, Tensor], Tensor], sampling: Sampling, y: Tensor) -> Guided:
+        """Return `model` under `sampling`'s guidance for labels y (B,); its `null_class` stands for no label."""
+        null = y if sampling.guidance == 1.0 else torch.full_like(y, model.null_class)
+        return cls(model, sampling, y, null, torch.cat([y, null]))
+
+    def __call__(self, x: Tensor, t: float, level: float) -> Tensor:
+        """Return the network's output (B, C_out, H, W), float32, for samples x at network time t.
+
+        Guided passes see both halves in one batch of 2B; noise is guided, a covariance is the conditional one's.
+        """
+        B, C = x.shape[:2]
+        s = self.sampling
+        if not is_guided(s, level):
+            return self.model(x, x.new_full((B,), t), self.y).float()
+        if is_unconditional(s, C):
+            return self.model(x, x.new_full((B,), t), self.null).float()
+        out = self.model(torch.cat([x, x]), x.new_full((2 * B,), t), self.pair).float()
+        conditional, unconditional = out.chunk(2)
+        n = min(3, C) if s.guidance_channels == "first-3" else C
+        guided = torch.lerp(unconditional[:, :n], conditional[:, :n], s.guidance)
+        return torch.cat([guided, conditional[:, n:]], dim=1)

@@ -1,0 +1,28 @@
+"""From a science to its network."""
+
+from __future__ import annotations
+
+from dit_core.errors import UserError, nearest
+from dit_core.model.conditioning import BLOCKS
+from dit_core.model.dit import DiT
+from dit_core.study.cost import out_channels
+from dit_core.study.science import Science
+
+
+def build_model(science: Science, grad_checkpoint: bool = False) -> DiT:
+    """Return the network of `science`, initialised as published from torch's global generator.
+
+    Under `torch.device("meta")` it has shapes and no weights. `grad_checkpoint` recomputes activations in the
+    backward pass: less memory, more time, the same numbers. Raises UserError for what the network cannot be.
+    """
+    model, data = science.model, science.data
+    if model.conditioning not in BLOCKS:
+        word = model.conditioning
+        raise UserError(f"unknown conditioning {word!r}{nearest(word, BLOCKS)}; designs are {', '.join(BLOCKS)}")
+    if model.hidden % model.heads:
+        raise UserError(f"heads {model.heads} do not divide hidden {model.hidden}")
+    if data.height % model.patch or data.width % model.patch:
+        raise UserError(f"patch {model.patch} does not divide the input {data.height}x{data.width}")
+    network = DiT(model, data, out_channels(science), grad_checkpoint)
+    network.reset_parameters()
+    return network

@@ -1,0 +1,50 @@
+"""Embeddings of position, time and label (paper section 3.2; sine-cosine tables as in ViT/MAE and ADM)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FREQUENCIES = 256  # width of the sinusoidal time embedding, as in ADM
+
+
+def sincos_1d(positions: Tensor, dim: int) -> Tensor:
+    """Return the (n, dim) sine-cosine table of `positions` (n,): dim / 2 sines, then dim / 2 cosines, in float64."""
+    omega = 10000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    angles = torch.outer(positions.double(), omega)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def sincos_2d(rows: int, columns: int, dim: int) -> Tensor:
+    """Return the (rows * columns, dim) table of a grid in reading order.
+
+    The first half of the channels encodes the column, the second half the row: the order of the released weights.
+    `dim` is a multiple of 4.
+    """
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return torch.cat([sincos_1d(x.flatten(), dim // 2), sincos_1d(y.flatten(), dim // 2)], dim=1)
+
+
+class TimestepEmbedder(nn.Module):
+    """Time to a vector: 256 frequencies (cosines, then sines), then a two-layer MLP with SiLU."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(FREQUENCIES, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.register_buffer("frequencies", torch.empty(FREQUENCIES // 2), persistent=False)
+
+    def reset_buffers(self) -> None:
+        """Fill the table of frequencies, 10000^(-i/128) for i = 0..127."""
+        half = FREQUENCIES // 2
+        table = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / half)
+        self.frequencies.copy_(table)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Return (B, d) for times t (B,), in units of training timesteps."""
+        angles = t.to(self.frequencies.dtype)[:, None] * self.frequencies  # (B, 128)
+        waves = torch.cat([angles.cos(), angles.sin()], dim=1)  #            (B, 256)
+        return self.fc2(F.silu(self.fc1(waves)))  #                          (B, d)

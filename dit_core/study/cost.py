@@ -1,0 +1,95 @@
+"""What a science costs, in closed form: parameters, multiply-accumulates, memory. No network is built.
+
+Multiply-accumulates follow the paper's "Gflops" (Table 4): linear layers, attention and patch embedding count one per
+multiply-add; norms, activations, softmax and element-wise products count nothing.
+"""
+
+from __future__ import annotations
+
+from dit_core.study.execution import Execution
+from dit_core.study.sampling import Evaluation
+from dit_core.study.science import Ddpm, Science
+from dit_core.study.steps import passes
+
+FREQUENCIES = 256  # of the time embedding
+MODULATIONS = {"adaln-zero": 6, "adaln": 4, "cross-attention": 0, "in-context": 0}  # per block
+CONDITION_TOKENS = 2  # time and label
+
+
+def out_channels(science: Science) -> int:
+    """Return the channels the network returns: 2C with a learned covariance, else C."""
+    learns = isinstance(science.objective, Ddpm) and science.objective.learn_sigma
+    return science.data.channels * (2 if learns else 1)
+
+
+def mlp_width(science: Science) -> int:
+    """Return the width of the feed-forward layer."""
+    return round(science.model.hidden * science.model.mlp_ratio)
+
+
+def params(science: Science) -> int:
+    """Return the number of trained parameters (a fixed position table is none)."""
+    m, data, d = science.model, science.data, science.model.hidden
+    patch = m.patch * m.patch
+    total = data.channels * patch * d + d  # patch embedding
+    total += FREQUENCIES * d + d + d * d + d  # time
+    total += (data.classes + 1) * d  # labels and the null class
+    total += d * patch * out_channels(science) + patch * out_channels(science)  # final layer
+    total += science.tokens * d if m.positions == "learned" else 0
+    total += 2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d  # final modulation, or LayerNorm's weights
+    return total + m.depth * _block_params(science)
+
+
+def _block_params(science: Science) -> int:
+    m, d, w = science.model, science.model.hidden, mlp_width(science)
+    attention, norms, branches = 4 * d * d + 4 * d, 2, 2
+    total = attention + 2 * d * w + w + d
+    total += MODULATIONS[m.conditioning] * (d * d + d)
+    if m.conditioning == "cross-attention":
+        total, norms, branches = total + attention, 3, 3
+    if not MODULATIONS[m.conditioning]:
+        total += norms * 2 * d
+    if m.qk_norm:
+        total += (branches - 1) * 2 * (d // m.heads)
+    return total + (branches * d if m.layer_scale is not None else 0)
+
+
+def fwd_macs(science: Science) -> int:
+    """Return the multiply-accumulates of one forward pass of one sample."""
+    m, data, d, T = science.model, science.data, science.model.hidden, science.tokens
+    patch = m.patch * m.patch
+    total = T * data.channels * patch * d + FREQUENCIES * d + d * d
+    total += T * d * patch * out_channels(science)
+    total += 2 * d * d if MODULATIONS[m.conditioning] else 0
+    return total + m.depth * _block_macs(science)
+
+
+def _block_macs(science: Science) -> int:
+    m, d, w = science.model, science.model.hidden, mlp_width(science)
+    T = science.tokens + (CONDITION_TOKENS if m.conditioning == "in-context" else 0)
+    total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
+    total += MODULATIONS[m.conditioning] * d * d
+    if m.conditioning == "cross-attention":
+        total += 2 * d * d * (T + CONDITION_TOKENS) + 2 * T * CONDITION_TOKENS * d
+    return total
+
+
+def train_flops(science: Science) -> int:
+    """Return the floating-point operations of the whole training: 2 per mac, forward and twice that backward."""
+    return 2 * 3 * fwd_macs(science) * science.train.images
+
+
+def sampling_macs(science: Science, evaluation: Evaluation) -> int:
+    """Return the multiply-accumulates of all samples of an evaluation; a guided step costs two passes."""
+    per_sample = passes(science.objective, evaluation.sampling, science.data.channels)
+    return fwd_macs(science) * per_sample * evaluation.samples
+
+
+def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) -> int:
+    """Return the bytes that one training step keeps for its backward pass, for `micro_batch` images."""
+    raise NotImplementedError
+
+
+def memory_bytes(science: Science, execution: Execution) -> int:
+    """Return the bytes one process needs at least: weights, gradients, AdamW's moments, EMA and activations."""
+    raise NotImplementedError
