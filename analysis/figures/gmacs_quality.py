@@ -1,0 +1,110 @@
+"""Forward Gflops against quality (the paper's figure 8): one's own runs, and the paper's twelve models beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import published, style
+from analysis.correlation import Correlation, correlate
+from analysis.figures.labels import label_points
+from analysis.figures.provenance import Provenance
+from analysis.fits import Line, ols
+from analysis.points import Points, average_seeds, config_key, final_points, short_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SEED = 8  # of the bootstrap: a figure is a function of its table
+
+
+def gmacs_quality(
+    frame: pd.DataFrame,
+    metric: str = "fd_digits",
+    *,
+    beside_paper: bool = True,
+    provenance: Provenance | None = None,
+    title: str = "These runs",
+    mix: bool = False,
+) -> Figure:
+    """Return the demo figure: log Gmacs against `metric` with labels, line and correlation; the paper's beside it.
+
+    `frame` holds one row per evaluation with the run's columns (`analysis.points.join(runs, evals)`). Raises UserError
+    where no row has the metric or where two protocols would share the axis.
+    """
+    mine = final_points(frame, metric, mix=mix)
+    fig, axes = style.new_figure(2 if beside_paper else 1, width=style.WIDTH_IN if beside_paper else 4.4, height=3.7)
+    first = np.atleast_1d(axes)[0]
+    panel(first, mine)
+    first.set_title(style.clean(title, 60))
+    lines = [f"{style.clean(title, 60)}: {mine.n_of_n}; {mine.setting}; protocol {_protocol(mine)}."]
+    if beside_paper:
+        paper = final_points(published.scaling(), "fid")
+        panel(axes[1], paper)
+        axes[1].set_title("The paper: ImageNet 256 px, 400K steps")
+        lines.append(f"Paper: Table 4, {paper.n_of_n}, FID-50K; figure 8 prints {published.PAPER_R}.")
+    style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
+    return fig
+
+
+def panel(ax: Axes, points: Points) -> Correlation:
+    """Draw one cloud of models with labels, regression line and correlation; return the correlation."""
+    rows = average_seeds(points.frame, points.metric)
+    style.log_axis(ax.xaxis, rows["fwd_gmacs"])
+    x, y = rows["fwd_gmacs"].to_numpy(float), rows[points.metric].to_numpy(float)
+    top = float(np.nanmax([np.nanmax(y), rows["high"].astype(float).max(skipna=True)]))
+    ax.set_ylim(0 if y.min() >= 0 else None, top * 1.2 if top > 0 else None)
+    line = ols(np.log10(x), y)
+    if line.status == "ok":
+        ends = np.array(ax.get_xlim())
+        ax.plot(ends, line.at(np.log10(ends)), color=style.QUIET, ls=(0, (5, 3)), lw=1.1, zorder=1)
+        ax.set_xlim(ends)
+    scatter(ax, rows, "fwd_gmacs", points.metric)
+    found = correlation_of(points)
+    style.note(ax, statistics(found, line, points.metric), "upper right")
+    ax.set_xlabel("Forward Gflops (MACs, log scale)")
+    ax.set_ylabel(style.metric_label(points.metric))
+    label_points(ax, x, y, [short_name(r) for _, r in rows.iterrows()])
+    return found
+
+
+def correlation_of(points: Points) -> Correlation:
+    """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their seeds."""
+    rows = points.frame
+    return correlate(
+        np.log10(rows["fwd_gmacs"].astype(float)), rows[points.metric].astype(float), np.random.default_rng(SEED),
+        groups=config_key(rows).to_numpy(str),
+    )  # fmt: skip
+
+
+def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -> None:
+    """Draw models: colour by size, marker by patch, a whisker from `low` to `high` where there is one."""
+    colours = style.size_colours(rows["model_size"])
+    for _, row in rows.iterrows():
+        low, high = row.get("low"), row.get("high")
+        if pd.notna(low) and pd.notna(high) and high > low:
+            ax.plot([row[x], row[x]], [low, high], color=style.QUIET, lw=0.9, zorder=2, solid_capstyle="butt")
+        colour = colours[str(row["model_size"])]
+        ax.scatter(row[x], row[y], s=size, marker=style.marker(row["patch"]), color=colour, edgecolor="white",
+                   linewidth=0.5, alpha=0.92, zorder=3)  # fmt: skip
+
+
+def statistics(found: Correlation, line: Line, metric: str) -> str:
+    """Return the picture's own words: correlation with interval and n, and the line."""
+    if found.r is None:
+        return found.words()
+    text = f"r = {found.r:.2f} (n = {found.n} models)"
+    if found.low is not None:
+        text += f"\n{found.level * 100:g} % interval {found.low:.2f} to {found.high:.2f}"
+    if line.status == "ok" and line.slope is not None:
+        name = style.METRICS.get(metric, (metric, True))[0]
+        text += f"\n{name} = {line.intercept:.2f} {'-' if line.slope < 0 else '+'} {abs(line.slope):.2f} log₁₀ G"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _protocol(points: Points) -> str:
+    names: list[Any] = sorted(points.frame["protocol"].dropna().unique()) if "protocol" in points.frame else []
+    return style.clean(", ".join(map(str, names)) or "not recorded", 120)

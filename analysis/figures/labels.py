@@ -1,0 +1,85 @@
+"""Labels beside points, placed so that they cover neither each other nor the points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Directions in which a label may sit, best first, and how far off in points.
+_ANGLES = (20, 160, -20, -160, 55, 125, -55, -125, 90, -90)
+_REACH = (7, 11, 17, 25)
+Box = tuple[float, float, float, float]
+
+
+def label_points(ax: Axes, xs: Sequence[float], ys: Sequence[float], texts: Sequence[str], size: float = 7.5) -> None:
+    """Write each text near its point (data coordinates). Call when limits and scales are final.
+
+    Greedy: every label takes the first place that overlaps nothing placed before, no point, and stays inside the axes;
+    where there is none, the place with the least overlap. Deterministic.
+    """
+    fig = ax.get_figure()
+    if fig is None:
+        return
+    fig.canvas.draw()
+    dots = [tuple(ax.transData.transform((x, y))) for x, y in zip(xs, ys, strict=True)]
+    scale = fig.dpi / 72
+    taken: list[Box] = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]
+    taken += [_box(child, fig) for child in ax.texts]
+    inside = ax.get_window_extent()
+    frame = (inside.x0, inside.y0, inside.x1, inside.y1)
+    for index, text in enumerate(texts):
+        drawn = ax.annotate(
+            style.clean(text, 24), (xs[index], ys[index]), (0, 0), textcoords="offset points", fontsize=size,
+            color=style.INK, ha="center", va="center", zorder=5, path_effects=style.halo(),
+        )  # fmt: skip
+        base = _box(drawn, fig)
+        best = min(_offsets(base, scale), key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, dots))
+        drawn.set_position(best)
+        taken.append(_shift(base, best, scale))
+
+
+def _offsets(base: Box, scale: float) -> list[tuple[float, float]]:
+    half_w, half_h = (base[2] - base[0]) / 2 / scale, (base[3] - base[1]) / 2 / scale
+    places = []
+    for reach in _REACH:
+        for angle in _ANGLES:
+            c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            places.append((c * (reach + half_w * abs(c)), s * (reach + half_h * abs(s))))
+    return places
+
+
+def _cost(box: Box, taken: list[Box], own: int, frame: Box, dots: list[tuple[float, float]]) -> float:
+    away = [_distance(box, dot) for dot in dots]
+    others = [d for i, d in enumerate(away) if i != own and dots[i] != dots[own]]
+    cost = away[own] * 0.5
+    if others and min(others) < away[own] + 4:  # a label that is nearer to another point names that one
+        cost += 60 + 12 * (away[own] + 4 - min(others))
+    for index, other in enumerate(taken):
+        shared = _overlap(box, other)
+        cost += shared * (0.6 if index == own else 1.0)
+    out = (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)
+    return cost + 4 * max(0.0, out)
+
+
+def _distance(box: Box, dot: tuple[float, float]) -> float:
+    return math.hypot(max(box[0] - dot[0], 0, dot[0] - box[2]), max(box[1] - dot[1], 0, dot[1] - box[3]))
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _shift(box: Box, offset: tuple[float, float], scale: float) -> Box:
+    dx, dy = offset[0] * scale, offset[1] * scale
+    return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
+
+
+def _box(artist: object, fig: object) -> Box:
+    extent = artist.get_window_extent(fig.canvas.get_renderer())  # type: ignore[attr-defined]
+    return extent.x0, extent.y0, extent.x1, extent.y1

@@ -1,0 +1,193 @@
+"""From the tables of runs and evaluations to the points of a figure: joined, one protocol, one setting, seeds averaged.
+
+Frames in, frames out. What is left out is counted, so that every figure can say n of N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from dit_core.errors import UserError, nearest
+
+RUN_COLUMNS = ("run_id", "name", "study", "model_size", "patch", "conditioning", "objective", "seed", "params",
+               "tokens", "fwd_gmacs", "train_flops", "outcome")  # fmt: skip
+EVAL_COLUMNS = ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples")
+SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights")
+MODEL = ("model_size", "patch", "conditioning", "objective")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows ready to be drawn: `shown` of `of` runs have a value; `setting` says how they were measured."""
+
+    frame: pd.DataFrame
+    metric: str
+    shown: int
+    of: int
+    setting: str
+    left_out: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def n_of_n(self) -> str:
+        """Return "9 of 12 runs", with what was left out."""
+        text = f"{self.shown} of {self.of} runs"
+        return text + (f" ({'; '.join(self.left_out)})" if self.left_out else "")
+
+
+def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per evaluation with its run's columns; `train_flops` is what was spent up to its training point.
+
+    Runs without an evaluation stay, as one row without metrics: they count in "n of N".
+    """
+    extra = [c for c in evals.columns if c == "run_id" or c not in runs.columns]
+    frame = runs.merge(evals[extra], on="run_id", how="left", validate="one_to_many")
+    if "images_seen" in frame and "fwd_gmacs" in frame:
+        frame["train_flops"] = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
+    if "steps" in frame and "fwd_gmacs" in frame:
+        frame["sampling_gmacs"] = frame["fwd_gmacs"] * _passes(frame)
+    return frame
+
+
+def _passes(frame: pd.DataFrame) -> pd.Series:
+    """Return forward passes per image: steps, 2 steps - 1 for Heun, doubled by guidance other than 1."""
+    passes = frame["steps"].astype(float)
+    if "sampler" in frame:
+        passes = passes.where(frame["sampler"] != "heun", 2 * passes - 1)
+    if "guidance" in frame:
+        passes = passes.where(~(frame["guidance"] > 0) | (frame["guidance"] == 1.0), 2 * passes)
+    return passes
+
+
+def need(frame: pd.DataFrame, metric: str, command: str = "ditlab run STUDY") -> None:
+    """Raise UserError where no row holds `metric`, naming the metrics there are and the command that would make it."""
+    if metric in frame.columns and frame[metric].notna().any():
+        return
+    known = [c for c in frame.columns if f"{c}_low" in frame.columns or c in ("fid", "fd_digits")]
+    have = ", ".join(c for c in known if frame[c].notna().any()) or "none"
+    raise UserError(
+        f"no evaluation holds the metric {metric!r}{nearest(metric, known)}; metrics in the records: {have}; "
+        f"`{command}` with an `evaluate:` entry that measures it would make it"
+    )
+
+
+def one_protocol(frame: pd.DataFrame, metric: str, mix: bool = False) -> None:
+    """Raise UserError where rows with a value come from two protocols, unless `mix`."""
+    found = sorted(str(p) for p in frame.loc[frame[metric].notna(), "protocol"].dropna().unique())
+    if len(found) > 1 and not mix:
+        raise UserError(
+            f"{metric}: rows of {len(found)} protocols ({', '.join(found)}) do not belong on one axis; "
+            f"choose one with --where protocol={found[0]!r}, or draw them together with --mix"
+        )
+
+
+def select(frame: pd.DataFrame, where: dict[str, object] | None) -> pd.DataFrame:
+    """Return the rows that `where` names (column to value or values); raise UserError on an unknown column or value."""
+    for column, value in (where or {}).items():
+        if column not in frame.columns:
+            raise UserError(f"no column {column!r}{nearest(column, frame.columns)} to select by")
+        values = list(value) if isinstance(value, tuple | list) else [value]
+        have = frame[column].dropna().unique().tolist()
+        missing = [v for v in values if v not in have]
+        if missing:
+            shown = ", ".join(str(h) for h in have[:12]) or "nothing yet"
+            word = nearest(str(missing[0]), map(str, have))
+            raise UserError(f"no row with {column} = {missing[0]!r}{word}; the records hold {shown}")
+        frame = frame[frame[column].isin(values)]
+    return frame
+
+
+def main_setting(frame: pd.DataFrame, metric: str) -> dict[str, object]:
+    """Return the evaluation setting that the most runs share (ties: the most sampling steps), as column to value."""
+    columns = [c for c in SETTING if c in frame.columns and c != "protocol"]
+    rows = frame[frame[metric].notna()]
+    if rows.empty or not columns:
+        return {}
+    counts = rows.groupby(columns, dropna=False)["run_id"].nunique().reset_index(name="_runs")
+    order = ["_runs"] + (["steps"] if "steps" in columns else [])
+    best = counts.sort_values(order, ascending=False, kind="stable").iloc[0]
+    return {c: best[c] for c in columns}
+
+
+def final_points(
+    frame: pd.DataFrame, metric: str, *, mix: bool = False, same_design: bool = True, keep: tuple[str, ...] = ()
+) -> Points:
+    """Return one row per run at its last training point, under the setting most runs share.
+
+    `same_design` keeps the conditioning design and objective that most runs have (the paper's scaling figures hold
+    them fixed); `keep` names setting columns that may vary. Adds nothing, averages nothing; see `average_seeds`.
+    """
+    need(frame, metric)
+    one_protocol(frame, metric, mix)
+    left_out, rows, setting = [], frame, []
+    if same_design:
+        for column in ("conditioning", "objective"):
+            rows, said = _most_common(rows, column)
+            left_out += said
+            setting += [str(rows[column].iloc[0])] if column in rows and len(rows) else []
+    of = rows["run_id"].nunique()
+    chosen = {c: v for c, v in main_setting(rows, metric).items() if c not in keep}
+    here = rows[rows[metric].notna()]
+    for column, value in chosen.items():
+        here = here[here[column].isna() if pd.isna(value) else here[column] == value]
+    if "images_seen" in here:
+        here = here[here["images_seen"] == here.groupby("run_id")["images_seen"].transform("max")]
+    here = here.drop_duplicates(["run_id", *(k for k in keep if k in here)], keep="last")
+    words = _words(setting, chosen, here)
+    return Points(here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out))
+
+
+def _most_common(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, list[str]]:
+    if column not in frame or frame[column].nunique() < 2:
+        return frame, []
+    counts = frame.groupby(column)["run_id"].nunique().sort_values(ascending=False, kind="stable")
+    value = "adaln-zero" if "adaln-zero" in counts.index and counts["adaln-zero"] == counts.max() else counts.index[0]
+    others = int(counts.sum() - counts[value])
+    return frame[frame[column] == value], [f"{others} with another {column} not drawn"]
+
+
+def _words(design: list[str], chosen: dict[str, object], rows: pd.DataFrame) -> str:
+    words = list(design)
+    if chosen.get("sampler") is not None and "steps" in chosen:
+        words.append(f"{chosen['sampler']} {chosen['steps']:g} steps")
+    if chosen.get("guidance") not in (None, 1.0) and not pd.isna(chosen.get("guidance")):
+        words.append(f"guidance {chosen['guidance']:g}")
+    if chosen.get("samples") is not None and not pd.isna(chosen["samples"]):
+        words.append(f"{chosen['samples']:,.0f} samples")
+    if "images_seen" in rows and rows["images_seen"].nunique() == 1:
+        words.append(f"{rows['images_seen'].iloc[0]:,.0f} images seen")
+    return ", ".join(words)
+
+
+def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL) -> pd.DataFrame:
+    """Return one row per configuration: mean over seeds, `low` and `high`, and `seeds`.
+
+    With two or more seeds low and high are the smallest and largest seed; with one they are its own interval where the
+    record has one, else missing.
+    """
+    keys = [c for c in by if c in frame.columns]
+    rows = []
+    for _, group in frame.groupby(keys, dropna=False, sort=False):
+        row = group.iloc[0].to_dict()
+        values = group[metric].astype(float)
+        single = len(group) == 1
+        row[metric] = values.mean()
+        row["low"] = group[f"{metric}_low"].iloc[0] if single and f"{metric}_low" in group else values.min()
+        row["high"] = group[f"{metric}_high"].iloc[0] if single and f"{metric}_high" in group else values.max()
+        row["seeds"] = len(group)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
+    """Return one word per row that is equal for the seeds of one configuration."""
+    keys = [c for c in by if c in frame.columns]
+    return frame[keys].astype(str).agg("|".join, axis=1)
+
+
+def short_name(row: pd.Series) -> str:
+    """Return "XL/2" for a row with a size and a patch, else its name."""
+    if "model_size" in row and "patch" in row and pd.notna(row["model_size"]) and pd.notna(row["patch"]):
+        return f"{row['model_size']}/{int(row['patch'])}"
+    return str(row.get("name", ""))

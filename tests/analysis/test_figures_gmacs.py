@@ -1,0 +1,104 @@
+"""Forward Gflops against quality: what is drawn, what is counted, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import published, style
+from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
+from analysis.points import final_points
+from dit_core.errors import UserError
+
+
+def own_runs(seeds: int = 2) -> pd.DataFrame:
+    """Return evaluations of 9 models and `seeds` seeds as the demo makes them, at two numbers of steps."""
+    rng, rows = np.random.default_rng(3), []
+    for size, base in {"XXXS": 0.0004, "XXS": 0.001, "XS": 0.003}.items():
+        for patch, factor in {4: 1, 2: 4, 1: 16}.items():
+            for seed in range(seeds):
+                for steps, worse in ((10, 30), (50, 0)):
+                    gmacs = base * factor
+                    fd = 20 - 35 * np.log10(gmacs) + worse + rng.normal(0, 2)
+                    rows.append(
+                        {"run_id": f"{size}{patch}{seed}", "name": f"size={size},patch={patch}", "study": "digits",
+                         "model_size": size, "patch": patch, "conditioning": "adaln-zero", "objective": "ddpm",
+                         "seed": seed, "params": 1e5, "tokens": 16, "fwd_gmacs": gmacs, "outcome": "DONE",
+                         "eval_id": f"{size}{patch}{seed}{steps}", "images_seen": 96000, "sampler": "ddpm",
+                         "steps": steps, "guidance": 1.0, "samples": 1797, "protocol": "digits", "fd_digits": fd,
+                         "fd_digits_low": fd - 3, "fd_digits_high": fd + 3}
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def texts(fig) -> str:
+    fig.canvas.draw()
+    return "\n".join(t.get_text() for t in fig.findobj(lambda a: hasattr(a, "get_text")))
+
+
+def test_published_figure_8_says_the_papers_numbers():
+    words = texts(gmacs_quality(published.scaling(), "fid", beside_paper=False))
+    assert "r = −0.93 (n = 12 models)" in words
+    assert "FID = 126.15 − 54.28 log₁₀ G" in words
+    assert all(f"{s}/{p}" in words for s in ("S", "B", "L", "XL") for p in (2, 4, 8))
+
+
+def test_demo_figure_shows_own_runs_and_the_paper():
+    words = texts(gmacs_quality(own_runs()))
+    assert "18 of 18 runs" in words
+    assert "(n = 9 models)" in words
+    assert "−0.93" in words
+    assert "50 steps" in words
+
+
+def test_seeds_do_not_pass_for_models_and_setting_is_one():
+    points = final_points(own_runs(), "fd_digits")
+    assert points.shown == 18
+    assert set(points.frame["steps"]) == {50}
+    assert correlation_of(points).n == 9
+
+
+def test_missing_runs_are_counted_and_never_zero():
+    frame = own_runs(1)
+    frame.loc[frame["run_id"] == "XS10", "fd_digits"] = np.nan
+    points = final_points(frame, "fd_digits")
+    assert (points.shown, points.of) == (8, 9)
+    assert points.frame["fd_digits"].min() > 0
+    assert "8 of 9 runs" in texts(gmacs_quality(frame))
+
+
+def test_two_protocols_are_refused_unless_mixed():
+    frame = own_runs(1)
+    frame.loc[:3, "protocol"] = "digits-v2"
+    with pytest.raises(UserError, match=r"digits, digits-v2.*--mix"):
+        gmacs_quality(frame)
+    assert "digits, digits-v2" in texts(gmacs_quality(frame, mix=True))
+
+
+def test_missing_metric_says_what_there_is():
+    with pytest.raises(UserError, match=r"'fdd_digits', did you mean 'fd_digits'\?; metrics in the records: fd_digits"):
+        gmacs_quality(own_runs(1), "fdd_digits")
+
+
+def test_one_and_two_runs_are_drawn_without_a_number():
+    for runs in (1, 2):
+        frame = own_runs(1)
+        frame = frame[frame["run_id"].isin(frame["run_id"].unique()[:runs])]
+        assert f"too few points ({runs} < 3)" in texts(gmacs_quality(frame))
+
+
+def test_other_designs_stay_out_and_are_named():
+    frame = own_runs(1)
+    other = frame[frame["run_id"] == "XS20"].assign(run_id="other", conditioning="in-context", fd_digits=500.0)
+    words = texts(gmacs_quality(pd.concat([frame, other])))
+    assert "1 with another conditioning not drawn" in words
+
+
+def test_files_are_byte_identical(tmp_path):
+    names = []
+    for folder in ("a", "b"):
+        frame = own_runs(1)
+        names.append(style.save(gmacs_quality(frame), tmp_path / folder / "demo"))
+    for first, second in zip(*names, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
