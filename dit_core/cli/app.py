@@ -14,6 +14,7 @@ from dit_core.errors import DitlabError, nearest
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("dit_core.cli.plan", "plan", "What a study would run, what it costs, what is done already."),
     "run": ("dit_core.cli.run", "run", "Carry a study out on this machine; the same command goes on after a stop."),
+    "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
 }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.data.order import flips
-from dit_core.errors import DataError
+from dit_core.data.flip import flipped
+from dit_core.errors import DataError, EnvironmentProblem
+from dit_core.records.files import sha256_of
 from dit_core.study.science import Data
 
 
@@ -52,24 +56,56 @@ class ArrayDataset:
         return flipped(x, stream, seed) if self._flip else x, self._y.index_select(0, index)
 
 
-def flipped(x: Tensor, stream: np.ndarray, seed: int) -> Tensor:
-    """Return x (B, C, H, W) with the samples whose coin says so flipped left-right."""
-    coin = torch.from_numpy(flips(seed, stream))
-    return torch.where(coin[:, None, None, None], x.flip(-1), x)
-
-
 def load_data(cfg: Data, root: str | None = None) -> Dataset:
     """Return the data set of `cfg`, found at `root` (a folder or file; None for the built-in digits).
 
     Raises DataError where channels, height, width, classes, count or sha256 are not what `cfg` says, naming both.
     """
     if cfg.kind == "digits":
-        from dit_core.data.digits import digits
+        return _digits(cfg)
+    if root is None:
+        raise EnvironmentProblem(f"data {cfg.name!r} has no place; set execution.data_roots: {{{cfg.name}: PATH}}")
+    return {"images": _images, "npz": _npz, "latents": _latents}[cfg.kind](cfg, Path(root))
 
-        x, y = digits()
-        check(cfg, "the built-in digits", tuple(x.shape[1:]), len(y), 10)
-        return ArrayDataset(x, y, cfg.flip)
-    raise DataError(f"data.kind {cfg.kind!r} is not readable")
+
+def _digits(cfg: Data) -> Dataset:
+    from dit_core.data.digits import digits
+
+    x, y = digits()
+    check(cfg, "the built-in digits", tuple(x.shape[1:]), len(y), 10)
+    check_hash(
+        cfg, "the built-in digits", lambda: hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).hexdigest()
+    )
+    return ArrayDataset(x, y, cfg.flip)
+
+
+def _images(cfg: Data, root: Path) -> Dataset:
+    from dit_core.data.images import ImageFolder, scan
+
+    if cfg.channels not in (1, 3):
+        raise DataError(f"data.channels is {cfg.channels}; an image folder is read as 1 (grey) or 3 (colour)")
+    listing, shape = scan(root), (cfg.channels, cfg.height, cfg.width)
+    check(cfg, str(root), shape, len(listing.files), len(listing.classes))
+    check_hash(cfg, str(root), listing.sha256)
+    return ImageFolder(listing, shape, cfg.flip)
+
+
+def _npz(cfg: Data, root: Path) -> Dataset:
+    from dit_core.data.npz import read_npz
+
+    images, labels = read_npz(root, cfg.classes)
+    check(cfg, str(root), images.shape[1:], len(images), cfg.classes)
+    check_hash(cfg, str(root), lambda: sha256_of(root))
+    return ArrayDataset(torch.from_numpy(images), torch.from_numpy(labels), cfg.flip)
+
+
+def _latents(cfg: Data, root: Path) -> Dataset:
+    from dit_core.data.latents import MANIFEST, LatentDataset, read_manifest
+
+    manifest = read_manifest(root)
+    check(cfg, str(root), manifest.shape, manifest.images, len(manifest.classes))
+    check_hash(cfg, str(root / MANIFEST), lambda: sha256_of(root / MANIFEST))
+    return LatentDataset(root, cfg.flip)
 
 
 def check(cfg: Data, where: str, shape: tuple[int, ...], images: int, classes: int) -> None:
@@ -81,3 +117,9 @@ def check(cfg: Data, where: str, shape: tuple[int, ...], images: int, classes: i
     if wrong:
         remedy = ", ".join(f"{k}: {v}" for k, v in found.items())
         raise DataError(f"{where}: {'; '.join(wrong)}; write data: {{{remedy}}}")
+
+
+def check_hash(cfg: Data, where: str, found: Callable[[], str]) -> None:
+    """Raise DataError where `data.sha256` is given and is not the hash that `found` computes."""
+    if cfg.sha256 is not None and (digest := found()) != cfg.sha256:
+        raise DataError(f"{where}: its sha256 is {digest}, data.sha256 says {cfg.sha256}: these are other data")
