@@ -17,14 +17,18 @@ ID_LENGTH = 16
 
 def canonical(record: BaseModel) -> dict[str, Any]:
     """Return the record as plain values, every field written out, neutral younger fields left out."""
-    plain: dict[str, Any] = {}
+    return {name: _plain(getattr(record, name)) for name in _written(record)}
+
+
+def _written(record: BaseModel) -> list[str]:
+    """Return the fields that enter the identity: all but younger ones at the value under which they do nothing."""
+    names: list[str] = []
     for name, info in type(record).model_fields.items():
-        value = getattr(record, name)
         extra = info.json_schema_extra
-        if isinstance(extra, dict) and "neutral" in extra and value == extra["neutral"]:
+        if isinstance(extra, dict) and "neutral" in extra and getattr(record, name) == extra["neutral"]:
             continue
-        plain[name] = _plain(value)
-    return plain
+        names.append(name)
+    return names
 
 
 def canonical_json(record: BaseModel) -> str:
@@ -46,6 +50,45 @@ def eval_id(run: str, evaluation: Evaluation) -> str:
 def full_hash(science: Science) -> str:
     """Return the whole sha256 of the canonical science, which a run folder stores to catch a collision of ids."""
     return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{canonical_json(science)}".encode()).hexdigest()
+
+
+class Hasher:
+    """The same ids for many runs that share sections: the JSON of each section object is made once.
+
+    Sections are told apart by `id()`; the hasher keeps them alive so that no id is used twice.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[int, str] = {}
+        self._kept: list[BaseModel] = []
+
+    def full_hash(self, science: Science) -> str:
+        """Return what `full_hash(science)` returns."""
+        parts = {name: self._text(getattr(science, name)) for name in _written(science)}
+        text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
+        return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{text}".encode()).hexdigest()
+
+    def run_id(self, full: str) -> str:
+        """Return the run id that belongs to a full hash."""
+        return full[:ID_LENGTH]
+
+    def eval_id(self, run: str, evaluation: Evaluation) -> str:
+        """Return what `eval_id(run, evaluation)` returns."""
+        text = f"ditlab-eval-{ID_VERSION}\n{run}\n{self._text(evaluation)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+    def _text(self, value: Any) -> str:
+        text = self._texts.get(id(value))
+        if text is None:
+            text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+            self._texts[id(value)] = text
+            self._kept.append(value)
+        return text
+
+
+def is_old(record: dict[str, Any]) -> bool:
+    """Return whether a run record was made under an older id version: it stays readable, and is marked as such."""
+    return record.get("id_version") != ID_VERSION
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,8 @@ from dit_core.study.science import Frozen, Positive
 
 Sampler = Literal["ddpm", "ddim", "dpm-solver++", "euler", "heun"]
 SAMPLERS_OF: dict[str, tuple[str, ...]] = {"ddpm": ("ddpm", "ddim", "dpm-solver++"), "flow": ("euler", "heun")}
+# Samples a protocol takes where a study gives no number.
+PROTOCOL_SAMPLES: dict[str, int] = {"digits": 1797}
 
 
 class Sampling(Frozen):

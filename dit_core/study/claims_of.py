@@ -1,0 +1,58 @@
+"""The claims of a study file, checked against the claim models, every problem with its line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from dit_core.errors import nearest
+from dit_core.study.claim import Claim
+from dit_core.study.fields import discriminator_of, variants_of
+from dit_core.study.problems import Problems, show, unknown_key
+from dit_core.study.yaml_loader import Node
+
+
+def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:
+    """Return the claims; what is wrong with them is added to `problems`."""
+    claims = []
+    kinds = variants_of(Claim)
+    word = discriminator_of(Claim)
+    for i, node in enumerate(nodes):
+        where = f"claims[{i}]"
+        if not isinstance(node.value, dict) or not node.value:
+            problems.add(node.place, where, f"given {show(node.plain())}; wants a mapping")
+            continue
+        plain = node.plain()
+        kind = plain.get(word)
+        if kind not in kinds:
+            if word not in plain:
+                problems.add(node.place, f"{where}.{word}", f"missing; allowed: {', '.join(kinds)}")
+            else:
+                place = node.value[word].place
+                text = f"given {show(kind)}{nearest(str(kind), kinds)}; allowed: {', '.join(kinds)}"
+                problems.add(place, f"{where}.{word}", text)
+            continue
+        try:
+            claims.append(TypeAdapter(Claim).validate_python(plain))
+        except ValidationError as error:
+            _explain(error, node, where, list(kinds[kind].model_fields), problems)
+    return tuple(claims)
+
+
+def _explain(error: ValidationError, node: Node, where: str, allowed: list[str], problems: Problems) -> None:
+    for item in error.errors():
+        here, path = node, where
+        for part in item["loc"][1:]:  # the first is the claim's kind
+            path += f"[{part}]" if isinstance(part, int) else f".{part}"
+            if isinstance(here.value, dict) and part in here.value:
+                here = here.value[str(part)]
+            elif isinstance(here.value, list) and isinstance(part, int) and part < len(here.value):
+                here = here.value[part]
+        if item["type"] == "extra_forbidden":
+            problems.add(here.place, path, unknown_key(str(item["loc"][-1]), allowed))
+        elif item["type"] == "missing":
+            problems.add(here.place, path, f"missing; keys of this claim: {', '.join(allowed)}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            problems.add(here.place, path, f"given {show(here.plain())}; {message[:1].lower()}{message[1:]}")

@@ -1,0 +1,221 @@
+"""From a study to its runs and evaluations, with ids and names: pure, nothing is read or written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from dit_core.errors import StudyError
+from dit_core.study.duration import Duration
+from dit_core.study.evaluations import Planner
+from dit_core.study.fields import section_annotation
+from dit_core.study.grid import Grid, Point, count, grids_of
+from dit_core.study.ids import Hasher
+from dit_core.study.names import distinct, run_name, short_names, word
+from dit_core.study.problems import Problems
+from dit_core.study.resolve import SECTIONS, Flat
+from dit_core.study.run import PlannedEvaluation, Run
+from dit_core.study.sampling import Evaluation
+from dit_core.study.science import Science
+from dit_core.study.study_model import Study
+
+MAX_RUNS = 100_000
+
+__all__ = ["MAX_RUNS", "Expansion", "count", "expand"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The runs of a study, in the order of its file; `merged_duplicates` points were equal to an earlier one."""
+
+    runs: tuple[Run, ...]
+    merged_duplicates: int = 0
+
+
+def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) -> Expansion:
+    """Return the runs of a study; raise StudyError with every point and evaluation that cannot be.
+
+    More than `max_runs` points are refused before one is built; no point at all is refused unless `allow_empty`.
+    """
+    points = count(study)
+    if points > max_runs:
+        raise StudyError(
+            [
+                f"{study.place('axes', 'include')}: {points:,} runs, more than {max_runs:,}; "
+                f"shorten the axes, exclude points, or allow it with --max-runs {points}"
+            ]
+        )
+    if points == 0 and not allow_empty:
+        raise StudyError([_why_empty(study)])
+    return _Expander(study).expand()
+
+
+def _why_empty(study: Study) -> str:
+    for rows in (study.axes, *study.zip, *study.include):
+        for path, values in rows.values.items():
+            if not values:
+                return f"{rows.places[path]}: {path}: an empty axis leaves no run; allow it with --allow-empty"
+    place = study.place("exclude", "axes")
+    return f"{place}: exclude: leaves no run out of {grids_of(study)[0].size:,}; allow it with --allow-empty"
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A run before its name is settled."""
+
+    run_id: str
+    name: str
+    science: Science
+    swept: dict[str, Any]
+    evaluations: tuple[Evaluation, ...]
+
+
+class _Expander:
+    """Builds every section of the science once per combination of the axes that touch it, and shares it."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.hasher = Hasher()
+        self.planner = Planner(study.evaluate)
+        self.drafts: dict[str, _Draft] = {}
+        self.hashes: dict[str, str] = {}
+        self.merged = 0
+        self.failures: dict[tuple[str, str], list[str]] = {}
+        self.labels: dict[str, str] = {}
+
+    def expand(self) -> Expansion:
+        grids = grids_of(self.study)
+        self.labels = short_names(dict.fromkeys(path for grid in grids for path in grid.paths))
+        for grid in grids:
+            for point in grid.points():
+                self._take(grid, point)
+        self._report()
+        drafts = list(self.drafts.values())
+        names = distinct([(draft.name, draft.run_id) for draft in drafts])
+        runs = tuple(self._run(draft, name) for draft, name in zip(drafts, names, strict=True))
+        return Expansion(runs, self.merged)
+
+    def _take(self, grid: Grid, point: Point) -> None:
+        science = self._science(grid, point)
+        if science is None:
+            return
+        full = self.hasher.full_hash(science)
+        run_id = self.hasher.run_id(full)
+        if run_id in self.hashes:
+            if self.hashes[run_id] != full:
+                self._collision(run_id, grid, point)
+            self.merged += 1
+            return
+        evaluations, problems = self.planner.of(science)
+        for block, text in problems:
+            self._fail(f"evaluate[{block}]", text, grid, point)
+        self.hashes[run_id] = full
+        swept, parts = self._swept(grid, point)
+        self.drafts[run_id] = _Draft(run_id, run_name(parts, run_id), science, swept, evaluations)
+
+    def _science(self, grid: Grid, point: Point) -> Science | None:
+        sections: dict[str, Any] = {}
+        for name in SECTIONS:
+            built, problems = self._section(grid, name, point)
+            for text in problems:
+                self._fail(name, text, grid, point)
+            sections[name] = built
+        if any(built is None for built in sections.values()):
+            return None
+        try:
+            return Science(**sections)
+        except ValidationError as error:
+            for text in _texts(error):
+                self._fail("model", text, grid, point)
+            return None
+
+    def _section(self, grid: Grid, name: str, point: Point) -> tuple[BaseModel | None, list[str]]:
+        key = ("model of", name, *[point[i] for i in grid.section_dimensions[name]])
+        if key not in grid.cache:
+            fields, problems = grid.section(name, point)
+            grid.cache[key] = (None, problems) if problems else build_section(name, fields)
+        found: tuple[BaseModel | None, list[str]] = grid.cache[key]
+        return found
+
+    def _swept(self, grid: Grid, point: Point) -> tuple[dict[str, Any], list[str]]:
+        swept: dict[str, Any] = {}
+        parts: list[str] = []
+        for number, (dimension, index) in enumerate(zip(grid.dimensions, point, strict=True)):
+            key = ("words", number, index)
+            if key not in grid.cache:
+                pairs = dict(zip(dimension.paths, dimension.rows[index], strict=True))
+                plain = {path: str(v) if isinstance(v, Duration) else v for path, v in pairs.items()}
+                grid.cache[key] = plain, [f"{self.labels[path]}={word(v)}" for path, v in plain.items()]
+            plain, words = grid.cache[key]
+            swept.update(plain)
+            parts += words
+        return swept, parts
+
+    def _run(self, draft: _Draft, name: str) -> Run:
+        run_id = draft.run_id
+        planned = tuple(PlannedEvaluation(self.hasher.eval_id(run_id, e), run_id, e) for e in draft.evaluations)
+        ends = {evaluation.images_seen for evaluation in draft.evaluations} | {draft.science.train.images}
+        return Run(run_id, name, draft.science, self.study.execution, planned, tuple(sorted(ends)), draft.swept)
+
+    def _collision(self, run_id: str, grid: Grid, point: Point) -> None:
+        other = self.drafts[run_id].name
+        this = run_name(self._swept(grid, point)[1], run_id)
+        raise StudyError(
+            [
+                f"{self.study.path}: runs {other!r} and {this!r} differ but share the id {run_id}; "
+                "change the seed of one of them"
+            ]
+        )
+
+    def _fail(self, part: str, text: str, grid: Grid, point: Point) -> None:
+        names = self.failures.setdefault((part, text), [])
+        names.append(run_name(self._swept(grid, point)[1], "") if len(names) < 4 else "")
+
+    def _report(self) -> None:
+        problems = Problems()
+        for (part, text), names in self.failures.items():
+            some = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+            place = self.study.place(part, f"axes.{part}", f"base.{part}", "base")
+            problems.add(self._place(part, text), part, f"{text} ({len(names)} of the points: {some})")
+            del place
+        for number, block in enumerate(self.study.evaluate):
+            if block.where and self.drafts and not self.planner.selected[number] and not problems.lines:
+                asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.where.items())
+                problems.add(block.place, f"evaluate[{number}].where", f"no run of this study has {asked}")
+        problems.raise_any()
+
+    def _place(self, part: str, text: str) -> Any:
+        study = self.study
+        if part.startswith("evaluate"):
+            key = text.split(":")[0]
+            return study.place(f"{part}.{key}", part)
+        fields = [path for path in study.places if path.startswith((f"axes.{part}.", f"base.{part}."))]
+        return study.place(*fields, f"base.{part}", "base", "study")
+
+
+def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[str]]:
+    """Return (the validated model of a section, no problems), or (None, what is wrong with it)."""
+    try:
+        return _adapter(name).validate_python(fields), []
+    except ValidationError as error:
+        return None, _texts(error)
+
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+
+
+def _adapter(name: str) -> TypeAdapter[Any]:
+    if name not in _ADAPTERS:
+        _ADAPTERS[name] = TypeAdapter(section_annotation(name))
+    return _ADAPTERS[name]
+
+
+def _texts(error: ValidationError) -> list[str]:
+    texts = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"])
+        text = item["msg"].removeprefix("Value error, ")
+        texts.append(f"{path}: {text}" if path else text)
+    return texts

@@ -1,0 +1,150 @@
+"""From the settings of one point to the plain fields of its sections: sizes, durations and data spelled out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from dit_core.study.duration import Duration, images_of
+from dit_core.study.fields import discriminator_of, section_annotation, variants_of
+from dit_core.study.science import SIZES, Data, Science
+
+Flat = dict[str, Any]
+SECTIONS = tuple(Science.model_fields)
+DIMS = ("depth", "hidden", "heads")
+DIGITS = Data()
+DATA_NEEDED = ("kind", "channels", "height", "width", "classes", "images")
+# The paths a value depends on besides itself.
+DEPENDS: dict[str, tuple[str, ...]] = {
+    **{f"model.{name}": ("model.size", *(f"model.{d}" for d in DIMS)) for name in ("size", *DIMS)},
+    **{
+        f"train.{name}": ("train.duration", "train.images", "train.batch", "data.images", "data.name")
+        for name in ("duration", "images")
+    },
+    **{f"data.{name}": ("data.name", f"data.{name}") for name in DATA_NEEDED},
+}
+
+
+def depends(path: str) -> tuple[str, ...]:
+    """Return the paths that decide the value at `path` of a resolved point."""
+    return DEPENDS.get(path, (path, "objective.name") if path.startswith("objective.") else (path,))
+
+
+def section_depends(section: str) -> tuple[str, ...]:
+    """Return the paths outside a section that its resolution reads."""
+    return ("data.images", "data.name") if section == "train" else ()
+
+
+def resolve_section(section: str, given: Flat, others: Mapping[str, Flat]) -> tuple[Flat, list[str]]:
+    """Return (fields of the section's model, problems); `given` are the section's settings, `others` all sections'."""
+    fields = dict(given)
+    problems: list[str] = []
+    if section == "model":
+        problems += _spell_out_size(fields)
+    elif section == "data":
+        problems += _fill_data(fields)
+    elif section == "train":
+        problems += _resolve_duration(fields, others.get("data", {}))
+    model = model_of(section, fields)
+    key = discriminator_of(section_annotation(section))
+    if key:
+        fields.setdefault(key, model.model_fields[key].default)
+    for name in fields:
+        if name not in model.model_fields:
+            problems.append(
+                f"{section}.{name} does not belong to {key} {fields[key]!r}; leave it out there "
+                f"(an `include` entry may set it for the others), its fields are {', '.join(model.model_fields)}"
+            )
+    missing = [n for n, info in model.model_fields.items() if info.is_required() and n not in fields]
+    if missing and not problems:
+        problems.append(f"missing: {', '.join(f'{section}.{name}' for name in missing)}")
+    return fields, problems
+
+
+def model_of(section: str, fields: Flat) -> type[BaseModel]:
+    """Return the model of a section, of the variant its fields name (the first where they name none)."""
+    annotation = section_annotation(section)
+    variants = variants_of(annotation)
+    word = fields.get(discriminator_of(annotation))
+    return variants.get(str(word)) or next(iter(variants.values()))
+
+
+def defaults_of(section: str, fields: Flat) -> Flat:
+    """Return the fields with the defaults of those not given."""
+    filled = {n: i.default for n, i in model_of(section, fields).model_fields.items() if not i.is_required()}
+    return {**filled, **fields}
+
+
+def value_at(path: str, sections: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the value of a resolved point at a science path, None where its variant has no such field."""
+    section, name = path.split(".", 1)
+    fields = sections[section]
+    if path == "model.size":
+        dims = tuple(fields.get(d) for d in DIMS)
+        return next((size for size, known in SIZES.items() if known == dims), None)
+    if path == "train.duration":
+        return fields.get("images")
+    return fields.get(name)
+
+
+def agrees(path: str, wanted: tuple[Any, ...], sections: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a resolved point has one of the wanted values at `path`; durations are compared in images."""
+    value = value_at(path, sections)
+    for want in wanted:
+        if isinstance(want, Duration):
+            try:
+                want = images_of(want, sections["train"]["batch"], sections["data"]["images"])
+            except ValueError:
+                continue
+        if value == want and type(value) is type(want):
+            return True
+    return False
+
+
+def _spell_out_size(fields: Flat) -> list[str]:
+    size = fields.pop("size", None)
+    spelled = [name for name in DIMS if name in fields]
+    if size is not None and spelled:
+        return [f"size {size!r} and {', '.join(spelled)} given together; give the size or depth, hidden and heads"]
+    if size is not None:
+        fields.update(zip(DIMS, SIZES[size], strict=True))
+        return []
+    missing = [name for name in DIMS if name not in fields]
+    if not spelled:
+        return [f"missing: model.size (one of {', '.join(SIZES)}), or model.depth, model.hidden and model.heads"]
+    return (
+        [f"missing: {', '.join(f'model.{name}' for name in missing)} (or give model.size instead)"] if missing else []
+    )
+
+
+def _fill_data(fields: Flat) -> list[str]:
+    name = fields.setdefault("name", DIGITS.name)
+    if name == DIGITS.name:
+        wrong = [n for n in DATA_NEEDED if n in fields and fields[n] != getattr(DIGITS, n)]
+        fields.update({n: getattr(DIGITS, n) for n in DATA_NEEDED})
+        is_built_in = ", ".join(f"{n} {getattr(DIGITS, n)}" for n in DATA_NEEDED)
+        return [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"] if wrong else []
+    missing = [n for n in DATA_NEEDED if n not in fields]
+    if missing:
+        return [f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"]
+    if fields["kind"] == DIGITS.kind:
+        return [f"kind {DIGITS.kind!r} is the built-in data set's; data {name!r} wants images, npz or latents"]
+    return []
+
+
+def _resolve_duration(fields: Flat, data: Flat) -> list[str]:
+    duration = fields.pop("duration", None)
+    fields.setdefault("batch", model_of("train", fields).model_fields["batch"].default)
+    if duration is None:
+        return [] if "images" in fields else ['missing: train.duration ("400k steps", "30 epochs", ...)']
+    if "images" in fields:
+        return [f"duration {str(duration)!r} and images {fields['images']} given together; give one of them"]
+    if "images" not in data and duration.unit == "epochs":
+        return []  # the data section has its own problem
+    try:
+        fields["images"] = images_of(duration, fields["batch"], data.get("images", 1))
+    except ValueError as error:
+        return [f"duration {error}"]
+    return []
