@@ -5,22 +5,20 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
-from dit_core.checkpoint import has_snapshot
 from dit_core.data.load import Dataset, load_data
 from dit_core.distributed import Group
-from dit_core.errors import DitlabError, RecordError
+from dit_core.errors import DitlabError
 from dit_core.evaluate.run import evaluate
 from dit_core.records import lease
 from dit_core.records.attempt import Attempt, start_attempt
-from dit_core.records.evals import read_eval
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run import open_run
-from dit_core.study.run import PlannedEvaluation, Run
+from dit_core.records.state import has_record, has_snapshot
+from dit_core.study.run import Run
 from dit_core.study.science import Science
 from dit_core.train import Ending, Surroundings, train
 
@@ -81,12 +79,6 @@ def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
     return frozenset(tenths | set(asked))
 
 
-def is_trained(paths: RunPaths) -> bool:
-    """Return whether the run's outcome says DONE and its end snapshot is there and whole."""
-    outcome = read_outcome(paths)
-    return outcome is not None and outcome.outcome == "DONE" and has_snapshot(paths, outcome.images_seen)
-
-
 def device_of(name: str) -> torch.device:
     """Return the device an execution asks for: "auto" takes CUDA where there is one."""
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
@@ -96,8 +88,14 @@ def _train_if_needed(paths: RunPaths, run: Run, watch: Watch) -> Carried:
     outcome = read_outcome(paths)
     if outcome is not None and outcome.outcome == "DIVERGED":
         return Carried("diverged", outcome.reason)
-    if is_trained(paths):
-        return Carried("done")
+    missing = [e for e in run.evaluations if not has_record(paths, e.eval_id)]
+    needed = {run.science.train.images, *(e.evaluation.images_seen for e in missing)}
+    # Weights that are about to be measured are re-hashed; where they are altered, training mends them.
+    if outcome is not None and outcome.outcome == "DONE":
+        if all(has_snapshot(paths, images, sizes_only=not missing) for images in needed):
+            return Carried("done")
+        if not all(has_snapshot(paths, images) for images in needed & set(kept_points(run.science, ()))):
+            paths.outcome.unlink()
     device = device_of(run.execution.device)
     attempt = start_attempt(paths, device=str(device), job=watch.job)
     around = Surroundings(
@@ -146,7 +144,7 @@ def _evaluate_missing(paths: RunPaths, run: Run, watch: Watch) -> Carried:
     """Make every planned evaluation that has no record; one that cannot be made does not stop the others."""
     troubles, made = [], 0
     for planned in run.evaluations:
-        if _has_record(paths, planned):
+        if has_record(paths, planned.eval_id):
             continue
         if watch.should_stop() is not None:
             return Carried("stopped", watch.should_stop(), made)
@@ -160,11 +158,3 @@ def _evaluate_missing(paths: RunPaths, run: Run, watch: Watch) -> Carried:
             (paths.evals / f"{planned.eval_id}.error.txt").write_text(trace)
             troubles.append(f"evaluation {planned.eval_id}: {error or type(error).__name__}")
     return Carried("failed", "; ".join(troubles), made) if troubles else Carried("done", None, made)
-
-
-def _has_record(paths: RunPaths, planned: PlannedEvaluation) -> bool:
-    try:
-        record: dict[str, Any] | None = read_eval(paths, planned.eval_id)
-    except RecordError:
-        return False  # a torn record is measured again
-    return record is not None

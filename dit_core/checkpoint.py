@@ -18,6 +18,7 @@ from dit_core.errors import RecordError
 from dit_core.records import bundle
 from dit_core.records.bundle import StorageFull
 from dit_core.records.paths import RunPaths
+from dit_core.records.state import has_snapshot
 from dit_core.state import TrainState
 
 Tensors = dict[str, Tensor]
@@ -71,15 +72,6 @@ def save_snapshot(paths: RunPaths, images_seen: int, ema: Tensors) -> None:
     bundle.publish(
         folder, {"ema.safetensors": _writer(ema)}, {"run_id": paths.root.name, "images_seen": images_seen}
     )
-
-
-def has_snapshot(paths: RunPaths, images_seen: int) -> bool:
-    """Return whether a whole snapshot of this point exists (sizes and hashes checked)."""
-    try:
-        bundle.verify(paths.snapshot(images_seen))
-    except RecordError:
-        return False
-    return True
 
 
 def load_ema(paths: RunPaths, images_seen: int) -> Tensors:

@@ -1,0 +1,180 @@
+"""`ditlab plan STUDY`: what would run, what it costs, what is done already, what is wrong with the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.records.paths import Store
+from dit_core.records.state import RunState, state_of
+from dit_core.study import cost
+from dit_core.study.expand import MAX_RUNS, Expansion, expand
+from dit_core.study.run import Run
+from dit_core.study.spec import load_study
+from dit_core.study.study_model import Study
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A study expanded and held against the store."""
+
+    study: Study
+    expansion: Expansion
+    states: tuple[RunState, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Return the runs in the order of the file."""
+        return self.expansion.runs
+
+
+def plan(
+    study: StudyArgument,
+    results: ResultsOption = None,
+    max_runs: MaxRunsOption = MAX_RUNS,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a study without runs.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a study would run, what it costs, what is done already. Nothing is written or started."""
+    planned = make_plan(study, Store.at(results), max_runs, allow_empty)
+    if as_json:
+        print_json(plan_document(planned))
+    else:
+        print_plan(planned, _SHOWN if not show_all else None)
+
+
+def make_plan(path: Path, store: Store, max_runs: int = MAX_RUNS, allow_empty: bool = False) -> Planned:
+    """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming every fault."""
+    study = load_study(path)
+    expansion = expand(study, max_runs=max_runs, allow_empty=allow_empty)
+    return Planned(study, expansion, tuple(state_of(store, run) for run in expansion.runs))
+
+
+def plan_document(planned: Planned) -> dict[str, Any]:
+    """Return the plan as plain values, field names as in the tables."""
+    rows = [run_row(run, state) for run, state in zip(planned.runs, planned.states, strict=True)]
+    return {
+        "study": planned.study.name,
+        "question": planned.study.question,
+        "merged_duplicates": planned.expansion.merged_duplicates,
+        "runs": rows,
+        "totals": totals(planned),
+    }
+
+
+def run_row(run: Run, state: RunState) -> dict[str, Any]:
+    """Return one run of a plan: identity, what varies, cost, state."""
+    science = run.science
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "model_size": science.model.size,
+        "patch": science.model.patch,
+        "conditioning": science.model.conditioning,
+        "objective": science.objective.name,
+        "seed": science.train.seed,
+        "params": cost.params(science),
+        "tokens": science.tokens,
+        "fwd_gmacs": cost.fwd_macs(science) / 1e9,
+        "train_flops": float(cost.train_flops(science)),
+        "sampling_flops": sum(2.0 * cost.sampling_macs(science, e.evaluation) for e in run.evaluations),
+        "memory_bytes": cost.memory_bytes(science, run.execution),
+        "images": science.train.images,
+        "evaluations": len(run.evaluations),
+        "evaluated": state.evaluated,
+        "state": state.word,
+        "reason": state.reason,
+        "swept": run.swept,
+    }
+
+
+def totals(planned: Planned) -> dict[str, Any]:
+    """Return the sums of a plan: runs by state, evaluations, FLOPs in all and still to spend."""
+    words: dict[str, int] = {}
+    train = sampling = left = 0.0
+    evaluations = evaluated = 0
+    for run, state in zip(planned.runs, planned.states, strict=True):
+        words[state.word] = words.get(state.word, 0) + 1
+        train += cost.train_flops(run.science)
+        evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
+        each = [2.0 * cost.sampling_macs(run.science, e.evaluation) for e in run.evaluations]
+        sampling += sum(each)
+        if state.word not in ("done", "diverged"):
+            share = (len(each) - state.evaluated) / len(each) if each else 0.0
+            left += sum(each) * share + (0.0 if state.word == "trained" else cost.train_flops(run.science))
+    return {
+        "runs": len(planned.runs),
+        "states": words,
+        "evaluations": evaluations,
+        "evaluated": evaluated,
+        "train_flops": train,
+        "sampling_flops": sampling,
+        "flops_left": left,
+    }
+
+
+def print_plan(planned: Planned, shown: int | None) -> None:
+    """Print the plan as a table that fits the terminal, and its sums."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(planned.study.name)}[/]  {escape(planned.study.question)}", soft_wrap=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("id", no_wrap=True)
+    for title in ("params", "tokens", "Gmacs", "FLOPs", "memory", "evals"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    rows = list(zip(planned.runs, planned.states, strict=True))
+    for run, state in rows[:shown]:
+        table.add_row(*_cells(run_row(run, state)))
+    console.print(table)
+    if shown is not None and len(rows) > shown:
+        console.print(f"… and {len(rows) - shown:,} more runs (--all shows them)")
+    for line in summary_lines(planned):
+        console.print(line)
+
+
+def summary_lines(planned: Planned) -> list[str]:
+    """Return the sums of a plan in words."""
+    sums = totals(planned)
+    states = ", ".join(f"{count:,} {word}" for word, count in sums["states"].items())
+    lines = [
+        f"{sums['runs']:,} runs ({states or 'none'}), {sums['evaluated']:,} of {sums['evaluations']:,} evaluations made",
+        f"training {si(sums['train_flops'])}FLOP + sampling {si(sums['sampling_flops'])}FLOP, "
+        f"{si(sums['flops_left'])}FLOP left to spend",
+    ]
+    if planned.expansion.merged_duplicates:
+        lines.append(f"{planned.expansion.merged_duplicates:,} duplicates merged")
+    return lines
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        row["name"] or "(base)",
+        row["run_id"],
+        si(row["params"]),
+        str(row["tokens"]),
+        f"{row['fwd_gmacs']:.3g}",
+        si(row["train_flops"]),
+        si(row["memory_bytes"]) + "B",
+        f"{row['evaluated']}/{row['evaluations']}",
+        row["state"],
+    ]
+
+
+def si(value: float) -> str:
+    """Return a number with three digits and a unit prefix: 675M, 1.21P."""
+    for size, prefix in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{prefix}"
+    return f"{value:.3g}"

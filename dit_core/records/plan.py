@@ -1,0 +1,70 @@
+"""results/studies/<name>/: the study as it was last carried out or submitted, and the runs it expanded to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dit_core.errors import UserError, nearest
+from dit_core.records.files import read_json, write_atomic, write_json
+from dit_core.records.paths import Store
+from dit_core.study import ids
+from dit_core.study.execution import Execution
+from dit_core.study.run import PlannedEvaluation, Run
+from dit_core.study.sampling import Evaluation
+from dit_core.study.science import Science
+
+SCHEMA = 1
+
+
+def write_plan(store: Store, name: str, text: str, runs: tuple[Run, ...]) -> None:
+    """Keep the study's text and its runs; runs of an earlier version of the study stay where they are."""
+    folder = store.study(name)
+    write_atomic(folder / "study.yaml", text.encode())
+    write_json(folder / "plan.json", {"schema": SCHEMA, "study": name, "runs": [run_record(run) for run in runs]})
+
+
+def read_plan(store: Store, name: str) -> tuple[Run, ...]:
+    """Return the runs of a study; raise UserError naming the studies there are where it has none."""
+    try:
+        record = read_json(store.study(name) / "plan.json")
+    except (FileNotFoundError, NotADirectoryError):
+        known = study_names(store)
+        raise UserError(
+            f"no study {name!r} in {store.root}{nearest(name, known)}; "
+            f"there {'are ' + ', '.join(known) if known else 'is none yet'}: `ditlab run STUDY` makes one"
+        ) from None
+    return tuple(run_of(entry) for entry in record["runs"])
+
+
+def study_names(store: Store) -> list[str]:
+    """Return the names of all studies in the store."""
+    return sorted(path.parent.name for path in (store.root / "studies").glob("*/plan.json"))
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """Return a run as plain values; `run_of` is the inverse."""
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "swept": run.swept,
+        "science": ids.canonical(run.science),
+        "execution": run.execution.model_dump(exclude_defaults=True),
+        "snapshots": list(run.snapshots),
+        "evaluations": {e.eval_id: ids.canonical(e.evaluation) for e in run.evaluations},
+    }
+
+
+def run_of(record: dict[str, Any]) -> Run:
+    """Return the run of a record made by `run_record`."""
+    return Run(
+        run_id=record["run_id"],
+        name=record["name"],
+        science=Science.model_validate(record["science"]),
+        execution=Execution.model_validate(record["execution"]),
+        evaluations=tuple(
+            PlannedEvaluation(key, record["run_id"], Evaluation.model_validate(value))
+            for key, value in record["evaluations"].items()
+        ),
+        snapshots=tuple(record["snapshots"]),
+        swept=record["swept"],
+    )

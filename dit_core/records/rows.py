@@ -1,0 +1,167 @@
+"""Reading metrics files that may be damaged: every good row, and every bad one by file, line and cause.
+
+A good row is a line whose checksum holds, whose `images` and `step` are counts and whose other values are numbers or
+null. Rows glued together by a lost line end are told apart by their checksums; a row is never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dit_core.records.metrics import decode
+
+MAX_LINE = 1 << 20
+MAX_FILE = 1 << 30
+_END = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in the store: the file (relative to the results folder where known), a kind, a remedy or cause.
+
+    `kind` is one of torn, altered, type, duplicate, oversized, foreign, missing, orphan, nonfinite, unreadable.
+    """
+
+    path: str
+    kind: str
+    detail: str
+    line: int = 0
+
+
+def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return (good rows in file order, problems) of one metrics file; a missing file has neither.
+
+    A UTF-8 byte order mark is passed over, a gzip file is unpacked (the readable head of a torn one).
+    """
+    try:
+        if (size := path.stat().st_size) > MAX_FILE:
+            return [], [Problem(str(path), "oversized", f"{size:,} bytes; a curve is far shorter, none of it is used")]
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        return [], [Problem(str(path), "unreadable", error.strerror or "cannot be read")]
+    problems: list[Problem] = []
+    if data[:2] == b"\x1f\x8b":
+        data, whole = _unpack(data)
+        if not whole:
+            problems.append(Problem(str(path), "torn", "the gzip stream ends early; its readable head is used"))
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    rows: list[dict[str, Any]] = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        row = _decoded(line) if len(line) <= MAX_LINE else None
+        if row is not None and wrong(row) is None:
+            rows.append(row)
+            continue
+        tail = number == len(lines)
+        for piece, found in _salvage(str(path), number, line, tail=tail):
+            if piece is not None:
+                rows.append(piece)
+            if found is not None:
+                problems.append(found)
+    return _without_doubles(str(path), rows, problems)
+
+
+def wrong(row: dict[str, Any]) -> str | None:
+    """Return why a row of the training curve is no good, or None where it is: types, ranges, names."""
+    for key in ("images", "step"):
+        if type(row.get(key)) is not int or row[key] < 0:
+            return f"{key} is {row.get(key)!r}, not a count"
+    for key, value in row.items():
+        kind = type(value)
+        if kind is float:
+            if value - value != 0:
+                return f"{key} is {value}, which a row writes as null"
+        elif kind is dict and key == "nonfinite":
+            if not all(type(v) is str for v in value.values()):
+                return "nonfinite does not name words"
+        elif kind is not int and value is not None:
+            return f"{key} is {str(value)[:40]!r}, not a number"
+    return next((f"unknown kind of name {key[:40]!r}" for key in row if not _KEY.fullmatch(key)), None)
+
+
+def _salvage(path: str, number: int, line: bytes, *, tail: bool) -> list[tuple[dict[str, Any] | None, Problem | None]]:
+    """Return (row, None) or (None, problem) for each part of a line that is not one good row."""
+    if len(line) > MAX_LINE:
+        return [(None, Problem(path, "oversized", f"a line of {len(line):,} bytes; rows are far shorter", number))]
+    found: list[tuple[dict[str, Any] | None, Problem | None]] = []
+    start = 0
+    for match in _END.finditer(line):
+        row, clean = _last_row(line[start : match.end()])
+        start = match.end()
+        if row is None:
+            found.append((None, Problem(path, "altered", "the checksum of the line does not hold", number)))
+            continue
+        if not clean:
+            found.append((None, Problem(path, "torn", "a torn row before a whole one on the same line", number)))
+        cause = wrong(row)
+        found.append((row, None) if cause is None else (None, Problem(path, "type", cause, number)))
+    if rest := line[start:].strip(b"\r\n \x00"):
+        last = "; the last line of a killed attempt often is" if tail else ""
+        found.append((None, Problem(path, "torn", f"{len(rest)} bytes that are no whole row{last}", number)))
+    elif start == 0:
+        found.append((None, Problem(path, "torn", f"a block of {len(line)} NUL or blank bytes", number)))
+    return found
+
+
+def _last_row(piece: bytes) -> tuple[dict[str, Any] | None, bool]:
+    """Return the row that ends a piece, and whether nothing else stands before it."""
+    start = len(piece)
+    for _ in range(64):  # a row holds one or two opening braces; a hostile line holds many
+        start = piece.rfind(b'{"', 0, start)
+        if start < 0:
+            break
+        if (row := _decoded(piece[start:])) is not None:
+            return row, not piece[:start].strip(b"\x00 \r\xef\xbb\xbf")
+    return None, False
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        return decode(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_doubles(
+    path: str, rows: list[dict[str, Any]], problems: list[Problem]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Drop repeats within one file: of equal rows one stays, of contradicting ones none."""
+    if all(a["images"] < b["images"] for a, b in pairwise(rows)):
+        return rows, problems
+    kept: dict[int, dict[str, Any] | None] = {}
+    for row in rows:
+        images = row["images"]
+        if images not in kept:
+            kept[images] = row
+        elif kept[images] == row:
+            problems.append(Problem(path, "duplicate", f"the row at {images} images stands twice; one is used"))
+        else:
+            kept[images] = None
+            problems.append(Problem(path, "duplicate", f"rows at {images} images contradict each other; none is used"))
+    return [row for _, row in sorted(kept.items()) if row is not None], problems
+
+
+def _unpack(data: bytes) -> tuple[bytes, bool]:
+    """Return (unpacked bytes, whether the stream is whole); what follows MAX_FILE bytes is not unpacked."""
+    engine = zlib.decompressobj(wbits=31)
+    parts: list[bytes] = []
+    total = 0
+    try:
+        for start in range(0, len(data), 1 << 16):
+            parts.append(engine.decompress(data[start : start + (1 << 16)]))
+            total += len(parts[-1])
+            if total > MAX_FILE:
+                return b"".join(parts), False
+    except zlib.error:
+        return b"".join(parts), False
+    return b"".join(parts), engine.eof
