@@ -24,8 +24,8 @@ Noise = Callable[[int], Tensor]
 def sample(model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Tensor, noise: Noise) -> Tensor:
     """Return samples (B, C, H, W), float32, for labels y (B,).
 
-    `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one that step k adds (the
-    last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model is used as it is: evaluation
+    `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one that step k adds
+    (the last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model is used as it is: evaluation
     mode, device and autocast are the caller's. Raises UserError for a sampler that does not go with the objective, for
     more steps than timesteps, and for labels the model does not have.
     """

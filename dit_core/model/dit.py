@@ -76,10 +76,8 @@ class DiT(nn.Module):
                 x = checkpoint(block, x, c, use_reentrant=False)
             else:
                 x = block(x, c)  #                                      (B, T, d)
-        if n:
-            x = torch.addcmul(mods[-2], norm(x), mods[-1])  #           (B, T, d)
-        else:
-            x = self.final_norm(x[:, :tokens])  #                       (B, T, d), condition tokens removed
+        x = x[:, :tokens]  #                                            (B, T, d), condition tokens removed
+        x = torch.addcmul(mods[-2], norm(x), mods[-1]) if n else self.final_norm(x)
         return self.unpatchify(self.final(x), B)  #                     (B, C_out, H, W)
 
     def patchify(self, x: Tensor) -> Tensor:
@@ -129,9 +127,8 @@ class DiT(nn.Module):
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.RMSNorm):
-                nn.init.ones_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for weight in (self.y_embedder.weight, self.t_embedder.fc1.weight, self.t_embedder.fc2.weight):
             nn.init.normal_(weight, std=0.02)
         if isinstance(self.positions, nn.Parameter):

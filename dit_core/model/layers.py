@@ -6,6 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def head_norm(width: int) -> nn.LayerNorm:
+    """Return the LayerNorm over one head's queries or keys: learned scale, no shift (Dehghani et al. 2023)."""
+    return nn.LayerNorm(width, eps=1e-6, bias=False)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention: one projection to queries, keys and values, one fused attention, one projection."""
 
@@ -14,8 +19,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
-        self.q_norm = nn.RMSNorm(hidden // heads, eps=1e-6) if qk_norm else None
-        self.k_norm = nn.RMSNorm(hidden // heads, eps=1e-6) if qk_norm else None
+        self.q_norm = head_norm(hidden // heads) if qk_norm else None
+        self.k_norm = head_norm(hidden // heads) if qk_norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d)."""
@@ -37,8 +42,8 @@ class CrossAttention(nn.Module):
         self.q = nn.Linear(hidden, hidden)
         self.kv = nn.Linear(hidden, 2 * hidden)
         self.proj = nn.Linear(hidden, hidden)
-        self.q_norm = nn.RMSNorm(hidden // heads, eps=1e-6) if qk_norm else None
-        self.k_norm = nn.RMSNorm(hidden // heads, eps=1e-6) if qk_norm else None
+        self.q_norm = head_norm(hidden // heads) if qk_norm else None
+        self.k_norm = head_norm(hidden // heads) if qk_norm else None
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d) that attend to conditions c (B, S, d)."""

@@ -86,10 +86,48 @@ def sampling_macs(science: Science, evaluation: Evaluation) -> int:
 
 
 def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) -> int:
-    """Return the bytes that one training step keeps for its backward pass, for `micro_batch` images."""
-    raise NotImplementedError
+    """Return the bytes that one training step keeps for its backward pass, for `micro_batch` images.
+
+    Attention is the fused one, which keeps no T x T matrix. With `grad_checkpoint` a block keeps its input alone, and
+    one block at a time is computed again.
+    """
+    m, data, d, T = science.model, science.data, science.model.hidden, science.tokens
+    modulations = MODULATIONS[m.conditioning]
+    extra = CONDITION_TOKENS if m.conditioning == "in-context" else 0
+    narrow = 2 if science.train.precision == "bf16" else 4  # bytes of what a linear layer takes and gives
+    block = (T + extra) * _block_token_bytes(science, narrow)
+    if m.conditioning == "cross-attention":
+        block += CONDITION_TOKENS * 2 * d * narrow
+    blocks = (m.depth * (T + extra) * d * 4 + block) if grad_checkpoint else m.depth * block
+    patch = m.patch * m.patch
+    ends = T * (data.channels * patch * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
+    # Condition: waves, time MLP (twice its width), its SiLU, modulations. Loss: a dozen maps of the input's size.
+    condition = 4 * (FREQUENCIES + 4 * d + ((m.depth * modulations + 2) * d if modulations else 0))
+    loss = 4 * 12 * data.channels * data.height * data.width
+    return micro_batch * (blocks + ends + condition + loss)
+
+
+def _block_token_bytes(science: Science, narrow: int) -> int:
+    """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around the linear layers."""
+    m, d, w = science.model, science.model.hidden, mlp_width(science)
+    branches = 3 if m.conditioning == "cross-attention" else 2
+    modulated, gated = m.conditioning in ("adaln", "adaln-zero"), m.conditioning == "adaln-zero"
+    wide = 4 * branches * (d * (2 if modulated else 1) + 2)  # residual stream, its normalised copy, mean and deviation
+    linear = branches * d + (3 * d + d) + 2 * w  # inputs of the branches, q k v, attention's result, hidden layer
+    if m.conditioning == "cross-attention":
+        linear += 2 * d
+    if m.qk_norm:
+        linear += 4 * d * (branches - 1)  # queries and keys before and after
+    linear += branches * d * (int(gated) + int(m.layer_scale is not None))  # results of the branches
+    return wide + narrow * linear + 4 * m.heads * (branches - 1)
 
 
 def memory_bytes(science: Science, execution: Execution) -> int:
-    """Return the bytes one process needs at least: weights, gradients, AdamW's moments, EMA and activations."""
-    raise NotImplementedError
+    """Return the bytes one training process needs: weights, gradients, two moments, EMA, activations.
+
+    Leaves out what the framework itself and its workspaces take (0.3 to 1 GB).
+    """
+    share = -(-science.train.batch // execution.processes)
+    micro_batch = min(execution.micro_batch or share, share)
+    per_param = 5 * 4 + (2 if science.train.precision == "bf16" else 0)  # bf16: the cast copy of the weights
+    return params(science) * per_param + activation_bytes(science, micro_batch, execution.grad_checkpoint)

@@ -28,9 +28,8 @@ def check_sampler(objective: Ddpm | Flow, sampling: Sampling) -> None:
     """Raise UserError where the sampler does not go with the objective or takes more steps than there are."""
     allowed = SAMPLERS_OF[objective.name]
     if sampling.sampler not in allowed:
-        raise UserError(
-            f"sampler {sampling.sampler!r} does not go with objective {objective.name!r}; these do: {', '.join(allowed)}"
-        )
+        word = f"sampler {sampling.sampler!r} does not go with objective {objective.name!r}"
+        raise UserError(f"{word}; these do: {', '.join(allowed)}")
     if isinstance(objective, Ddpm):
         respaced(objective.timesteps, sampling.steps)
 
