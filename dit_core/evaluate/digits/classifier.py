@@ -1,0 +1,90 @@
+"""The digit classifier: a small convolutional network on 8x8 grey images, with weights that ship with the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, silu
+
+from dit_core.errors import EnvironmentProblem
+
+FOLDER = Path(__file__).parent
+WEIGHTS = FOLDER / "classifier.safetensors"
+CARD = FOLDER / "classifier.json"
+WIDTH = 64
+CLASSES = 10
+
+
+class DigitClassifier(nn.Module):
+    """Two convolutions, one hidden layer of 64 units (the features), ten logits; 38,282 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=3, padding=1)
+        self.hidden = nn.Linear(32 * 4 * 4, WIDTH)
+        self.head = nn.Linear(WIDTH, CLASSES)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the hidden layer after its SiLU, (B, 64) float32, of images (B, 1, 8, 8) uint8."""
+        x = images.float() / 127.5 - 1.0  # (B, 1, 8, 8)
+        x = silu(self.conv1(x))  # (B, 16, 8, 8)
+        x = max_pool2d(silu(self.conv2(x)), 2)  # (B, 32, 4, 4)
+        # SiLU, not ReLU: with ReLU 28 of the 64 units were dead, and a dead unit measures nothing.
+        return silu(self.hidden(x.flatten(1)))  # (B, 64)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits, (B, 10), of images (B, 1, 8, 8) uint8."""
+        return self.head(self.features(images))
+
+
+def load_classifier(weights: Path = WEIGHTS) -> DigitClassifier:
+    """Return the classifier with its shipped weights, in inference mode, on the CPU.
+
+    Raises EnvironmentProblem where the weights file is missing or is not the one the metric is defined by.
+    """
+    from safetensors.torch import load
+
+    data = checked_bytes(weights)
+    model = DigitClassifier()
+    model.load_state_dict(load(data))
+    return model.requires_grad_(False).eval()
+
+
+def checked_bytes(weights: Path = WEIGHTS) -> bytes:
+    """Return the bytes of the weights file after holding their sha256 against the card beside it."""
+    import hashlib
+
+    if not weights.is_file():
+        raise EnvironmentProblem(f"the digit classifier's weights are missing: {weights}; install ditlab again")
+    data = weights.read_bytes()
+    found, wanted = hashlib.sha256(data).hexdigest(), card()["sha256"]
+    if found != wanted:
+        raise EnvironmentProblem(f"{weights}: sha256 is {found[:16]}…, must be {wanted[:16]}…; install ditlab again")
+    return data
+
+
+@cache
+def card() -> dict:
+    """Return what is stated about the weights: sha256, held-out accuracy, how they were made."""
+    import json
+
+    return json.loads(CARD.read_bytes())
+
+
+@cache
+def digits_uint8() -> tuple[Tensor, Tensor]:
+    """Return all 1,797 handwritten digits, (1797, 1, 8, 8) uint8, and their labels, (1797,) int64, in their own order.
+
+    The values 0..16 take the road of every sample: to [-1, 1], then clamp(127.5 x + 128) as uint8.
+    """
+    from sklearn.datasets import load_digits
+
+    from dit_core.evaluate.pixels import to_uint8
+
+    bunch = load_digits()
+    x = torch.from_numpy(bunch.images.astype("float32")).unsqueeze(1) / 8.0 - 1.0
+    return to_uint8(x), torch.from_numpy(bunch.target.astype("int64"))

@@ -1,0 +1,113 @@
+"""From features to the metrics of a protocol; the Fréchet distance is ours, the others are torch-fidelity's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dit_core.evaluate.extractors import SPATIAL
+from dit_core.evaluate.frechet import bootstrap_interval, delta_interval, frechet, frechet_infinity
+from dit_core.evaluate.moments import Moments
+from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.reference import Reference
+
+BOOTSTRAP_WIDTH = 256
+Metric = dict[str, float | None]
+
+
+def measure(
+    protocol: Protocol, batches: list[dict[str, Tensor]], reference: Reference, labels: Tensor
+) -> dict[str, Metric]:
+    """Return {metric: {"value", "low", "high"}} of features by batch and layer, (B, width) each, and labels (N,).
+
+    `low` and `high` are 95 % intervals over the choice of samples, None where they are not computed. Sums are merged
+    in the order of the batches, so processes and restarts give the same bits.
+    """
+    moments = Moments.merged([Moments.of(batch[protocol.layer]) for batch in batches])
+    features = {layer: torch.cat([batch[layer] for batch in batches]) for layer in batches[0]}
+    main = features[protocol.layer]
+    found: dict[str, Metric] = {}
+    for name in protocol.metrics:
+        if name in ("fid", "fd_digits"):
+            found[name] = _distance(moments, main, reference)
+        elif name in ("fid_infinity", "fd_digits_infinity"):
+            found[name] = _plain(frechet_infinity(main, reference.mean, reference.covariance))
+        elif name == "sfid":
+            found[name] = _spatial([batch[SPATIAL] for batch in batches], reference)
+        elif name == "is":
+            found[name] = inception_score(features["logits_unbiased"], protocol.is_splits)
+        elif name == "kid":
+            found[name] = kid(main, reference.features, protocol.kid_subsets, protocol.kid_subset_size)
+        elif name == "agreement":
+            found[name] = agreement(features["logits"], labels)
+    if {"precision", "recall"} & set(protocol.metrics):
+        found |= precision_recall(main, reference.features, protocol.neighbours)
+    return {name: found[name] for name in protocol.metrics}
+
+
+def _distance(moments: Moments, features: Tensor, reference: Reference) -> Metric:
+    value = frechet(moments.mean(), moments.covariance(), reference.mean, reference.covariance)
+    interval = bootstrap_interval if features.shape[1] <= BOOTSTRAP_WIDTH else delta_interval
+    low, high = interval(features, reference.mean, reference.covariance)
+    return {"value": value, "low": low, "high": high}
+
+
+def _spatial(batches: list[Tensor], reference: Reference) -> Metric:
+    assert reference.spatial is not None
+    own = Moments.merged([Moments.of(batch) for batch in batches])
+    return _plain(frechet(own.mean(), own.covariance(), *reference.spatial))
+
+
+def inception_score(logits: Tensor, splits: int = 10) -> Metric:
+    """Return the Inception Score of logits (N, classes): mean over `splits` in the samples' order."""
+    from torch_fidelity.metric_isc import isc_features_to_metric
+
+    out = isc_features_to_metric(logits, splits=splits, shuffle=False)
+    value, half = out["inception_score_mean"], 1.96 * out["inception_score_std"] / max(1, splits - 1) ** 0.5
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def kid(features: Tensor, real: Tensor | None, subsets: int = 100, size: int = 1000) -> Metric:
+    """Return the kernel distance (polynomial, degree 3) of features (N, D) and real ones (M, D), mean over subsets.
+
+    None where either side has fewer than `size` samples.
+    """
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    if real is None or min(len(features), len(real)) < size:
+        return _plain(None)
+    out = kid_features_to_metric(features, real, kid_subsets=subsets, kid_subset_size=size, verbose=False)
+    return _plain(out["kernel_inception_distance_mean"])
+
+
+def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3) -> dict[str, Metric]:
+    """Return improved precision and recall of features (N, D) against real ones (M, D), in blocks of 1,000 rows.
+
+    The intervals are those of a share of N (precision) or M (recall) independent draws, the neighbourhoods held fixed.
+    """
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    if real is None:
+        return {"precision": _plain(None), "recall": _plain(None)}
+    settings: dict[str, Any] = {"prc_neighborhood": neighbours, "prc_batch_size": 1000, "save_cpu_ram": True}
+    out = prc_features_to_metric(features, real, **settings, verbose=False)
+    return {"precision": _share(out["precision"], len(features)), "recall": _share(out["recall"], len(real))}
+
+
+def agreement(logits: Tensor, labels: Tensor) -> Metric:
+    """Return the share of samples that the classifier takes for the class they were asked for."""
+    return _share((logits.argmax(dim=1) == labels).double().mean().item(), len(labels))
+
+
+def _share(value: float, n: int) -> Metric:
+    """Return a share of n draws with Wilson's 95 % interval."""
+    z = 1.959964
+    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * ((value * (1 - value) + z * z / (4 * n)) / n) ** 0.5 / (1 + z * z / n)
+    return {"value": value, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+
+
+def _plain(value: float | None) -> Metric:
+    return {"value": value, "low": None, "high": None}

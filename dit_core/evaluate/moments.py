@@ -1,0 +1,50 @@
+"""Sums from which mean and covariance follow: float64, and merged over batches, processes and restarts by adding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dit_core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, sum (D,) and sum of outer products (D, D) of feature vectors, in float64."""
+
+    count: int
+    total: Tensor
+    outer: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Moments:
+        """Return the sums of features (N, D); raise DataError naming the first row that is not finite."""
+        finite = torch.isfinite(features).all(dim=1)
+        if not finite.all():
+            raise DataError(f"feature vector {int(torch.nonzero(~finite)[0])} holds values that are not finite")
+        x = features.double()
+        return cls(len(x), x.sum(dim=0), x.T @ x)
+
+    @classmethod
+    def merged(cls, parts: list[Moments]) -> Moments:
+        """Return the sums over all parts, added in the order given (the same order gives the same bits)."""
+        if not parts:
+            raise ValueError("no parts to merge")
+        total, outer = torch.zeros_like(parts[0].total), torch.zeros_like(parts[0].outer)
+        for part in parts:
+            total += part.total
+            outer += part.outer
+        return cls(sum(part.count for part in parts), total, outer)
+
+    def mean(self) -> Tensor:
+        """Return the mean, (D,)."""
+        return self.total / self.count
+
+    def covariance(self) -> Tensor:
+        """Return the unbiased covariance, (D, D); raise DataError below two vectors."""
+        if self.count < 2:
+            raise DataError(f"a covariance needs at least 2 samples, got {self.count}")
+        mean = self.mean()
+        return (self.outer - self.count * torch.outer(mean, mean)) / (self.count - 1)

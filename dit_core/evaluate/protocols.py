@@ -1,0 +1,183 @@
+"""Protocols: named, versioned, hashed ways of measuring. Rows of two protocols never share an axis unless asked.
+
+A protocol is frozen. A change of any field that changes numbers is a new version; `definition_sha256` shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+from dit_core.errors import UserError, nearest
+from dit_core.study.ids import canonical, canonical_json
+from dit_core.study.sampling import Evaluation
+from dit_core.study.science import Data, Frozen, Positive
+
+# Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would truncate and shift
+# every image by half a level; without the clamp values outside [-1, 1] would wrap around.
+UINT8_RULE = "clamp(127.5 x + 128, 0, 255)"
+
+
+class Protocol(Frozen):
+    """One way of measuring. `None` under a setting means that the evaluation chooses it."""
+
+    name: str
+    """Name by which a study asks for it."""
+    version: Positive = 1
+    """Raised with every change that changes numbers."""
+    says: str
+    """What it measures, in one line."""
+    main: str
+    """The metric that figures show."""
+    metrics: tuple[str, ...]
+    """Metrics in a record."""
+    extractor: Literal["ditlab-digits", "inception-v3-compat"]
+    """Feature extractor, as registered with torch-fidelity."""
+    weights_sha256: str
+    """Leading digits of the sha256 of the extractor's weights file."""
+    layer: str
+    """Layer of the Fréchet distance, KID, precision and recall."""
+    width: Positive
+    """Features in that layer: fewer samples than this give no covariance of full rank."""
+    resize: str
+    """How images come to the extractor's size."""
+    uint8: str = UINT8_RULE
+    """Rule from network range to 8-bit images."""
+    reference: str
+    """Name of the reference statistics."""
+    samples: Positive | None = None
+    """Number of generated samples."""
+    labels: Literal["balanced", "drawn"] = "balanced"
+    """Label mode: balanced over the classes, or drawn at random."""
+    weights: Literal["ema"] = "ema"
+    """Which weights are sampled."""
+    sampler: str | None = None
+    """Sampler."""
+    steps: tuple[Positive, ...] = ()
+    """Allowed sampling steps; empty allows any."""
+    guidance: float | None = None
+    """Guidance scale."""
+    guidance_channels: str | None = None
+    """Guided channels."""
+    decoder: str | None = None
+    """VAE whose decoder makes images of latents (hub name; its revision and weights hash are in every record)."""
+    image: tuple[Positive, Positive, Positive] | None = None
+    """Shape (C, H, W) of the measured images."""
+    is_splits: Positive = 10
+    """Inception Score: number of splits, in the order of the samples (the ADM suite does not shuffle)."""
+    neighbours: Positive = 3
+    """Precision and recall: k of the nearest neighbours (Kynkäänniemi et al. 2019)."""
+    kid_subsets: Positive = 100
+    """KID: number of subsets."""
+    kid_subset_size: Positive = 1000
+    """KID: samples per subset."""
+
+    @property
+    def definition_sha256(self) -> str:
+        """Return the sha256 of the canonical definition."""
+        return hashlib.sha256(f"ditlab-protocol-1\n{canonical_json(self)}".encode()).hexdigest()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the definition as plain values with its hash, as it stands in a record."""
+        return {**canonical(self), "definition_sha256": self.definition_sha256}
+
+
+_INCEPTION = {
+    "extractor": "inception-v3-compat",
+    "weights_sha256": "6726825d",
+    "layer": "2048",
+    "width": 2048,
+    "resize": "to 299x299, bilinear as in TensorFlow 1 (no antialias), then (x - 128) / 128",
+    "main": "fid",
+    "image": (3, 256, 256),
+    "reference": "imagenet-256",
+}
+_ALL = ("fid", "fid_infinity", "sfid", "is", "kid", "precision", "recall")
+
+PROTOCOLS: dict[str, Protocol] = {
+    "digits": Protocol(
+        name="digits",
+        says="Fréchet distance of 8x8 digits in the feature space of the shipped digit classifier (never called FID)",
+        main="fd_digits",
+        metrics=("fd_digits", "fd_digits_infinity", "precision", "recall", "agreement"),
+        extractor="ditlab-digits",
+        weights_sha256="9e08d1253af1df10f99b080ed4e2673f181fa2a54f1253f778791c37ff17212e",
+        layer="64",
+        width=64,
+        resize="none",
+        reference="digits",
+        image=(1, 8, 8),
+    ),
+    "dit-scaling": Protocol(
+        **_INCEPTION,
+        name="dit-scaling",
+        says="FID-50K of the paper's scaling study (section 5): 250 DDPM steps, no guidance, ft-MSE decoder",
+        metrics=_ALL,
+        samples=50_000,
+        sampler="ddpm",
+        steps=(250,),
+        guidance=1.0,
+        decoder="stabilityai/sd-vae-ft-mse",
+    ),
+    "dit-table2": Protocol(
+        **_INCEPTION,
+        name="dit-table2",
+        says="FID-50K of the paper's table 2: 250 DDPM steps, guidance 1.5 on three channels, ft-EMA decoder",
+        metrics=_ALL,
+        samples=50_000,
+        sampler="ddpm",
+        steps=(250,),
+        guidance=1.5,
+        guidance_channels="first-3",
+        decoder="stabilityai/sd-vae-ft-ema",
+    ),
+    "dit-fig10": Protocol(
+        **_INCEPTION,
+        name="dit-fig10",
+        says="FID-10K against sampling steps (figure 10): 16 to 1000 DDPM steps, no guidance, ft-MSE decoder",
+        metrics=("fid", "fid_infinity", "is", "kid", "precision", "recall"),
+        samples=10_000,
+        sampler="ddpm",
+        steps=(16, 32, 64, 128, 256, 1000),
+        guidance=1.0,
+        decoder="stabilityai/sd-vae-ft-mse",
+    ),
+}
+
+
+def protocol_of(name: str) -> Protocol:
+    """Return the protocol of that name; raise UserError naming those there are and the nearest one."""
+    if name not in PROTOCOLS:
+        raise UserError(f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}; protocols are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool = False) -> list[str]:
+    """Return what keeps an evaluation from being measured under a protocol, one line each; empty where nothing does.
+
+    `few` allows fewer samples than features, which a record then carries as a label.
+    """
+    sampling, found = evaluation.sampling, []
+    fixed = {
+        "samples": (evaluation.samples, protocol.samples),
+        "sampler": (sampling.sampler, protocol.sampler),
+        "guidance": (sampling.guidance, protocol.guidance),
+        "guidance_channels": (sampling.guidance_channels, protocol.guidance_channels),
+    }
+    for key, (given, wanted) in fixed.items():
+        if wanted is not None and given != wanted and not (key == "samples" and few and given < wanted):
+            found.append(f"{key} is {given!r}, but protocol {protocol.name!r} is defined with {wanted!r}")
+    if protocol.steps and sampling.steps not in protocol.steps:
+        allowed = ", ".join(map(str, protocol.steps))
+        found.append(f"steps is {sampling.steps}, but protocol {protocol.name!r} is defined with {allowed}")
+    if evaluation.samples <= protocol.width and not few:
+        found.append(
+            f"samples is {evaluation.samples}, but a covariance of {protocol.width} features needs more than "
+            f"{protocol.width}; take more, or ask for few samples, which labels the row"
+        )
+    shape = (data.channels, data.height, data.width)
+    if protocol.decoder and data.kind != "latents":
+        found.append(f"data.kind is {data.kind!r}, but protocol {protocol.name!r} decodes latents")
+    elif not protocol.decoder and protocol.image and shape != protocol.image:
+        found.append(f"samples are {shape}, but protocol {protocol.name!r} measures images of {protocol.image}")
+    return found

@@ -1,0 +1,229 @@
+"""One evaluation of one run: snapshot -> samples -> features -> metrics -> record. Resumable, shared by processes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dit_core.errors import DataError, UserError
+from dit_core.evaluate.extractors import Extractor, make_extractor
+from dit_core.evaluate.generate import Generator, network_of
+from dit_core.evaluate.labels import labels_of
+from dit_core.evaluate.metrics import measure
+from dit_core.evaluate.parts import Parts
+from dit_core.evaluate.protocols import Protocol, problems, protocol_of
+from dit_core.evaluate.reference import Reference, reference_of
+from dit_core.records.evals import read_eval, write_eval
+from dit_core.records.paths import RunPaths
+from dit_core.study.execution import Execution
+from dit_core.study.ids import canonical, canonical_json
+from dit_core.study.run import PlannedEvaluation
+from dit_core.study.science import Science
+
+Progress = Callable[[int, int], None]
+# Features are put on disk this often: a short evaluation writes none, a long one loses this much to a kill.
+FLUSH_S = 10.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one process holds while it evaluates."""
+
+    protocol: Protocol
+    extractor: Extractor
+    reference: Reference
+    generator: Generator
+    parts: Parts
+    ranges: list[range]
+    identity: dict[str, Any]
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("sampling", "features", "statistics"), 0.0)
+    )
+    device: str = "cpu"
+
+
+def evaluate(
+    paths: RunPaths,
+    science: Science,
+    planned: PlannedEvaluation,
+    execution: Execution,
+    progress: Progress | None = None,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    few: bool = False,
+    keep: Path | None = None,
+    flush_s: float = FLUSH_S,
+) -> dict[str, Any]:
+    """Return the record of one evaluation, carried out if it does not exist yet.
+
+    `progress(done, total)` is called with samples after every batch. Of `world` processes, process `rank` takes every
+    `world`-th batch; the one that finds all batches finished writes the record, the others return {"unfinished": n}.
+    `few` allows fewer samples than features and labels the row; `keep` is a folder for the images themselves.
+    Raises UserError or DataError, before anything is sampled, for what the protocol does not allow, and
+    EnvironmentProblem for files that are missing.
+    """
+    done = read_eval(paths, planned.eval_id)
+    if done is not None:
+        return done
+    started = time.perf_counter()
+    work = _prepare(paths, science, planned, execution, few)
+    total = planned.evaluation.samples
+    mine = set(range(rank, len(work.ranges), world))
+    features, pending, flushed = {}, [], time.perf_counter()
+    for batch in sorted(mine):
+        found = None if keep else work.parts.load(batch)
+        features[batch] = found or _one(work, batch, keep, planned, paths)
+        if found is None:
+            pending.append(batch)
+        if pending and time.perf_counter() - flushed >= flush_s:
+            pending, flushed = _flush(work.parts, features, pending), time.perf_counter()
+        if progress is not None:
+            progress(min(total, sum(len(work.ranges[b]) for b in features) * world), total)
+    if world > 1:
+        _flush(work.parts, features, pending)
+    missing = len(work.ranges) - len(work.parts.finished() | features.keys())
+    if missing:
+        return {"unfinished": missing, "batches": len(work.ranges)}
+    return _finish(work, paths, planned, features, started, few)
+
+
+def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, execution: Execution, few: bool) -> _Work:
+    """Check everything that can be checked before sampling, cheapest first, then load network and extractor."""
+    from dit_core.study.steps import check_sampler
+
+    evaluation = planned.evaluation
+    protocol = protocol_of(evaluation.protocol)
+    check_sampler(science.objective, evaluation.sampling)
+    wrong = problems(protocol, science.data, evaluation, few)
+    if wrong:
+        raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
+    device = torch.device(_device(execution))
+    extractor = make_extractor(protocol, execution.data_roots, device)
+    reference = reference_of(protocol, extractor, execution.data_roots)
+    decode, decoder = _decoder(protocol, science, execution, device)
+    weights, weights_sha256 = _weights(paths, evaluation)
+    model = network_of(science, weights, device)
+    generator = Generator(model, science, evaluation, protocol.labels, device, decode)
+    size = execution.sample_batch
+    ranges = [range(i, min(i + size, evaluation.samples)) for i in range(0, evaluation.samples, size)]
+    identity = {
+        **protocol.plain(),
+        "samples": evaluation.samples,
+        "weights_sha256": extractor.weights_sha256,
+        "reference_sha256": reference.sha256,
+        "reference_count": reference.count,
+        "decoder": decoder,
+        "batch": size,
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
+        and device.type == "cuda",
+        "few_samples": evaluation.samples <= protocol.width,
+    }
+    setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
+    parts = Parts(paths.evals / f"{planned.eval_id}.part", setting)
+    identity["snapshot_sha256"] = weights_sha256
+    return _Work(protocol, extractor, reference, generator, parts, ranges, identity, device=_describe(device))
+
+
+def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths) -> dict[str, Tensor]:
+    """Return the features of one batch, sampled now."""
+    from dit_core.evaluate.pictures import save_each, save_grid
+
+    begin = time.perf_counter()
+    images = work.generator.images(work.ranges[batch])
+    middle = time.perf_counter()
+    features = work.extractor(images)
+    if batch == 0:
+        classes = work.generator.science.data.classes
+        save_grid(
+            paths.evals / f"{planned.eval_id}.png", images[: 10 * min(classes, 10)].cpu(), columns=min(classes, 10)
+        )
+    if keep is not None:
+        save_each(keep, images.cpu(), work.ranges[batch])
+    work.seconds["sampling"] += middle - begin
+    work.seconds["features"] += time.perf_counter() - middle
+    return features
+
+
+def _flush(parts: Parts, features: dict[int, dict[str, Tensor]], pending: list[int]) -> list[int]:
+    for batch in pending:
+        parts.save(batch, features[batch])
+    return []
+
+
+def _finish(
+    work: _Work,
+    paths: RunPaths,
+    planned: PlannedEvaluation,
+    features: dict[int, dict[str, Tensor]],
+    started: float,
+    few: bool,
+) -> dict[str, Any]:
+    """Merge all batches in their order, measure, publish the record, remove the parts."""
+    begin = time.perf_counter()
+    batches = []
+    for batch in range(len(work.ranges)):
+        found = features.get(batch) or work.parts.load(batch)
+        if found is None:
+            other = read_eval(paths, planned.eval_id)  # another process was first to merge
+            return other or {"unfinished": 1, "batches": len(work.ranges)}
+        batches.append(found)
+    evaluation, data = planned.evaluation, work.generator.science.data
+    labels = labels_of(range(evaluation.samples), data.classes, work.protocol.labels, evaluation.seed)
+    metrics = measure(work.protocol, batches, work.reference, labels)
+    work.seconds["statistics"] = time.perf_counter() - begin
+    record = write_eval(
+        paths,
+        planned.eval_id,
+        {
+            "evaluation": canonical(evaluation),
+            "protocol": work.identity,
+            "metrics": metrics,
+            "seconds": time.perf_counter() - started,
+            "seconds_of": work.seconds,
+            "device": work.device,
+            "threads": torch.get_num_threads(),
+        },
+    )
+    work.parts.remove()
+    return record
+
+
+def _weights(paths: RunPaths, evaluation: Any) -> tuple[dict[str, Tensor], str]:
+    """Return the weights to be sampled and the sha256 of their file."""
+    from dit_core.checkpoint import load_ema
+    from dit_core.records.files import sha256_of
+
+    weights = load_ema(paths, evaluation.images_seen)
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise DataError(
+            f"{paths.snapshot(evaluation.images_seen)}: EMA weights are not finite: {', '.join(broken[:3])}"
+        )
+    return weights, sha256_of(paths.snapshot(evaluation.images_seen) / "ema.safetensors")
+
+
+def _decoder(protocol: Protocol, science: Science, execution: Execution, device: torch.device) -> tuple[Any, Any]:
+    """Return (decode function, its identity), or (None, None) where samples are pixels."""
+    if protocol.decoder is None:
+        return None, None
+    from dit_core.evaluate.decoder import make_decoder
+
+    return make_decoder(protocol.decoder, science.data, execution.data_roots, device)
+
+
+def _device(execution: Execution) -> str:
+    if execution.device != "auto":
+        return execution.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _describe(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
