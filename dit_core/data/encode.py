@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,21 @@ def encode(
     changed. Raises UserError where `out` holds another encoding, DataError naming every image that does not decode
     (the other shards are made all the same), EnvironmentProblem for too little space or a worker that died.
     """
+    try:
+        return _encode(encoding, processes, part, progress)
+    except OSError as error:
+        where = error.filename or encoding.out
+        raise EnvironmentProblem(f"{where}: {error.strerror or error}; what was published stays") from error
+
+
+def _encode(encoding: Encoding, processes: int, part: tuple[int, int], progress: Progress | None) -> dict[str, Any]:
     request = _claim(encoding)
     tasks = encoding.tasks()
     counts = {"images": len(encoding.listing.files), "shards": len(tasks), "kept": 0, "encoded": 0, "mended": 0}
     _check_space(encoding)
     job = Job(encoding.listing.root, encoding.vae, encoding.out, encoding.size, encoding.dtype, encoding.batch)
     bad: list[str] = []
-    for outcome, errors in _results(work(job, encoding.device, tasks[part[0] - 1 :: part[1]], processes, progress)):
+    for outcome, errors in work(job, encoding.device, tasks[part[0] - 1 :: part[1]], processes, progress):
         bad += errors
         if outcome:
             counts[outcome] += 1
@@ -135,14 +143,6 @@ def _check_space(encoding: Encoding) -> None:
     free = shutil.disk_usage(encoding.out).free / 2**30
     if needed > free:
         raise EnvironmentProblem(f"{encoding.out}: {needed:.1f} GiB are needed, {free:.1f} GiB are free")
-
-
-def _results(results: Iterator[tuple[str | None, list[str]]]) -> Iterator[tuple[str | None, list[str]]]:
-    try:
-        yield from results
-    except OSError as error:
-        where = error.filename or "the output folder"
-        raise EnvironmentProblem(f"{where}: {error.strerror or error}; what was published stays") from error
 
 
 def _publish(encoding: Encoding, request: dict[str, Any], tasks: list[Task]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -79,7 +80,12 @@ def scan(root: str | Path) -> Listing:
 def read_image(path: Path, channels: int = 3) -> Image.Image:
     """Return the decoded image in 8-bit RGB (channels 3) or grey (1); DataError names a file that does not decode."""
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            # Pillow decodes a PNG without its end and past a wrong checksum; this looks at both. JPEG has neither.
+            if image.format == "PNG":
+                image.verify()
+        with Image.open(io.BytesIO(content)) as image:
             if image.mode in WIDE_MODES:
                 raise DataError(f"{path}: mode {image.mode} holds more than 8 bits a channel; convert it to 8 bits")
             return image.convert("RGB" if channels == 3 else "L")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ def read_npz(path: str | Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise EnvironmentProblem(f"{path}: no such .npz file (see execution.data_roots)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path}: one array, not an .npz; write np.savez({path.name!r}, images=…, labels=…)")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise DataError(f"{path}: one array, not an .npz; write np.savez({path.name!r}, images=…, labels=…)")
+        with loaded as archive:
             images, labels = (_array(path, archive, name) for name in ("images", "labels"))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not readable as .npz of plain arrays ({error})") from error
     return _images(path, images), _labels(path, labels, len(images), classes)
 
