@@ -1,0 +1,91 @@
+"""The result tables as pandas frames: `from analysis.load import runs, evals, results, metrics, attempts`.
+
+Each call brings the index up to the records first. Units are in `frame.attrs["units"]`, the number of damaged places
+in the records in `frame.attrs["problems"]`; with a study, the numbers its plan asks for in `attrs["planned_runs"]` and
+`attrs["planned_evals"]`, so that a figure can say n of N.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis import query
+from analysis.columns import units
+from analysis.index import update
+from dit_core.errors import UserError, nearest
+from dit_core.records.paths import Store
+
+
+def runs(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return one row per run (columns: results/README.md). Raises UserError for a study that has no plan."""
+    return _load("runs", results, study, "run_id")
+
+
+def evals(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return one row per evaluation; with a study only those its plan asks for."""
+    return _load("evals", results, study, "run_id, images_seen, eval_id")
+
+
+def results(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return one row per evaluation with the columns of its run beside it."""
+    return _load("results", results, study, "run_id, images_seen, eval_id")
+
+
+def metrics(results: Path | str | None = None, study: str | None = None, run: str | None = None) -> pd.DataFrame:
+    """Return the training curves, or the one of `run`; the latest attempt's row at each training point."""
+    return _load("metrics", results, study, "run_id, images", run)
+
+
+def attempts(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return one row per start of a run."""
+    return _load("attempts", results, study, "run_id, attempt")
+
+
+def problems(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return one row per place in the records that could not be believed and was left out of the other tables."""
+    return _load("problems", results, study, "path, line")
+
+
+def sql(text: str, results: Path | str | None = None, values: tuple[Any, ...] = ()) -> pd.DataFrame:
+    """Return the result of one SELECT over the tables; `values` fill its `?`. Raises UserError as query.ask does."""
+    con = query.connect(update(Store.at(results)), published="published" in text.lower())
+    frame = to_pandas(query.ask(con, text, values))
+    frame.attrs["units"] = units(frame.columns)
+    return frame
+
+
+def _load(table: str, where: Path | str | None, study: str | None, order: str, run: str | None = None) -> pd.DataFrame:
+    con = query.connect(update(Store.at(where)), study=study)
+    planned = _planned(con, study) if study else {}
+    only = " WHERE run_id = ?" if run else ""
+    frame = to_pandas(query.ask(con, f"SELECT * FROM {table}{only} ORDER BY {order}", [run] if run else []))
+    frame.attrs["units"] = units(frame.columns, table)
+    frame.attrs["problems"] = con.execute("SELECT count(*) FROM problems").fetchall()[0][0]
+    frame.attrs.update(planned)
+    return frame
+
+
+def _planned(con: Any, study: str) -> dict[str, int]:
+    counts = "SELECT count(DISTINCT run_id), count(DISTINCT eval_id) FROM members WHERE study = ?"
+    found = con.execute(counts, [study]).fetchall()[0]
+    if not found[0]:
+        known = [row[0] for row in con.execute("SELECT DISTINCT study FROM members ORDER BY 1").fetchall()]
+        listed = f"; studies with results are {', '.join(known)}" if known else "; no study has results here yet"
+        raise UserError(
+            f"no results of a study {study!r}{nearest(study, known)}{listed}: `ditlab run STUDY` makes them"
+        )
+    return {"planned_runs": found[0], "planned_evals": found[1]}
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a frame: whole numbers stay whole, and missing ones missing, whatever their size."""
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    partial = {f.name for f in table.schema if f.type in nullable and table.column(f.name).null_count}
+    frame = table.drop_columns(list(partial)).to_pandas()
+    for name in partial:
+        frame[name] = pd.array(table.column(name).to_pylist(), dtype=nullable[table.schema.field(name).type])
+    return frame[table.column_names]

@@ -1,0 +1,168 @@
+"""SQL over the result tables: DuckDB in memory, read-only, no files, no network, bounded time and memory."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from analysis.columns import schema
+from analysis.index import Index
+from analysis.parts import open_parts
+from dit_core.errors import UserError, nearest
+
+TIMEOUT_S = 60.0
+MEMORY = "1GB"
+MAX_BYTES = 1 << 30
+VIEWS = ("runs", "evals", "results", "metrics", "attempts", "members", "problems")
+_LOCKED = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": MEMORY,
+    "temp_directory": "",
+    "max_temp_directory_size": "0B",
+}
+_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_OF_ALL = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.total AS predicted_hours) FROM _runs r LEFT JOIN
+ (SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study, min_by(name, study) AS name,
+  max(predicted_hours) AS total FROM members GROUP BY run_id) m USING (run_id)"""
+_OF_ONE = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.total AS predicted_hours) FROM _runs r JOIN
+ (SELECT run_id, min(study) study, min(name) AS name, max(predicted_hours) AS total
+  FROM members WHERE study = {study} GROUP BY run_id) m USING (run_id)"""
+_EVALS_OF_ONE = "SELECT e.* FROM _evals e JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m \
+USING (run_id, eval_id)"
+
+
+def connect(index: Index, *, study: str | None = None, published: bool = False) -> duckdb.DuckDBPyConnection:
+    """Return a locked connection with the tables of `index` as views; with `study`, only what its plan holds.
+
+    Views: runs, evals, results (evals with the columns of their runs), metrics, attempts, members, problems; with
+    `published` the paper's tables in the schema of that name.
+    """
+    con = duckdb.connect(":memory:", config=_LOCKED)
+    for table in ("runs", "evals", "metrics", "attempts", "problems"):
+        _stack(con, index, table)
+    con.register("members", open_parts(index.folder, index.members, "members"))
+    word = "'" + (study or "").replace("'", "''") + "'"
+    con.execute("CREATE VIEW runs AS " + (_OF_ONE.format(study=word) if study else _OF_ALL))
+    con.execute("CREATE VIEW evals AS " + (_EVALS_OF_ONE.format(study=word) if study else "SELECT * FROM _evals"))
+    for table in ("metrics", "attempts", "problems"):
+        only = " WHERE run_id IN (SELECT run_id FROM runs)" if study else ""
+        con.execute(f"CREATE VIEW {table} AS SELECT * FROM _{table}{only}")
+    both = sorted(set(_columns(con, "evals")) & set(_columns(con, "runs")) - {"run_id"})
+    hidden = f" EXCLUDE ({', '.join(both)})" if both else ""
+    con.execute(f"CREATE VIEW results AS SELECT * FROM evals JOIN (SELECT *{hidden} FROM runs) USING (run_id)")
+    if published:
+        _add_published(con)
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+    return con
+
+
+def _stack(con: duckdb.DuckDBPyConnection, index: Index, table: str) -> None:
+    """Make the view `_<table>`: each layer's rows but for the runs that a higher layer replaces."""
+    selects = []
+    for number, layer in enumerate(index.layers):
+        if not any(p["table"] == table for p in layer):
+            continue
+        name = f"_{table}_{number}"
+        con.register(name, open_parts(index.folder, layer, table))
+        hidden = index.hidden(number)
+        only = ""
+        if hidden:
+            con.register(f"{name}_hidden", pa.table({"run_id": pa.array(hidden, pa.string())}))
+            only = f" WHERE run_id NOT IN (SELECT run_id FROM {name}_hidden)"
+        selects.append(f"SELECT * FROM {name}{only}")
+    if not selects:
+        con.register(f"_{table}_none", schema(table).empty_table())
+        selects = [f"SELECT * FROM _{table}_none"]
+    con.execute(f"CREATE VIEW _{table} AS " + " UNION ALL BY NAME ".join(selects))
+
+
+def _add_published(con: duckdb.DuckDBPyConnection) -> None:
+    from analysis import published, published_columns
+
+    con.execute("CREATE SCHEMA published")
+    for name in published_columns.TABLES:
+        con.register("_paper", pa.Table.from_pandas(published.table(name), preserve_index=False))
+        con.execute(f'CREATE TABLE published."{name}" AS SELECT * FROM _paper')
+        con.unregister("_paper")
+
+
+def ask(
+    con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = (), *, timeout_s: float = TIMEOUT_S
+) -> pa.Table:
+    """Return the result of one SELECT as an Arrow table.
+
+    Raises UserError for anything but one reading statement, for wrong SQL (with the tables and columns there are and
+    the nearest name), after `timeout_s` seconds, and for results beyond the memory limit.
+    """
+    _only_reads(con, sql)
+    clock = threading.Timer(timeout_s, con.interrupt)
+    clock.daemon = True
+    clock.start()
+    try:
+        reader = con.sql(sql, params=list(values)).to_arrow_reader(100_000)
+        return _drain(reader)
+    except (duckdb.InterruptException, pa.ArrowException) as error:
+        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+            hint = "narrow it (WHERE, fewer joins) or give --timeout"
+            raise UserError(f"the query took longer than {timeout_s:g} s and was stopped; {hint}") from None
+        raise UserError(f"the query failed: {error}") from None
+    except duckdb.OutOfMemoryException:
+        raise UserError(f"the query needs more than {MEMORY} of memory; narrow it or aggregate in SQL") from None
+    except duckdb.PermissionException as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{first}; a query reads the result tables and nothing else") from None
+    except duckdb.Error as error:
+        raise UserError(explain(con, error)) from None
+    finally:
+        clock.cancel()
+
+
+def _only_reads(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    try:
+        statements = con.extract_statements(sql)
+    except duckdb.Error as error:
+        raise UserError(explain(con, error)) from None
+    if len(statements) != 1:
+        raise UserError(f"{len(statements)} SQL statements given; a query is one SELECT")
+    if statements[0].type not in _READS:
+        raise UserError(f"{statements[0].type.name} given; results are only read: a query is one SELECT")
+
+
+def _drain(reader: pa.RecordBatchReader) -> pa.Table:
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size > MAX_BYTES:
+            raise UserError(f"the result is larger than {MAX_BYTES >> 30} GB; aggregate, or add a WHERE or a LIMIT")
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def explain(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+    """Return DuckDB's message, the nearest known name, and the tables with their columns."""
+    known = {name: _columns(con, name) for name in VIEWS}
+    known |= {name: [] for name in _published_names(con)}
+    text = str(error).strip().replace("!\n", "\n", 1)
+    words = [*known, *(c for columns in known.values() for c in columns)]
+    asked = re.findall(r'(?:column|name|function) "?([\w.]+)"?', text)
+    hint = next((h for word in asked if word not in words and (h := nearest(word, words))), "")
+    lines = [f"{text.splitlines()[0]}{hint}", *text.splitlines()[1:]]
+    lines += [f"table {name}: {', '.join(columns)}" if columns else f"table {name}" for name, columns in known.items()]
+    return "\n".join(line for line in lines if line.strip())
+
+
+def _columns(con: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    return [str(row[0]) for row in con.execute(f"DESCRIBE {view}").fetchall()]
+
+
+def _published_names(con: duckdb.DuckDBPyConnection) -> list[str]:
+    sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'published' ORDER BY 1"
+    return [f"published.{row[0]}" for row in con.execute(sql).fetchall()]
