@@ -128,12 +128,12 @@ def print_plan(planned: Planned, shown: int | None) -> None:
 
     console = Console(highlight=False)
     console.print(f"[bold]{escape(planned.study.name)}[/]  {escape(planned.study.question)}", soft_wrap=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("id", no_wrap=True)
-    for title in ("params", "tokens", "Gmacs", "FLOPs", "memory", "evals"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("run", overflow="fold", ratio=1)
+    table.add_column("id", no_wrap=True, min_width=16)
+    for title, width in (("params", 6), ("tokens", 6), ("MACs", 5), ("FLOPs", 5), ("memory", 6), ("evals", 5)):
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    table.add_column("state", no_wrap=True, min_width=5)
     rows = list(zip(planned.runs, planned.states, strict=True))
     for run, state in rows[:shown]:
         table.add_row(*_cells(run_row(run, state)))
@@ -164,9 +164,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["run_id"],
         si(row["params"]),
         str(row["tokens"]),
-        f"{row['fwd_gmacs']:.3g}",
+        si(row["fwd_gmacs"] * 1e9),
         si(row["train_flops"]),
-        si(row["memory_bytes"]) + "B",
+        si(row["memory_bytes"]),
         f"{row['evaluated']}/{row['evaluations']}",
         row["state"],
     ]
