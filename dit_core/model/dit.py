@@ -60,7 +60,7 @@ class DiT(nn.Module):
         B = x.shape[0]
         x = self.x_embedder(self.patchify(x)) + self.positions  #       (B, T, d)
         # Time, label and modulations stay float32 under autocast: they are cheap, and small errors in them are not.
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             t, y = self.t_embedder(t), self.y_embedder(y)  #            (B, d) each
             if self.modulation is not None:
                 mods = self.modulation(t + y)  #                        (6N + 2) or (4N + 2) x (B, 1, d)

@@ -117,7 +117,7 @@ def _block_token_bytes(science: Science, narrow: int) -> int:
     if m.conditioning == "cross-attention":
         linear += 2 * d
     if m.qk_norm:
-        linear += 4 * d * (branches - 1)  # queries and keys before and after
+        linear += (3 if branches == 2 else 5) * d  # queries and keys before and after their norm
     linear += branches * d * (int(gated) + int(m.layer_scale is not None))  # results of the branches
     return wide + narrow * linear + 4 * m.heads * (branches - 1)
 
