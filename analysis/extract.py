@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from analysis.columns import evaluation_name, science_columns
+from dit_core.records import plain_yaml
 from dit_core.records.outcome import OUTCOMES
 from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem, read_metrics
@@ -45,7 +47,7 @@ def read_run_folder(paths: RunPaths, root: Path) -> RunRows:
         rows.problems = [_relative(p, root) for p in rows.problems]
         return rows
     numbers = _numbers(paths.attempts)
-    outcome = _document(paths.outcome, rows.problems)
+    outcome = _document(str(paths.outcome), rows.problems)
     if outcome is not None:
         _add_outcome(run, outcome, paths, rows.problems)
     for number in numbers:
@@ -66,7 +68,7 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     run_id = paths.root.name
     name = str(paths.run_yaml)
     try:
-        record = yaml.load(paths.run_yaml.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        record = plain_yaml.load(_bytes(name))
     except FileNotFoundError:
         rows.problems.append(Problem(name, "missing", "the folder has no run.yaml, so its science is not known"))
         return None
@@ -124,7 +126,7 @@ def _add_outcome(run: dict[str, Any], record: dict[str, Any], paths: RunPaths, p
 
 
 def _attempt_row(paths: RunPaths, number: int, problems: list[Problem]) -> dict[str, Any]:
-    record = _document(paths.attempt(number) / "attempt.json", problems) or {}
+    record = _document(f"{paths.attempt(number)}/attempt.json", problems) or {}
     origin = record.get("provenance")
     origin = origin if isinstance(origin, dict) else {}
     row = {"run_id": paths.root.name, "attempt": number}
@@ -162,29 +164,29 @@ def _evals(paths: RunPaths, problems: list[Problem]) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     rows = []
+    folder = str(paths.evals)
     for name in names:
-        path = paths.evals / name
+        path = f"{folder}/{name}"
         record = _document(path, problems)
         if record is not None and (row := _eval_row(record, paths.root.name, path, problems)) is not None:
             rows.append(row)
     return rows
 
 
-def _eval_row(record: dict[str, Any], run_id: str, path: Path, problems: list[Problem]) -> dict[str, Any] | None:
-    if record.get("run_id") != run_id or record.get("eval_id") != path.name.removesuffix(".json"):
+def _eval_row(record: dict[str, Any], run_id: str, path: str, problems: list[Problem]) -> dict[str, Any] | None:
+    if record.get("run_id") != run_id or f"{record.get('eval_id')}.json" != os.path.basename(path):
         detail = f"belongs to run {record.get('run_id')!r}, evaluation {record.get('eval_id')!r}: a moved file"
-        problems.append(Problem(str(path), "foreign", detail))
+        problems.append(Problem(path, "foreign", detail))
         return None
     asked, metrics, protocol = record.get("evaluation"), record.get("metrics"), record.get("protocol")
     if not isinstance(asked, dict) or not isinstance(metrics, dict) or not _count(asked.get("images_seen")):
-        problems.append(Problem(str(path), "type", "lacks its evaluation or its metrics"))
+        problems.append(Problem(path, "type", "lacks its evaluation or its metrics"))
         return None
     row: dict[str, Any] = {"run_id": run_id, "eval_id": record["eval_id"]}
     for key, value in {**asked, **(asked.get("sampling") or {})}.items():
         if key != "sampling":
             row[evaluation_name(key)] = value
-    text = json.dumps(protocol, sort_keys=True)
-    row["protocol_hash"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    row["protocol_hash"] = _protocol_hash(json.dumps(protocol))
     for name, entry in metrics.items():
         _add_metric(row, name, entry, path, problems)
     origin = record.get("provenance")
@@ -195,7 +197,7 @@ def _eval_row(record: dict[str, Any], run_id: str, path: Path, problems: list[Pr
     return row
 
 
-def _add_metric(row: dict[str, Any], name: str, entry: Any, path: Path, problems: list[Problem]) -> None:
+def _add_metric(row: dict[str, Any], name: str, entry: Any, path: str, problems: list[Problem]) -> None:
     """Add a metric and its interval; one that is no finite, possible number is left out and named."""
     parts = entry if isinstance(entry, dict) else {"value": entry}
     value = parts.get("value")
@@ -204,35 +206,52 @@ def _add_metric(row: dict[str, Any], name: str, entry: Any, path: Path, problems
     number = _number(value)
     if number is None:
         kind = "nonfinite" if isinstance(value, float) else "type"
-        problems.append(Problem(str(path), kind, f"{name} is {str(value)[:40]!r}; left out"))
+        problems.append(Problem(path, kind, f"{name} is {str(value)[:40]!r}; left out"))
         return
     if number <= 0 and name.partition("_")[0] in _NEVER_ZERO:
-        problems.append(Problem(str(path), "type", f"{name} is {number}, which no distance can be; left out"))
+        problems.append(Problem(path, "type", f"{name} is {number}, which no distance can be; left out"))
         return
     row[name] = number
     for end in ("low", "high"):
         row[f"{name}_{end}"] = _number(parts.get(end))
 
 
-def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+def _document(path: str, problems: list[Problem]) -> dict[str, Any] | None:
     """Return the JSON object of a record, or None (absent, or a problem noted)."""
     try:
-        data = path.read_bytes()
-        if len(data) > MAX_RECORD:
-            raise ValueError(f"{len(data):,} bytes")
-        record = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        record = json.loads(_bytes(path).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        problems.append(Problem(str(path), "unreadable", error.strerror or "cannot be read"))
+        problems.append(Problem(path, "unreadable", error.strerror or "cannot be read"))
         return None
     except (ValueError, RecursionError) as error:
-        problems.append(Problem(str(path), "torn", f"not readable as JSON ({str(error)[:80]})"))
+        problems.append(Problem(path, "torn", f"not readable as JSON ({str(error)[:80]})"))
         return None
     if not isinstance(record, dict):
-        problems.append(Problem(str(path), "type", "holds no record"))
+        problems.append(Problem(path, "type", "holds no record"))
         return None
     return record
+
+
+def _bytes(path: str) -> bytes:
+    """Return a small file's content; raise ValueError for one that is larger than any record."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+            if len(parts) > MAX_RECORD >> 16:
+                raise ValueError(f"larger than {MAX_RECORD >> 20} MB")
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
+
+
+@functools.lru_cache(maxsize=1024)
+def _protocol_hash(text: str) -> str:
+    """Return 16 digits of the sha256 of a protocol's JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _numbers(folder: Path) -> list[int]:

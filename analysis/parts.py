@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +91,11 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Return rows as a table: fixed columns typed, further ones as numbers where all are, else as text."""
     schema = fixed_schema(name)
     data: dict[str, pa.Array] = {}
+    found = _columns(rows)
     for column in schema:
-        data[column.name] = _array([row.get(column.name) for row in rows], column.type)
-    extra = sorted({key for row in rows for key in row} - set(schema.names))
-    for key in extra:
-        values = [row.get(key) for row in rows]
+        values = found.pop(column.name, None)
+        data[column.name] = pa.nulls(len(rows), column.type) if values is None else _array(values, column.type)
+    for key, values in sorted(found.items()):
         if all(type(v) in (int, float) or v is None for v in values):
             data[key] = pa.array([None if v is None else float(v) for v in values], pa.float64())
         else:  # a name of its own, so that one column never has two types in two parts
@@ -100,7 +103,16 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table(data)
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _columns(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+    """Return the values of each key of the rows; a row without the key has None."""
+    names = sorted(set(chain.from_iterable(rows)))
+    try:
+        return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+    except KeyError:
+        return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return a column; a value of another type (a record edited by hand) is missing rather than converted."""
     try:
         return pa.array(values, kind)
