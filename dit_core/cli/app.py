@@ -14,6 +14,10 @@ from dit_core.errors import DitlabError, nearest
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("dit_core.cli.plan", "plan", "What a study would run, what it costs, what is done already."),
     "run": ("dit_core.cli.run", "run", "Carry a study out on this machine; the same command goes on after a stop."),
+    "sample": ("dit_core.cli.sample", "sample", "Draw a picture of a run's samples, classes by row."),
+    "evaluate": ("dit_core.cli.evaluate", "evaluate", "Make missing evaluations of trained runs; never trains."),
+    "reference": ("dit_core.cli.reference", "reference", "Make reference statistics from images, latents or .npz."),
+    "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
 }
 

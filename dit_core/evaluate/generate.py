@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ class Generator:
     decode: Callable[[Tensor], Tensor] | None = None
 
     @torch.inference_mode()
-    def samples(self, indices: range) -> Tensor:
+    def samples(self, indices: Sequence[int]) -> Tensor:
         """Return samples (B, C, H, W) float32 as the network made them, of the images `indices`."""
         from dit_core.diffusion.samplers import sample
 
@@ -38,13 +38,13 @@ class Generator:
         return sample(self.model, self.science.objective, evaluation.sampling, y, noise)
 
     @torch.inference_mode()
-    def images(self, indices: range) -> Tensor:
+    def images(self, indices: Sequence[int]) -> Tensor:
         """Return the images, (B, C, H, W) uint8; raise DataError naming the first that is not finite or all alike."""
         x = self.samples(indices)
         if self.decode is not None:
-            to_uint8(x, indices[0])  # a broken latent is named before the decoder smears it
+            to_uint8(x, indices)  # a broken latent is named before the decoder smears it
             x = self.decode(x)
-        images = to_uint8(x, indices[0])
+        images = to_uint8(x, indices)
         if len(images) > 1 and bool((images == images[0]).all()):
             raise DataError(f"samples {indices[0]} to {indices[-1]} are all the same image: the model collapsed")
         return images

@@ -1,40 +1,63 @@
-"""Pictures of samples: one grid, or every image by itself, as PNG (lossless)."""
+"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless)."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
+import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dit_core.records.files import write_atomic
 
+_MARGIN, _HEAD = 22, 16  # pixels for row labels and column headings in Pillow's built-in font
 
-def save_grid(path: Path, images: Tensor, columns: int, gap: int = 1) -> None:
+
+def save_grid(path: Path, images: Tensor, columns: int) -> None:
     """Write images (N, C, H, W) uint8 as one PNG, `columns` in a row; small images are enlarged by a whole factor."""
-    from PIL import Image
+    write_atomic(path, _png(Image.fromarray(_array(_tiled(images, columns)))))
 
-    n, c, h, w = images.shape
-    rows = -(-n // columns)
-    grid = images.new_full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255)
-    for i, image in enumerate(images):
-        top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
-        grid[:, top : top + h, left : left + w] = image
-    factor = max(1, 48 // h)
-    pixels = grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
-    write_atomic(path, _png(Image, pixels))
+
+def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: list[str]) -> None:
+    """Write blocks (rows, k, C, H, W) uint8 side by side, each under its heading, rows labelled on the left."""
+    pictures = [Image.fromarray(_array(_tiled(block.flatten(0, 1), block.shape[1]))).convert("RGB") for block in blocks]
+    width = _MARGIN + sum(p.width for p in pictures) + 8 * (len(pictures) - 1)
+    sheet = Image.new("RGB", (width, _HEAD + pictures[0].height), "white")
+    draw, left = ImageDraw.Draw(sheet), _MARGIN
+    for picture, heading in zip(pictures, headings, strict=True):
+        sheet.paste(picture, (left, _HEAD))
+        draw.text((left, 2), heading, fill="black")
+        left += picture.width + 8
+    each = pictures[0].height / len(rows)
+    for number, label in enumerate(rows):
+        draw.text((4, _HEAD + each * (number + 0.5) - 6), label, fill="black")
+    write_atomic(path, _png(sheet))
 
 
 def save_each(folder: Path, images: Tensor, indices: range) -> None:
     """Write images (B, C, H, W) uint8 as <index>.png into `folder`."""
-    from PIL import Image
-
     for index, image in zip(indices, images, strict=True):
-        write_atomic(folder / f"{index:06d}.png", _png(Image, image))
+        write_atomic(folder / f"{index:06d}.png", _png(Image.fromarray(_array(image))))
 
 
-def _png(image_module: object, pixels: Tensor) -> bytes:
-    array = pixels[0].numpy() if pixels.shape[0] == 1 else pixels[:3].permute(1, 2, 0).contiguous().numpy()
+def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:
+    """Return one picture (C, height, width) of images (N, C, H, W), white lines between."""
+    n, c, h, w = images.shape
+    rows = -(-n // columns)
+    grid = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
+    for i, image in enumerate(images):
+        top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
+        grid[:, top : top + h, left : left + w] = image
+    factor = max(1, 32 // h)
+    return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
+
+
+def _array(pixels: Tensor) -> object:
+    return pixels[0].numpy() if pixels.shape[0] == 1 else pixels[:3].permute(1, 2, 0).contiguous().numpy()
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image_module.fromarray(array).save(buffer, format="PNG")  # type: ignore[attr-defined]
+    image.save(buffer, format="PNG")
     return buffer.getvalue()

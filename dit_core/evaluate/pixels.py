@@ -1,6 +1,8 @@
-"""The one rule by which samples become 8-bit images, and the checks on what comes in."""
+"""From the network's range to 8-bit images, by the one rule of `protocols.UINT8_RULE`."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,16 +10,17 @@ from torch import Tensor
 from dit_core.errors import DataError
 
 
-def to_uint8(x: Tensor, first: int = 0) -> Tensor:
+def to_uint8(x: Tensor, numbers: Sequence[int] | None = None) -> Tensor:
     """Return images (B, C, H, W) in [-1, 1] as uint8 of the same shape.
 
-    Raises DataError naming the first sample (its number counted from `first`) that holds a NaN or an infinity.
+    Raises DataError naming the first sample that holds a NaN or an infinity, by its number in `numbers` if given.
     """
     finite = torch.isfinite(x).flatten(1).all(dim=1)
     if not finite.all():
-        bad = torch.nonzero(~finite).flatten()
+        bad = torch.nonzero(~finite).flatten().tolist()
+        first = bad[0] if numbers is None else numbers[bad[0]]
         raise DataError(
-            f"sample {first + int(bad[0])} holds values that are not finite ({len(bad)} of {len(x)} in its batch); "
+            f"sample {first} holds values that are not finite ({len(bad)} of {len(x)} in its batch); "
             "the weights or the sampler diverged, nothing was measured"
         )
     return (127.5 * x + 128).clamp_(0, 255).to(torch.uint8)

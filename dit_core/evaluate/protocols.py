@@ -18,6 +18,25 @@ from dit_core.study.science import Data, Frozen, Positive
 UINT8_RULE = "clamp(127.5 x + 128, 0, 255)"
 
 
+class Decoder(Frozen):
+    """A VAE whose decoder makes images of latents."""
+
+    hub: str
+    """Name on the Hugging Face hub; its last part names the folder in `execution.data_roots`."""
+    revision: str
+    """Commit that is fetched where no folder is given."""
+    weights_sha256: str = ""
+    """Leading digits of the sha256 of diffusion_pytorch_model.safetensors; empty accepts any and records it."""
+
+
+MSE = Decoder(
+    hub="stabilityai/sd-vae-ft-mse",
+    revision="31f26fdeee1355a5c34592e401dd41e45d25a493",
+    weights_sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+)
+EMA = Decoder(hub="stabilityai/sd-vae-ft-ema", revision="f04b2c4b98319346dad8c65879f680b1997b204a")
+
+
 class Protocol(Frozen):
     """One way of measuring. `None` under a setting means that the evaluation chooses it."""
 
@@ -59,8 +78,8 @@ class Protocol(Frozen):
     """Guidance scale."""
     guidance_channels: str | None = None
     """Guided channels."""
-    decoder: str | None = None
-    """VAE whose decoder makes images of latents (hub name; its revision and weights hash are in every record)."""
+    decoder: Decoder | None = None
+    """VAE whose decoder makes images of latents; its hashes are in every record."""
     image: tuple[Positive, Positive, Positive] | None = None
     """Shape (C, H, W) of the measured images."""
     is_splits: Positive = 10
@@ -117,7 +136,7 @@ PROTOCOLS: dict[str, Protocol] = {
         sampler="ddpm",
         steps=(250,),
         guidance=1.0,
-        decoder="stabilityai/sd-vae-ft-mse",
+        decoder=MSE,
     ),
     "dit-table2": Protocol(
         **_INCEPTION,
@@ -129,7 +148,7 @@ PROTOCOLS: dict[str, Protocol] = {
         steps=(250,),
         guidance=1.5,
         guidance_channels="first-3",
-        decoder="stabilityai/sd-vae-ft-ema",
+        decoder=EMA,
     ),
     "dit-fig10": Protocol(
         **_INCEPTION,
@@ -140,7 +159,7 @@ PROTOCOLS: dict[str, Protocol] = {
         sampler="ddpm",
         steps=(16, 32, 64, 128, 256, 1000),
         guidance=1.0,
-        decoder="stabilityai/sd-vae-ft-mse",
+        decoder=MSE,
     ),
 }
 

@@ -27,7 +27,7 @@ class Reference:
 
     name: str
     sha256: str
-    count: int
+    count: int | None  # images; None where a file does not say
     mean: Tensor  # (D,)
     covariance: Tensor  # (D, D)
     features: Tensor | None = None  # (M, D) float32; ADM's file has 10,000 of them, its mean and covariance all images
@@ -117,7 +117,7 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
     return Reference(
         header["name"],
         hashlib.sha256(path.read_bytes()).hexdigest(),
-        int(header["count"]),
+        header["count"],
         tensors["mean"].double(),
         tensors["covariance"].double(),
         features,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dit_core.errors import DataError, UserError
+from dit_core.evaluate.calibrate import is_calibrated
 from dit_core.evaluate.extractors import Extractor, make_extractor
 from dit_core.evaluate.generate import Generator, network_of
 from dit_core.evaluate.labels import labels_of
@@ -121,11 +122,14 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "reference_sha256": reference.sha256,
         "reference_count": reference.count,
         "decoder": decoder,
+        "calibrated": is_calibrated(paths.root.parents[2], protocol, extractor, reference),
         "batch": size,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
         and device.type == "cuda",
         "few_samples": evaluation.samples <= protocol.width,
     }
+    # Whether a row's sfid is the published one is known only after a calibration: the layer cannot be checked offline.
+    identity["experimental"] = ["sfid"] if "sfid" in protocol.metrics and not identity["calibrated"] else []
     setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
     parts = Parts(paths.evals / f"{planned.eval_id}.part", setting)
     identity["snapshot_sha256"] = weights_sha256
@@ -216,7 +220,7 @@ def _decoder(protocol: Protocol, science: Science, execution: Execution, device:
         return None, None
     from dit_core.evaluate.decoder import make_decoder
 
-    return make_decoder(protocol.decoder, science.data, execution.data_roots, device)
+    return make_decoder(protocol, science.data, execution.data_roots, device)
 
 
 def _device(execution: Execution) -> str:

@@ -1,0 +1,81 @@
+"""From latents to images: the decoder a protocol names, in float32, of a pinned revision and a checked hash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dit_core.errors import EnvironmentProblem, UserError
+from dit_core.evaluate.assets import assets_folder
+from dit_core.evaluate.protocols import Decoder, Protocol
+from dit_core.study.science import Data
+
+# Images per pass: the decoder's activations of one 256 x 256 image take about 1 GB in float32.
+DECODE_BATCH = 16
+
+
+def make_decoder(
+    protocol: Protocol, data: Data, roots: dict[str, str] | None, device: torch.device
+) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
+    """Return (decode, identity) of the protocol's VAE; decode takes scaled latents (B, C, h, w) to (B, 3, H, W).
+
+    Raises, before the VAE is loaded, EnvironmentProblem where its files are missing or have another hash, and
+    UserError where latents of this shape would not give images of the protocol's size.
+    """
+    from dit_core.data.vae import find_vae
+
+    assert protocol.decoder is not None
+    place = _place(protocol.decoder, roots)
+    vae_folder = find_vae(place)
+    found = vae_folder.identity.weights_sha256
+    if not found.startswith(protocol.decoder.weights_sha256):
+        raise EnvironmentProblem(
+            f"{place}: the VAE's weights have sha256 {found[:16]}…, but protocol {protocol.name!r} is defined with "
+            f"{protocol.decoder.weights_sha256[:16]}… ({protocol.decoder.hub}); put the right folder there"
+        )
+    if protocol.image is not None:
+        wanted = vae_folder.latent_shape(protocol.image[1])
+        if wanted != (data.channels, data.height, data.width):
+            raise UserError(
+                f"data is {data.channels}x{data.height}x{data.width}, but images of {protocol.image[1]} pixels, which "
+                f"protocol {protocol.name!r} measures, have latents of {'x'.join(map(str, wanted))}"
+            )
+    vae, scale = vae_folder.load(str(device)), vae_folder.scale
+
+    @torch.inference_mode()
+    def decode(latents: Tensor) -> Tensor:
+        parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(DECODE_BATCH)]
+        return torch.cat(parts)
+
+    identity = {
+        "hub": protocol.decoder.hub,
+        "revision": protocol.decoder.revision,
+        "weights_sha256": found,
+        "config_sha256": vae_folder.identity.config_sha256,
+        "scale": scale,
+        "precision": "float32",
+    }
+    return decode, identity
+
+
+def _place(decoder: Decoder, roots: dict[str, str] | None) -> str:
+    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned revision."""
+    name = decoder.hub.rpartition("/")[2]
+    given = (roots or {}).get(name)
+    if given is not None:
+        return given
+    local: Path = assets_folder() / name
+    if local.is_dir():
+        return str(local)
+    if os.environ.get("DITLAB_OFFLINE"):
+        raise EnvironmentProblem(
+            f"the decoder {decoder.hub} is not on this machine; put its config.json and "
+            f"diffusion_pytorch_model.safetensors (revision {decoder.revision}) into {local}, "
+            f"or name their folder in execution.data_roots.{name}"
+        )
+    return f"{decoder.hub}@{decoder.revision}"
