@@ -117,7 +117,7 @@ class Stopped(Exception):  # noqa: N818 - not an error
 
 
 def work(job: Job, device: str, tasks: list[Task], processes: int, progress: Any) -> Iterator[Result]:
-    """Yield the result of each task as it ends. One process works here, more in spawned ones.
+    """Yield the result of each task as it ends. One process is this one; more are started beside it.
 
     `progress(done, total)` is told images. Raises EnvironmentProblem where a process dies.
     """
@@ -145,7 +145,7 @@ def work(job: Job, device: str, tasks: list[Task], processes: int, progress: Any
 def _work_in_processes(
     job: Job, device: str, tasks: list[Task], processes: int, show: Callable[[int], Any]
 ) -> Iterator[Result]:
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     done, rank, stop = context.Value("q", 0), context.Value("q", 0), context.Event()
     pool = ProcessPoolExecutor(processes, context, _start, (job, device, done, rank, stop))
     pending: set[Future[Result]] = {pool.submit(_make, task) for task in tasks}
@@ -162,11 +162,20 @@ def _work_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
+def _context() -> Any:
+    """Return how processes start: forked from a server that has imported, but not run, what they need; else spawned."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "diffusers.models.autoencoders.autoencoder_kl"])
+    return context
+
+
 _worker: Worker | None = None
 
 
 def _start(job: Job, device: str, done: Any, rank: Any, stop: Any) -> None:
-    """Prepare a spawned process: its device, no answer to Ctrl-C (the parent answers), and an end with its parent."""
+    """Prepare a process of the pool: its device, no answer to Ctrl-C (that is the parent's), an end with its parent."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
