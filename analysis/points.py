@@ -35,6 +35,17 @@ class Points:
         text = f"{self.shown} of {self.of} runs"
         return text + (f" ({'; '.join(self.left_out)})" if self.left_out else "")
 
+    @property
+    def protocol(self) -> str:
+        """Return the protocol's name, or all of them where they were mixed on request."""
+        names = sorted(self.frame["protocol"].dropna().unique()) if "protocol" in self.frame else []
+        return ", ".join(map(str, names)) or "not recorded"
+
+    @property
+    def footer(self) -> str:
+        """Return the first line under a figure: n of N, setting, protocol."""
+        return "; ".join(w for w in (self.n_of_n, self.setting, f"protocol {self.protocol}") if w) + "."
+
 
 def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
     """Return one row per evaluation with its run's columns; `train_flops` is what was spent up to its training point.
@@ -111,9 +122,15 @@ def main_setting(frame: pd.DataFrame, metric: str) -> dict[str, object]:
 
 
 def final_points(
-    frame: pd.DataFrame, metric: str, *, mix: bool = False, same_design: bool = True, keep: tuple[str, ...] = ()
+    frame: pd.DataFrame,
+    metric: str,
+    *,
+    mix: bool = False,
+    same_design: bool = True,
+    keep: tuple[str, ...] = (),
+    every: bool = False,
 ) -> Points:
-    """Return one row per run at its last training point, under the setting most runs share.
+    """Return one row per run at its last training point (`every`: at all of them), under the setting most runs share.
 
     `same_design` keeps the conditioning design and objective that most runs have (the paper's scaling figures hold
     them fixed); `keep` names setting columns that may vary. Adds nothing, averages nothing; see `average_seeds`.
@@ -131,9 +148,10 @@ def final_points(
     here = rows[rows[metric].notna()]
     for column, value in chosen.items():
         here = here[here[column].isna() if pd.isna(value) else here[column] == value]
-    if "images_seen" in here:
+    if "images_seen" in here and not every:
         here = here[here["images_seen"] == here.groupby("run_id")["images_seen"].transform("max")]
-    here = here.drop_duplicates(["run_id", *(k for k in keep if k in here)], keep="last")
+    varies = [*keep, *(["images_seen"] if every else [])]
+    here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
     words = _words(setting, chosen, here)
     return Points(here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out))
 

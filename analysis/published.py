@@ -17,13 +17,9 @@ from dit_core.errors import EnvironmentProblem, UserError, nearest
 
 BATCH = 256  # paper section 4
 PAPER_R = -0.93  # annotation in figure 8
-PAPER_PROTOCOL = "paper: FID-50K, 250 DDPM steps, ft-MSE decoder"
-PROTOCOLS = {
-    "ft-MSE": PAPER_PROTOCOL,
-    "ft-EMA": "paper: FID-50K, 250 DDPM steps, ft-EMA decoder",
-    "10k": "paper figure 10: FID-10K (read off the figure)",
-    "10k-text": "paper section 5.2: FID-10K (text)",
-}
+PAPER_PROTOCOL = "dit-scaling"  # what `dit_core/evaluate/protocols.py` calls the paper's way of measuring in section 5
+FIG10_PROTOCOL = "dit-fig10"
+PROTOCOLS = {"ft-MSE": PAPER_PROTOCOL, "ft-EMA": "paper-ft-ema"}
 _CANDIDATES = (Path(__file__).parents[1] / "results" / "published", Path(__file__).parent / "published_data")
 
 
@@ -74,7 +70,7 @@ def points() -> pd.DataFrame:
 
     One row per (model, training point): run columns (`run_id`, `name`, `model_size`, `patch`, `conditioning`,
     `params`, `tokens`, `fwd_gmacs`) and evaluation columns (`images_seen`, `steps`, `guidance`, `protocol`, `fid`,
-    `sfid`, `inception_score`, `precision`, `recall`), `train_flops` spent up to that point (2 x 3 x MACs x images),
+    `sfid`, `is`, `precision`, `recall`), `train_flops` spent up to that point (2 x 3 x MACs x images),
     and `kind`, `source`, `confidence`.
     """
     raw = table("dit_scaling")
@@ -108,14 +104,14 @@ def points() -> pd.DataFrame:
         }
     )
     same = ["sfid", "inception_score", "precision", "recall", "source", "confidence", "note"]
-    out = pd.concat([out, raw[same]], axis=1)
+    out = pd.concat([out, raw[same].rename(columns={"inception_score": "is"})], axis=1)
     out["train_flops"] = 6e9 * out["fwd_gmacs"] * out["images_seen"]
     return out
 
 
 def _protocol(decoder: str, pixels: float) -> str:
-    base = PROTOCOLS.get(str(decoder), f"paper: FID-50K, 250 DDPM steps, {decoder}")
-    return base if pixels == 256 else f"{base}, {pixels:g} px"
+    base = PROTOCOLS.get(str(decoder), "replication, decoder not stated")
+    return base if pixels == 256 else f"{base}-{pixels:g}"
 
 
 def _model_columns(names: pd.Series) -> pd.DataFrame:
@@ -161,7 +157,7 @@ def sampling() -> pd.DataFrame:
     out["fid_low"] = out["fid"] - raw["digitise_uncert_fid"]
     out["fid_high"] = out["fid"] + raw["digitise_uncert_fid"]
     out["fid_text"] = raw["fid10k_text"]
-    out["protocol"] = PROTOCOLS["10k"]
+    out["protocol"] = FIG10_PROTOCOL
     return out.assign(guidance=1.0, sampler="ddpm", samples=10000, source=raw["source"], confidence=raw["confidence"])
 
 
@@ -169,8 +165,8 @@ def systems(pixels: int = 256) -> pd.DataFrame:
     """Return the systems of Table 2 (256 px) or Table 3 (512 px) as printed in the paper, in its order."""
     raw = table(f"imagenet{pixels}")
     raw = raw[raw["source"].str.startswith(f"paper Table {2 if pixels == 256 else 3}")]
-    raw = raw.rename(columns={"fid50k": "fid", "cfg_scale": "guidance", "gflops": "fwd_gmacs"})
+    raw = raw.rename(columns={"fid50k": "fid", "inception_score": "is", "cfg_scale": "guidance", "gflops": "fwd_gmacs"})
     raw["name"] = raw["model"]
-    raw["protocol"] = f"paper: systems at {pixels} px, FID-50K"
+    raw["protocol"] = f"paper-systems-{pixels}"
     raw["images_seen"] = raw["train_steps_K"] * 1000 * BATCH
     return raw.reset_index(drop=True)

@@ -36,12 +36,12 @@ METRICS: dict[str, tuple[str, bool]] = {  # column: (name on an axis, lower is b
     "fd_digits": ("fd_digits", True),
     "sfid": ("sFID", True),
     "kid": ("KID", True),
-    "inception_score": ("Inception score", False),
+    "fid_infinity": ("FID extrapolated to infinite samples", True),
+    "fd_digits_infinity": ("fd_digits extrapolated to infinite samples", True),
+    "is": ("Inception score", False),
     "precision": ("Precision", False),
     "recall": ("Recall", False),
-    "density": ("Density", False),
-    "coverage": ("Coverage", False),
-    "accuracy": ("Classifier accuracy", False),
+    "agreement": ("Class agreement", False),
     "loss": ("Training loss", True),
 }
 GMACS_LABEL = "Forward Gflops per image (multiply-accumulates, as in the paper)"
@@ -164,7 +164,7 @@ def log_axis(axis: Any, values: Iterable[float]) -> None:
     setter = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
     setter(low / pad, high * pad)
-    narrow = high * pad / (low / pad) < 20
+    narrow = high * pad / (low / pad) < 60
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
     axis.set_minor_formatter(NullFormatter())
@@ -181,6 +181,22 @@ def plain(value: float) -> str:
     return f"10{raised}" if mantissa == "1" else f"{mantissa}×10{raised}"
 
 
+def count(value: float) -> str:
+    """Return a number of images or FLOPs in short: 400, 96K, 1.5M, 7B."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def count_axis(axis: Any) -> None:
+    """Write an axis of images as 50M, 100M."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: count(v)))
+
+
 def halo() -> list[Any]:
     """Return a white rim for text that may cross a line."""
     from matplotlib.patheffects import withStroke
@@ -195,6 +211,13 @@ def footer(fig: Figure, lines: Sequence[str]) -> None:
     width = int(fig.get_figwidth() * 21)
     text = "\n".join(t for line in lines if line for t in textwrap.wrap(clean(line, 400), width))
     fig.supxlabel(text, x=0.01, ha="left", fontsize=6, color=QUIET, linespacing=1.35)
+
+
+def settle(fig: Figure) -> None:
+    """Lay the figure out once and keep it so: what is placed by measuring afterwards stays where it was measured."""
+    if fig.get_layout_engine() is not None:
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
 
 
 def note(ax: Axes, text: str, where: str = "upper right") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -37,21 +37,24 @@ def gmacs_quality(
     """
     mine = final_points(frame, metric, mix=mix)
     fig, axes = style.new_figure(2 if beside_paper else 1, width=style.WIDTH_IN if beside_paper else 4.4, height=3.7)
-    first = np.atleast_1d(axes)[0]
-    panel(first, mine)
-    first.set_title(style.clean(title, 60))
-    lines = [f"{style.clean(title, 60)}: {mine.n_of_n}; {mine.setting}; protocol {_protocol(mine)}."]
+    shown = [(np.atleast_1d(axes)[0], mine, style.clean(title, 60))]
+    lines = [mine.footer if not beside_paper else f"{style.clean(title, 60)}: {mine.footer}"]
     if beside_paper:
         paper = final_points(published.scaling(), "fid")
-        panel(axes[1], paper)
-        axes[1].set_title("The paper: ImageNet 256 px, 400K steps")
-        lines.append(f"Paper: Table 4, {paper.n_of_n}, FID-50K; figure 8 prints {published.PAPER_R}.")
+        shown.append((axes[1], paper, "The paper: ImageNet 256 px, 400K steps"))
+        lines.append(f"Paper: Table 4, {paper.n_of_n}, FID-50K; its figure 8 prints {published.PAPER_R}.")
+    for ax, points, words in shown:
+        panel(ax, points)
+        ax.set_title(words)
     style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
+    for ax, points, _ in shown:
+        rows = average_seeds(points.frame, points.metric)
+        label_points(ax, rows["fwd_gmacs"], rows[points.metric], [short_name(r) for _, r in rows.iterrows()])
     return fig
 
 
 def panel(ax: Axes, points: Points) -> Correlation:
-    """Draw one cloud of models with labels, regression line and correlation; return the correlation."""
+    """Draw one cloud of models with regression line and correlation, without labels; return the correlation."""
     rows = average_seeds(points.frame, points.metric)
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
     x, y = rows["fwd_gmacs"].to_numpy(float), rows[points.metric].to_numpy(float)
@@ -67,7 +70,6 @@ def panel(ax: Axes, points: Points) -> Correlation:
     style.note(ax, statistics(found, line, points.metric), "upper right")
     ax.set_xlabel("Forward Gflops (MACs, log scale)")
     ax.set_ylabel(style.metric_label(points.metric))
-    label_points(ax, x, y, [short_name(r) for _, r in rows.iterrows()])
     return found
 
 
@@ -103,8 +105,3 @@ def statistics(found: Correlation, line: Line, metric: str) -> str:
         name = style.METRICS.get(metric, (metric, True))[0]
         text += f"\n{name} = {line.intercept:.2f} {'-' if line.slope < 0 else '+'} {abs(line.slope):.2f} log₁₀ G"
     return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _protocol(points: Points) -> str:
-    names: list[Any] = sorted(points.frame["protocol"].dropna().unique()) if "protocol" in points.frame else []
-    return style.clean(", ".join(map(str, names)) or "not recorded", 120)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from analysis import style
@@ -17,8 +17,8 @@ _REACH = (7, 11, 17, 25)
 Box = tuple[float, float, float, float]
 
 
-def label_points(ax: Axes, xs: Sequence[float], ys: Sequence[float], texts: Sequence[str], size: float = 7.5) -> None:
-    """Write each text near its point (data coordinates). Call when limits and scales are final.
+def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequence[str], size: float = 7.5) -> None:
+    """Write each text near its point (data coordinates). Call last: the layout is settled here.
 
     Greedy: every label takes the first place that overlaps nothing placed before, no point, and stays inside the axes;
     where there is none, the place with the least overlap. Deterministic.
@@ -26,7 +26,8 @@ def label_points(ax: Axes, xs: Sequence[float], ys: Sequence[float], texts: Sequ
     fig = ax.get_figure()
     if fig is None:
         return
-    fig.canvas.draw()
+    style.settle(fig)
+    xs, ys = list(xs), list(ys)
     dots = [tuple(ax.transData.transform((x, y))) for x, y in zip(xs, ys, strict=True)]
     scale = fig.dpi / 72
     taken: list[Box] = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]

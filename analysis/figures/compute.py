@@ -1,0 +1,68 @@
+"""Quality against compute spent: on training (the paper's figure 9) and on sampling (figure 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import style
+from analysis.figures.curves import draw_lines, legend, mean_lines, model_looks
+from analysis.figures.provenance import Provenance
+from analysis.points import Points, short_name
+from dit_core.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def training_compute(points: Points, *, provenance: Provenance | None = None) -> Figure:
+    """Return quality against training compute, one line per model; `points.frame` holds many training points per run.
+
+    Raises UserError where no run was measured at two training points.
+    """
+    rows = points.frame
+    if rows.groupby("run_id")["images_seen"].nunique().max() < 2:
+        raise UserError("training-compute: no run was measured at two training points; write `at: [25%, 50%, 100%]` "
+                        "in `evaluate:` and `ditlab run STUDY` (trained runs keep their weights at new points only "
+                        "where a snapshot was kept)")  # fmt: skip
+    label = "Training compute (FLOP = 2 × 3 × MACs × images, log scale)"
+    return _lines(points, "train_flops", label, provenance, "Training compute against quality")
+
+
+def sampling_compute(points: Points, *, provenance: Provenance | None = None) -> Figure:
+    """Return quality against sampling compute per image, one line per model over its numbers of sampling steps.
+
+    Raises UserError where no run was sampled with two numbers of steps.
+    """
+    rows = points.frame
+    if rows.groupby("run_id")["steps"].nunique().max() < 2:
+        raise UserError("sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, 50, 250]` "
+                        "in `evaluate:` and `ditlab run STUDY` (nothing is trained again)")  # fmt: skip
+    label = "Sampling compute per image (Gflops = 10⁹ MACs, log scale)"
+    return _lines(points, "sampling_gmacs", label, provenance, "Sampling compute against quality")
+
+
+def _lines(points: Points, x: str, label: str, provenance: Provenance | None, title: str) -> Figure:
+    rows, metric = points.frame, points.metric
+    looks = model_looks(rows)
+    lines = mean_lines(rows, x, metric, short_name)
+    lines = {name: lines[name] for name in looks if name in lines}
+    fig, ax = style.new_figure(width=6.4, height=4.2)
+    style.log_axis(ax.xaxis, rows[x])
+    if _wide(rows[metric]):
+        style.log_axis(ax.yaxis, rows[metric])
+    else:
+        ax.set_ylim(0, float(rows[metric].max()) * 1.05)
+    draw_lines(ax, lines, looks, x, metric)
+    ax.set_xlabel(label)
+    ax.set_ylabel(style.metric_label(metric))
+    ax.set_title(title)
+    legend(ax, [looks[n] for n in lines], title="size/patch", ncols=1 if len(lines) <= 16 else 2,
+           loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=2.6)  # fmt: skip
+    style.footer(fig, [points.footer, (provenance or Provenance.of(rows)).text])
+    return fig
+
+
+def _wide(values: pd.Series) -> bool:
+    return bool(values.min() > 0 and values.max() / values.min() > 8)

@@ -1,0 +1,120 @@
+"""Lines over training or compute, named at their ends: shared by the figures that draw curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import style
+from analysis.points import short_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one line is drawn."""
+
+    label: str
+    colour: Any
+    dashes: str = "-"
+    marker: str = "o"
+
+
+def model_looks(rows: pd.DataFrame) -> dict[str, Look]:
+    """Return one look per model "XL/2": colour by size, marker and dashes by patch."""
+    colours = style.size_colours(rows["model_size"])
+    dashes = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}
+    looks = {}
+    for _, row in rows.drop_duplicates(["model_size", "patch"]).iterrows():
+        name = short_name(row)
+        looks[name] = Look(name, colours[str(row["model_size"])], dashes.get(int(row["patch"]), "-."),
+                           style.marker(row["patch"]))  # fmt: skip
+    order = style.size_order(rows["model_size"])
+    return dict(sorted(looks.items(), key=lambda kv: (order.index(kv[0].rsplit("/", 1)[0]), kv[0])))
+
+
+def design_look(name: str) -> Look:
+    """Return the look of a conditioning design."""
+    return Look(style.DESIGN_NAMES.get(name, name), style.DESIGNS.get(name, style.INK), style.LINES.get(name, "-"),
+                style.DESIGN_MARKERS.get(name, "P"))  # fmt: skip
+
+
+def mean_lines(rows: pd.DataFrame, x: str, y: str, key: Callable[[pd.Series], str]) -> dict[str, pd.DataFrame]:
+    """Return per line its x, mean y over seeds, `low` and `high` over seeds (equal to y where there is one seed)."""
+    lines = {}
+    for name, group in rows.groupby(rows.apply(key, axis=1), sort=False):
+        grouped = group.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
+        grouped.columns = [x, y, "low", "high"]
+        lines[str(name)] = grouped.sort_values(x)
+    return lines
+
+
+def draw_lines(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], x: str, y: str) -> None:
+    """Draw each line with its markers and, over seeds, a band from the smallest to the largest."""
+    for name, line in lines.items():
+        look = looks[name]
+        if (line["high"] > line["low"]).any():
+            ax.fill_between(line[x], line["low"], line["high"], color=look.colour, alpha=0.18, lw=0)
+        every = max(1, len(line) // 12)
+        ax.plot(line[x], line[y], color=look.colour, ls=look.dashes, marker=look.marker, markevery=every,
+                markersize=4, markeredgecolor="white", markeredgewidth=0.4, lw=1.4)  # fmt: skip
+
+
+def name_ends(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], x: str, y: str,
+              size: float = 7.5) -> None:  # fmt: skip
+    """Write each line's name right of its end, spread so that names do not overlap. Call last: it settles."""
+    ends = [(name, line[x].iloc[-1], line[y].iloc[-1]) for name, line in lines.items() if len(line)]
+    fig = ax.get_figure()
+    if fig is None or not ends:
+        return
+    style.settle(fig)
+    pixels = [float(ax.transData.transform((xv, yv))[1]) for _, xv, yv in ends]
+    gap = size * 1.25 * fig.dpi / 72
+    area = ax.get_window_extent()
+    places = spread(pixels, gap, area.y0 + gap / 2, area.y1 - gap / 2)
+    for (name, xv, yv), at, place in zip(ends, pixels, places, strict=True):
+        look = looks[name]
+        offset = (place - at) * 72 / fig.dpi
+        arrow = {"arrowstyle": "-", "color": look.colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+        ax.annotate(
+            style.clean(look.label, 24), (xv, yv), (9, offset), textcoords="offset points", fontsize=size,
+            va="center", ha="left", color=style.INK, annotation_clip=False, arrowprops=arrow, zorder=6,
+            path_effects=style.halo(),
+        )  # fmt: skip
+
+
+def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list[float]:
+    """Return positions at least `gap` apart, in the order wanted, as near as can be; all within low and high."""
+    values = np.asarray(list(wanted), float)
+    order = np.argsort(values, kind="stable")
+    gap = min(gap, (high - low) / max(1, len(values) - 1)) if len(values) > 1 else gap
+    places = values[order].clip(low, high)
+    for _ in range(200):
+        close = np.diff(places) < gap - 1e-9
+        if not close.any():
+            break
+        for i in np.flatnonzero(close):
+            push = (gap - (places[i + 1] - places[i])) / 2
+            places[i], places[i + 1] = places[i] - push, places[i + 1] + push
+        places = places.clip(low, high)
+    for i in range(1, len(places)):  # whatever the relaxation left is settled from below
+        places[i] = max(places[i], places[i - 1] + gap)
+    out = np.empty_like(places)
+    out[order] = places
+    return [float(v) for v in out]
+
+
+def legend(ax: Axes, looks: Iterable[Look], title: str | None = None, **kw: Any) -> None:
+    """Draw a legend that shows every look, also of names that begin with an underscore."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks]
+    words = [style.clean(k.label, 32) for k in looks]
+    words = ["\u200a" + w if w.startswith("_") else w for w in words]  # a leading underscore would hide the entry
+    ax.legend(handles, words, title=title, **kw)

@@ -1,0 +1,75 @@
+"""Other metrics against forward compute (the paper's figure 12): one panel each, with its correlation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis import style
+from analysis.correlation import correlate
+from analysis.figures.gmacs_quality import SEED, scatter
+from analysis.figures.labels import label_points
+from analysis.figures.provenance import Provenance
+from analysis.points import Points, average_seeds, config_key, final_points, short_name
+from dit_core.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+OTHERS = ("sfid", "is", "kid", "precision", "recall", "agreement", "fid_infinity", "fd_digits_infinity")
+
+
+def other_metrics(
+    frame: pd.DataFrame,
+    metric: str,
+    *,
+    remark: str = "",
+    printed: dict[str, float] | None = None,
+    provenance: Provenance | None = None,
+    mix: bool = False,
+) -> Figure:
+    """Return one panel per metric other than `metric` that the rows hold, against log Gmacs, with r and its interval.
+
+    `printed` gives correlations that a paper prints, shown beside ours. Raises UserError where there is no such metric.
+    """
+    found = [m for m in OTHERS if m != metric and m in frame and frame[m].notna().any()][:6]
+    if not found:
+        raise UserError(f"other-metrics: the records hold no metric besides {metric!r}; a protocol that measures more "
+                        "(`ditlab plan --protocols` lists them) under `evaluate:` would make them")  # fmt: skip
+    columns = min(2, len(found))
+    rows_n = -(-len(found) // columns)
+    fig, axes = style.new_figure(columns, rows_n, width=6.6, height=0.6 + 2.3 * rows_n, squeeze=False)
+    shown = [final_points(frame, name, mix=mix) for name in found]
+    for ax, points in zip(axes.flat, shown, strict=False):
+        _panel(ax, points, (printed or {}).get(points.metric))
+    for ax in list(axes.flat)[len(found) :]:
+        ax.axis("off")
+    notes = list(dict.fromkeys(points.footer for points in shown))
+    style.footer(fig, [*notes, remark, (provenance or Provenance.of(frame)).text])
+    for ax, points in zip(axes.flat, shown, strict=False):
+        rows = average_seeds(points.frame, points.metric)
+        label_points(ax, rows["fwd_gmacs"], rows[points.metric], [short_name(r) for _, r in rows.iterrows()], 6.5)
+    return fig
+
+
+def _panel(ax: Axes, points: Points, printed: float | None) -> None:
+    metric = points.metric
+    rows = average_seeds(points.frame, metric)
+    style.log_axis(ax.xaxis, rows["fwd_gmacs"])
+    scatter(ax, rows, "fwd_gmacs", metric, size=26)
+    low, high = float(rows[metric].min()), float(rows[metric].max())
+    room = (high - low) * 0.45 or 1.0
+    lower = style.METRICS.get(metric, (metric, True))[1]
+    ax.set_ylim(low - (0.2 * room if lower else 0.25 * room), high + room)
+    found = correlate(np.log10(points.frame["fwd_gmacs"].astype(float)), points.frame[metric].astype(float),
+                      np.random.default_rng(SEED), groups=config_key(points.frame).to_numpy(str))  # fmt: skip
+    words = found.words().replace(f", {found.level * 100:g} % interval ", " [").replace(", n =", "], n =")
+    words = words if "[" in words else words.replace("], n", ", n")
+    if printed is not None:
+        words += f"\nthe paper prints {printed:+.2f}".replace("-", "\N{MINUS SIGN}")
+    style.note(ax, words, "upper right" if lower else "upper left")
+    ax.set_xlabel("Forward Gflops (MACs, log scale)")
+    ax.set_ylabel(style.metric_label(metric).replace(" is better", ""))

@@ -1,0 +1,105 @@
+"""Quality over training: the conditioning designs (the paper's figure 5), sizes and patches (figure 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import style
+from analysis.figures.curves import design_look, draw_lines, mean_lines, model_looks, name_ends
+from analysis.figures.provenance import Provenance
+from analysis.points import Points, short_name
+from dit_core.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_X = "images_seen"
+
+
+def conditioning(points: Points, *, provenance: Provenance | None = None, title: str = "") -> Figure:
+    """Return the conditioning designs over training, one panel, at the model that has the most designs.
+
+    `points.frame` may hold many training points per run. Raises UserError where fewer than two designs were measured.
+    """
+    rows = points.frame
+    models = rows.groupby(["model_size", "patch"])["conditioning"].nunique().sort_values(ascending=False)
+    if models.empty or models.iloc[0] < 2:
+        raise UserError(
+            "conditioning: needs two or more conditioning designs of one model; the records hold "
+            f"{', '.join(sorted(map(str, rows['conditioning'].dropna().unique()))) or 'none'}: add them under "
+            "`include: [{model.conditioning: [...]}]` and `ditlab run STUDY`"
+        )
+    size, patch = models.index[0]
+    rows = rows[(rows["model_size"] == size) & (rows["patch"] == patch)]
+    lines = mean_lines(rows, _X, points.metric, lambda r: str(r["conditioning"]))
+    lines = {name: lines[name] for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))] if name in lines}
+    looks = {name: design_look(name) for name in lines}
+    fig, ax = style.new_figure(width=4.8, height=3.4)
+    draw_lines(ax, lines, looks, _X, points.metric)
+    finish(ax, rows, points.metric, room=1.32)
+    ax.set_title(style.clean(title or f"Conditioning designs at {size}/{patch}", 60))
+    style.footer(fig, [_counted(points, rows), _source(provenance, rows)])
+    name_ends(ax, lines, looks, _X, points.metric)
+    return fig
+
+
+def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figure:
+    """Return size at every patch (upper rows) and patch at every size (lower rows), quality over training."""
+    rows = points.frame
+    looks = model_looks(rows)
+    sizes = style.size_order(rows["model_size"])
+    patches = sorted(rows["patch"].unique(), reverse=True)
+    panels = [("patch", p, f"patch {p}") for p in patches] + [("model_size", s, f"size {s}") for s in sizes]
+    panels = [k for k in panels if rows.loc[rows[k[0]] == k[1], ["model_size", "patch"]].drop_duplicates().shape[0] > 1]
+    if not panels:
+        raise UserError("size-patch: needs two or more sizes at one patch, or two patches at one size; put "
+                        "`model.size: [...]` or `model.patch: [...]` under `axes:` and `ditlab run STUDY`")  # fmt: skip
+    groups = [[k for k in panels if k[0] == kind] for kind in ("patch", "model_size")]
+    grid = [g[i : i + 4] for g in groups for i in range(0, len(g), 4)]
+    columns = max(map(len, grid))
+    fig, axes = style.new_figure(columns, len(grid), height=0.5 + 2.05 * len(grid), sharey=True, squeeze=False)
+    for cells, kinds in zip(axes, grid, strict=True):
+        for ax, panel in zip(cells, [*kinds, *[None] * (columns - len(kinds))], strict=True):
+            if panel is None:
+                ax.axis("off")
+                continue
+            chosen = rows[rows[panel[0]] == panel[1]]
+            lines = mean_lines(chosen, _X, points.metric, short_name)
+            lines = {k: lines[k] for k in looks if k in lines}
+            draw_lines(ax, lines, looks, _X, points.metric)
+            finish(ax, rows, points.metric, room=1.3)
+            ax.set_title(panel[2])
+            ax.set_ylabel("")
+        cells[0].set_ylabel(style.METRICS.get(points.metric, (points.metric, True))[0])
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
+    style.footer(fig, [_counted(points, rows), _source(provenance, rows)])
+    for cells, kinds in zip(axes, grid, strict=True):
+        for ax, panel in zip(cells, kinds, strict=False):
+            chosen = rows[rows[panel[0]] == panel[1]]
+            lines = mean_lines(chosen, _X, points.metric, short_name)
+            name_ends(ax, {k: lines[k] for k in looks if k in lines}, looks, _X, points.metric, 6.5)
+    return fig
+
+
+def finish(ax: Axes, rows: pd.DataFrame, metric: str, room: float = 1.22) -> None:
+    """Set axes of a panel over training: from zero, room on the right for the names."""
+    end = float(rows[_X].max())
+    ax.set_xlim(0, end * room)
+    if rows[metric].min() >= 0:
+        ax.set_ylim(0, float(rows[metric].max()) * 1.05)
+    style.count_axis(ax.xaxis)
+    ax.set_xlabel("Images seen")
+    ax.set_ylabel(style.metric_label(metric))
+
+
+def _counted(points: Points, rows: pd.DataFrame) -> str:
+    shown = f"{rows['run_id'].nunique()} of {points.of} runs"
+    return "; ".join(w for w in (shown, points.setting, f"protocol {points.protocol}") if w) + "."
+
+
+def _source(provenance: Provenance | None, rows: pd.DataFrame) -> str:
+    return (provenance or Provenance.of(rows)).text

@@ -1,0 +1,80 @@
+"""Samples by size and patch (the paper's figure 7) and with guidance (figure 11), from the grids beside the records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import style
+from analysis.figures.provenance import Provenance
+from dit_core.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One picture: a grid of samples (PNG) and the place it takes."""
+
+    row: str
+    column: str
+    path: Path
+
+
+def sample_grid(
+    grids: list[Grid], *, title: str, footer: str, rows: str = "Model size", columns: str = "Patch",
+    provenance: Provenance,
+) -> Figure:  # fmt: skip
+    """Return the grids as a matrix, rows and columns in the order they first occur; an absent one is left empty.
+
+    Raises UserError where there is none at all.
+    """
+    grids = [g for g in grids if g.path.is_file()]
+    if not grids:
+        raise UserError("sample-grid: no sample pictures beside the evaluation records; `ditlab run STUDY` writes "
+                        "one per evaluation, `ditlab sample RUN` one for a run")  # fmt: skip
+    ys, xs = list(dict.fromkeys(g.row for g in grids)), list(dict.fromkeys(g.column for g in grids))
+    cell = min(1.9, 6.6 / len(xs))
+    fig, axes = style.new_figure(len(xs), len(ys), width=max(3.4, cell * len(xs) + 0.7), height=cell * len(ys) + 1.0,
+                                 squeeze=False)  # fmt: skip
+    for ax in axes.flat:
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.grid(False)
+        for side in ax.spines.values():
+            side.set_visible(False)
+    for grid in grids:
+        ax = axes[ys.index(grid.row)][xs.index(grid.column)]
+        ax.imshow(_pixels(grid.path), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for i, name in enumerate(ys):
+        axes[i][0].set_ylabel(style.clean(name, 20))
+    for i, name in enumerate(xs):
+        axes[0][i].set_title(style.clean(name, 20))
+    fig.supylabel(rows, fontsize=8)
+    fig.suptitle(style.clean(f"{title}: {columns} across", 90), fontsize=9.5, fontweight="bold")
+    style.footer(fig, [f"{len(grids)} of {len(ys) * len(xs)} cells. {footer}", provenance.text])
+    return fig
+
+
+def _pixels(path: Path) -> object:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch") -> list[Grid]:
+    """Return the grids of a frame's evaluations by size (rows) and `column`; `picture` maps eval_id to its PNG."""
+    order = {s: i for i, s in enumerate(style.size_order(frame["model_size"]))}
+    rows = frame.assign(_size=frame["model_size"].map(order)).sort_values(["_size", column], ascending=[True, False])
+    rows = rows.drop_duplicates(["model_size", column])
+    return [
+        Grid(str(r["model_size"]), f"{column.replace('_', ' ')} {r[column]:g}", picture[r["eval_id"]])
+        for _, r in rows.iterrows()
+        if r["eval_id"] in picture
+    ]
