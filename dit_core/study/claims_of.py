@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dit_core.errors import nearest
 from dit_core.study.claim import Claim
-from dit_core.study.fields import discriminator_of, variants_of
+from dit_core.study.fields import section_of
 from dit_core.study.problems import Problems, show, unknown_key
 from dit_core.study.yaml_loader import Node
 
@@ -16,8 +16,7 @@ from dit_core.study.yaml_loader import Node
 def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:
     """Return the claims; what is wrong with them is added to `problems`."""
     claims = []
-    kinds = variants_of(Claim)
-    word = discriminator_of(Claim)
+    kinds, word = section_of(Claim).variants, section_of(Claim).key
     for i, node in enumerate(nodes):
         where = f"claims[{i}]"
         if not isinstance(node.value, dict) or not node.value:

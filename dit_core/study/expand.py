@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dit_core.errors import StudyError
 from dit_core.study.duration import Duration
 from dit_core.study.evaluations import Planner
-from dit_core.study.fields import section_annotation
+from dit_core.study.fields import sections
 from dit_core.study.grid import Grid, Point, count, grids_of
 from dit_core.study.ids import Hasher
 from dit_core.study.names import distinct, run_name, short_names, word
@@ -47,9 +50,23 @@ def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) ->
                 f"shorten the axes, exclude points, or allow it with --max-runs {points}"
             ]
         )
-    if points == 0 and not allow_empty:
+    empty = points == 0 or any(grid.size == 0 for grid in grids_of(study))
+    if empty and not allow_empty:
         raise StudyError([_why_empty(study)])
-    return _Expander(study).expand()
+    with _no_collection():
+        return _Expander(study).expand()
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the search for reference cycles: an expansion makes none, and searching a growing heap doubles its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _why_empty(study: Study) -> str:
@@ -116,16 +133,16 @@ class _Expander:
         self.drafts[run_id] = _Draft(run_id, run_name(parts, run_id), science, swept, evaluations)
 
     def _science(self, grid: Grid, point: Point) -> Science | None:
-        sections: dict[str, Any] = {}
+        built_sections: dict[str, Any] = {}
         for name in SECTIONS:
             built, problems = self._section(grid, name, point)
             for text in problems:
                 self._fail(name, text, grid, point)
-            sections[name] = built
-        if any(built is None for built in sections.values()):
+            built_sections[name] = built
+        if any(built is None for built in built_sections.values()):
             return None
         try:
-            return Science(**sections)
+            return Science(**built_sections)
         except ValidationError as error:
             for text in _texts(error):
                 self._fail("model", text, grid, point)
@@ -177,9 +194,7 @@ class _Expander:
         problems = Problems()
         for (part, text), names in self.failures.items():
             some = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
-            place = self.study.place(part, f"axes.{part}", f"base.{part}", "base")
             problems.add(self._place(part, text), part, f"{text} ({len(names)} of the points: {some})")
-            del place
         for number, block in enumerate(self.study.evaluate):
             if block.where and self.drafts and not self.planner.selected[number] and not problems.lines:
                 asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.where.items())
@@ -198,18 +213,9 @@ class _Expander:
 def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[str]]:
     """Return (the validated model of a section, no problems), or (None, what is wrong with it)."""
     try:
-        return _adapter(name).validate_python(fields), []
+        return sections()[name].adapter.validate_python(fields), []
     except ValidationError as error:
         return None, _texts(error)
-
-
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
-
-
-def _adapter(name: str) -> TypeAdapter[Any]:
-    if name not in _ADAPTERS:
-        _ADAPTERS[name] = TypeAdapter(section_annotation(name))
-    return _ADAPTERS[name]
 
 
 def _texts(error: ValidationError) -> list[str]:

@@ -82,6 +82,8 @@ class Field:
         return value
 
     def _remedy(self, value: Any) -> str:
+        if isinstance(value, list) and not {list, tuple} & self.kinds:
+            return " (lists of values go under `axes`, `zip` or `include`)"
         if not isinstance(value, str):
             return ""
         if bool in self.kinds and value.lower() in ("yes", "no", "on", "off", "true", "false", "y", "n"):
@@ -96,7 +98,7 @@ class Field:
 
 
 def _is_plain_kind(error: ValidationError) -> bool:
-    kinds = ("type", "literal_error", "greater_than", "less_than", "bool", "finite")
+    kinds = ("type", "literal_error", "pattern", "greater_than", "less_than", "bool", "finite")
     return all(any(kind in e["type"] for kind in kinds) for e in error.errors())
 
 
@@ -155,29 +157,48 @@ def _flat_metadata(metadata: list[Any]) -> list[Any]:
     return [part for item in metadata for part in (item.metadata if isinstance(item, FieldInfo) else [item])]
 
 
-def variants_of(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Return the models a section may hold, by the word that tells them apart ("" for a single model)."""
+@dataclass(frozen=True)
+class Section:
+    """A section of the science: the models it may hold, by the word in its field `key` ("" for a single model)."""
+
+    annotation: Any
+    key: str
+    variants: dict[str, type[BaseModel]]
+
+    def model(self, fields: dict[str, Any]) -> type[BaseModel]:
+        """Return the model that `fields` name, the first where they name none."""
+        return self.variants.get(str(fields.get(self.key))) or next(iter(self.variants.values()))
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Return the validator of the whole section."""
+        return TypeAdapter(self.annotation)
+
+
+def section_of(annotation: Any) -> Section:
+    """Return the models of a type that is one model or a union with a discriminator."""
     models = [kind for kind in _ordered(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    if len(models) == 1:
-        return {"": models[0]}
-    key = discriminator_of(annotation)
-    return {str(get_args(model.model_fields[key].annotation)[0]): model for model in models}
+    key = next((str(i.discriminator) for i in get_args(annotation) if getattr(i, "discriminator", None)), "")
+    if not key:
+        return Section(annotation, "", {"": models[0]})
+    return Section(annotation, key, {str(get_args(m.model_fields[key].annotation)[0]): m for m in models})
 
 
-def discriminator_of(annotation: Any) -> str:
-    """Return the field that tells the variants of a section apart, "" for a single model."""
-    for item in get_args(annotation):
-        found = getattr(item, "discriminator", None)
-        if found:
-            return str(found)
-    return ""
+@lru_cache(maxsize=1)
+def sections() -> dict[str, Section]:
+    """Return the sections of the science by name."""
+    found = {}
+    for name, info in Science.model_fields.items():
+        found[name] = section_of(Annotated[info.annotation, info] if info.discriminator else info.annotation)
+    return found
 
 
-def section_annotation(name: str) -> Any:
-    """Return the type of a section of the science ("model"), with its discriminator."""
-    info = Science.model_fields[name]
-    found = info.discriminator
-    return Annotated[info.annotation, info] if found else info.annotation
+@lru_cache(maxsize=100)
+def model_facts(model: type[BaseModel]) -> tuple[frozenset[str], tuple[str, ...], dict[str, Any]]:
+    """Return (names of the fields, names of the required ones, name to default of the others)."""
+    required = tuple(name for name, info in model.model_fields.items() if info.is_required())
+    defaults = {name: info.default for name, info in model.model_fields.items() if name not in required}
+    return frozenset(model.model_fields), required, defaults
 
 
 def _fields_of(model: type[BaseModel], prefix: str, owner: str = "") -> list[Field]:
@@ -194,10 +215,8 @@ def _fields_of(model: type[BaseModel], prefix: str, owner: str = "") -> list[Fie
 def science_fields() -> dict[str, Field]:
     """Return every science path a study may set: the models' fields, and the short forms `size` and `duration`."""
     table: dict[str, Field] = {}
-    for section in Science.model_fields:
-        annotation = section_annotation(section)
-        variants = variants_of(annotation)
-        key = discriminator_of(annotation)
+    for section, kinds in sections().items():
+        key, variants = kinds.key, kinds.variants
         for owner, model in variants.items():
             for field in _fields_of(model, f"{section}.", owner):
                 before = table.get(field.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from dit_core.study.science import Science
 
 ID_VERSION = 1
 ID_LENGTH = 16
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
 def canonical(record: BaseModel) -> dict[str, Any]:
@@ -22,18 +24,25 @@ def canonical(record: BaseModel) -> dict[str, Any]:
 
 def _written(record: BaseModel) -> list[str]:
     """Return the fields that enter the identity: all but younger ones at the value under which they do nothing."""
-    names: list[str] = []
-    for name, info in type(record).model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and "neutral" in extra and getattr(record, name) == extra["neutral"]:
-            continue
-        names.append(name)
-    return names
+    names, neutral = _names(type(record))
+    return [n for n in names if getattr(record, n) != neutral[n]] if neutral else names
+
+
+class _Always:
+    """Differs from every value."""
+
+
+@lru_cache(maxsize=100)
+def _names(kind: type[BaseModel]) -> tuple[list[str], dict[str, Any]]:
+    """Return (all fields, name to neutral value), the latter empty where no field is younger than id version 1."""
+    extras = {name: info.json_schema_extra for name, info in kind.model_fields.items()}
+    neutral = {n: e["neutral"] if isinstance(e, dict) and "neutral" in e else _Always for n, e in extras.items()}
+    return list(extras), {} if all(value is _Always for value in neutral.values()) else neutral
 
 
 def canonical_json(record: BaseModel) -> str:
     """Return the canonical form as JSON: sorted keys, no blanks, floats in their shortest exact form."""
-    return json.dumps(canonical(record), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return ENCODER.encode(canonical(record))
 
 
 def run_id(science: Science) -> str:
@@ -64,8 +73,8 @@ class Hasher:
 
     def full_hash(self, science: Science) -> str:
         """Return what `full_hash(science)` returns."""
-        parts = {name: self._text(getattr(science, name)) for name in _written(science)}
-        text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
+        parts = [f'"{name}":{self._text(getattr(science, name))}' for name in sorted(_written(science))]
+        text = "{" + ",".join(parts) + "}"
         return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{text}".encode()).hexdigest()
 
     def run_id(self, full: str) -> str:
@@ -80,7 +89,7 @@ class Hasher:
     def _text(self, value: Any) -> str:
         text = self._texts.get(id(value))
         if text is None:
-            text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+            text = ENCODER.encode(_plain(value))
             self._texts[id(value)] = text
             self._kept.append(value)
         return text
@@ -92,6 +101,8 @@ def is_old(record: dict[str, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in (str, int, bool):
+        return value
     if isinstance(value, BaseModel):
         return canonical(value)
     if isinstance(value, tuple | list):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from dit_core.study.duration import Duration, images_of
-from dit_core.study.fields import discriminator_of, section_annotation, variants_of
+from dit_core.study.fields import model_facts, sections
 from dit_core.study.science import SIZES, Data, Science
 
 Flat = dict[str, Any]
@@ -47,40 +45,31 @@ def resolve_section(section: str, given: Flat, others: Mapping[str, Flat]) -> tu
         problems += _fill_data(fields)
     elif section == "train":
         problems += _resolve_duration(fields, others.get("data", {}))
-    model = model_of(section, fields)
-    key = discriminator_of(section_annotation(section))
-    if key:
-        fields.setdefault(key, model.model_fields[key].default)
-    for name in fields:
-        if name not in model.model_fields:
-            problems.append(
-                f"{section}.{name} does not belong to {key} {fields[key]!r}; leave it out there "
-                f"(an `include` entry may set it for the others), its fields are {', '.join(model.model_fields)}"
-            )
-    missing = [n for n, info in model.model_fields.items() if info.is_required() and n not in fields]
+    kinds = sections()[section]
+    model = kinds.model(fields)
+    known, required, defaults = model_facts(model)
+    if kinds.key:
+        fields.setdefault(kinds.key, defaults[kinds.key])
+    for name in fields.keys() - known:
+        problems.append(
+            f"{section}.{name} does not belong to {kinds.key} {fields[kinds.key]!r}; leave it out there "
+            f"(an `include` entry may set it for the others), its fields are {', '.join(model.model_fields)}"
+        )
+    missing = [name for name in required if name not in fields]
     if missing and not problems:
         problems.append(f"missing: {', '.join(f'{section}.{name}' for name in missing)}")
     return fields, problems
 
 
-def model_of(section: str, fields: Flat) -> type[BaseModel]:
-    """Return the model of a section, of the variant its fields name (the first where they name none)."""
-    annotation = section_annotation(section)
-    variants = variants_of(annotation)
-    word = fields.get(discriminator_of(annotation))
-    return variants.get(str(word)) or next(iter(variants.values()))
-
-
 def defaults_of(section: str, fields: Flat) -> Flat:
     """Return the fields with the defaults of those not given."""
-    filled = {n: i.default for n, i in model_of(section, fields).model_fields.items() if not i.is_required()}
-    return {**filled, **fields}
+    return {**model_facts(sections()[section].model(fields))[2], **fields}
 
 
-def value_at(path: str, sections: Mapping[str, Mapping[str, Any]]) -> Any:
+def value_at(path: str, point: Mapping[str, Mapping[str, Any]]) -> Any:
     """Return the value of a resolved point at a science path, None where its variant has no such field."""
     section, name = path.split(".", 1)
-    fields = sections[section]
+    fields = point[section]
     if path == "model.size":
         dims = tuple(fields.get(d) for d in DIMS)
         return next((size for size, known in SIZES.items() if known == dims), None)
@@ -89,13 +78,13 @@ def value_at(path: str, sections: Mapping[str, Mapping[str, Any]]) -> Any:
     return fields.get(name)
 
 
-def agrees(path: str, wanted: tuple[Any, ...], sections: Mapping[str, Mapping[str, Any]]) -> bool:
+def agrees(path: str, wanted: tuple[Any, ...], point: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return whether a resolved point has one of the wanted values at `path`; durations are compared in images."""
-    value = value_at(path, sections)
+    value = value_at(path, point)
     for want in wanted:
         if isinstance(want, Duration):
             try:
-                want = images_of(want, sections["train"]["batch"], sections["data"]["images"])
+                want = images_of(want, point["train"]["batch"], point["data"]["images"])
             except ValueError:
                 continue
         if value == want and type(value) is type(want):
@@ -136,7 +125,7 @@ def _fill_data(fields: Flat) -> list[str]:
 
 def _resolve_duration(fields: Flat, data: Flat) -> list[str]:
     duration = fields.pop("duration", None)
-    fields.setdefault("batch", model_of("train", fields).model_fields["batch"].default)
+    fields.setdefault("batch", defaults_of("train", fields)["batch"])
     if duration is None:
         return [] if "images" in fields else ['missing: train.duration ("400k steps", "30 epochs", ...)']
     if "images" in fields:

@@ -48,7 +48,7 @@ class Evaluation(Frozen):
 
     images_seen: Positive
     """Training point whose EMA snapshot is measured (all results of the paper use the EMA)."""
-    protocol: str = "digits"
+    protocol: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "digits"
     """Name of the protocol (`dit_core/evaluate/protocols.py`)."""
     samples: Positive
     """Number of generated samples."""

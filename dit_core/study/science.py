@@ -70,6 +70,8 @@ class Model(Frozen):
     """Normalise queries and keys per head (not in the paper)."""
     layer_scale: Annotated[float, Field(gt=0)] | None = None
     """Start value of a learned per-channel scale on every residual branch; null is none (the paper)."""
+    time_frequencies: Literal["released", "diffusers"] = Field("released", json_schema_extra=neutral("released"))
+    """Frequencies of the time embedding, i = 0..127: 10000^(-i/128) as released, or diffusers' 10000^(-i/127)."""
 
     @property
     def size(self) -> str:
@@ -92,7 +94,7 @@ class Model(Frozen):
 class Data(Frozen):
     """What is trained on. Where it lies is execution (`execution.data_roots`), what it is is science."""
 
-    name: str = "digits"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "digits"
     """Name of the data set: "digits" is built in; any other is looked up in `execution.data_roots`."""
     kind: Literal["digits", "images", "npz", "latents"] = "digits"
     """How it is stored: built in, image folders, an .npz of arrays, or shards of VAE latents (`ditlab encode`)."""
@@ -108,7 +110,7 @@ class Data(Frozen):
     """Number of training samples; an epoch is this many images."""
     flip: bool = False
     """Flip each sample left-right with probability one half (the paper does on ImageNet; digits must not)."""
-    sha256: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Hash of the data's manifest; checked at the start of a run when given."""
 
 
@@ -168,6 +170,10 @@ class Train(Frozen):
     """Probability with which a label becomes the null class (0.1 is in the paper's code, not its text)."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast with float32 master weights, EMA, modulation and loss."""
+    imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, json_schema_extra=neutral(None)
+    )
+    """sha256 of the file whose weights `ditlab import` took in place of a training; null is trained here."""
 
     @model_validator(mode="after")
     def _whole_steps(self) -> Train:

@@ -10,6 +10,7 @@ from typing import Any
 from dit_core.study.claims_of import read_claims
 from dit_core.study.execution import Execution
 from dit_core.study.fields import Field, evaluation_fields, execution_fields, science_fields
+from dit_core.study.figure import figure_name
 from dit_core.study.problems import Place, Problems, show, strange_letter, unknown_key
 from dit_core.study.resolve import SECTIONS
 from dit_core.study.source import read_source
@@ -19,7 +20,6 @@ from dit_core.study.yaml_loader import Node
 TRAINING = ("study", "question", "extends", "base", "axes", "zip", "exclude", "include")
 KEYS = (*TRAINING, "evaluate", "execution", "claims", "figures")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-FIGURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 RESERVED = {"published", "con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
 MAX_EXCLUDES = 1000
 
@@ -253,10 +253,11 @@ class _Reader:
     def _figures(self) -> tuple[str, ...]:
         names = []
         for i, node in enumerate(self._items("figures")):
-            if isinstance(node.value, str) and FIGURE.match(node.value):
-                names.append(node.value)
-            else:
-                self.problems.add(node.place, f"figures[{i}]", f"given {show(node.plain())}; wants a figure's name")
+            word = str(node.value) if type(node.value) in (str, int) else ""
+            try:
+                names.append(figure_name(word))
+            except ValueError as error:
+                self.problems.add(node.place, f"figures[{i}]", f"given {show(node.plain())}; {error}")
         return tuple(names)
 
 

@@ -60,7 +60,7 @@ class Study(BaseModel):
     claims: tuple[Any, ...] = ()
     """Statements about the results, to be judged."""
     figures: tuple[str, ...] = ()
-    """Names of the figures wanted."""
+    """Names of the figures wanted (`dit_core/study/figure.py`)."""
     path: Path
     """The file."""
     text: str = Field(repr=False)

@@ -26,7 +26,7 @@ FORBIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # only its events are used: it never constructs an object
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only its events are used: it never makes an object
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ def test_durations_resolve_to_whole_steps(expanded: Expand, small: str, duration
     assert run.science.train.images == images
 
 
-def test_a_single_mapping_is_one_evaluation_block_and_the_end_is_the_default_point(
+def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(
     expanded: Expand, small: str
 ) -> None:
     (run,) = expanded(small + "evaluate: {steps: 10}\n").runs
