@@ -18,12 +18,10 @@ from dit_core.model.build import build_model
 from dit_core.study.science import Science
 
 # An operation that is not counted and whose name holds one of these words might be a matrix product.
-MATRIX_WORDS = ("mm", "matmul", "linear", "conv", "attention", "einsum", "bilinear", "dot", "mv", "outer", "python", "fft")
-# Names that hold such a word by chance and multiply no matrices.
-HARMLESS = {"aten::linalg_vector_norm", "aten::contiguous", "prim::Constant"}
+MATRIX_WORDS = ("mm", "matmul", "linear", "conv", "attention", "einsum", "dot", "mv", "outer", "python", "fft")
 
 
-class UncountedOperation(DitlabError):
+class UncountedError(DitlabError):
     """A count left out operations that multiply matrices: it would be too low, so there is none."""
 
 
@@ -38,7 +36,7 @@ class Count:
 def measure(science: Science) -> Count:
     """Return multiply-accumulates of one forward pass of one sample and trained parameters, measured by fvcore.
 
-    The network is traced without weights, so that the largest takes seconds. Raises UncountedOperation.
+    The network is traced without weights, so that the largest takes seconds. Raises UncountedError.
     """
     with torch.device("meta"):
         network = build_model(science)
@@ -54,7 +52,7 @@ def measure(science: Science) -> Count:
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     """Return the multiply-accumulates of `network(*inputs)`, linear layers, convolutions and attention.
 
-    Raises UncountedOperation naming what could not be counted, for fvcore leaves out what it does not know in silence:
+    Raises UncountedError naming what could not be counted, for fvcore leaves out what it does not know in silence:
     10 % of DiT-S/2 without the handler for fused attention that is given to it here.
     """
     with warnings.catch_warnings(), torch.no_grad():
@@ -72,7 +70,7 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
         skipped = {name for name in analysis.unsupported_ops() if _is_matrix_like(name)}
     if skipped:
         names = ", ".join(sorted(skipped))
-        raise UncountedOperation(
+        raise UncountedError(
             f"the count would leave out {names}: give `count_macs` a handler for each, or write the layer with "
             "linear, matmul or scaled_dot_product_attention"
         )
@@ -81,7 +79,7 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
 
 def _is_matrix_like(name: str) -> bool:
     word = name.split("::")[-1].lower()
-    return name not in HARMLESS and any(part in word for part in MATRIX_WORDS)
+    return any(part in word for part in MATRIX_WORDS)
 
 
 def _no_macs(inputs: list[Any], outputs: list[Any]) -> int:
@@ -92,5 +90,5 @@ def _attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """Return the macs of softmax(q k^T) v for q (..., Tq, e), k (..., Tk, e), v (..., Tk, f)."""
     q, k, v = (value.type().sizes() for value in inputs[:3])
     if q is None or k is None or v is None:
-        raise UncountedOperation("attention on tensors of unknown shape cannot be counted")
+        raise UncountedError("attention on tensors of unknown shape cannot be counted")
     return Counter({"attention": math.prod(q[:-1]) * k[-2] * (q[-1] + v[-1])})

@@ -69,7 +69,8 @@ def table(betas: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _training_table(cfg: Ddpm, device: torch.device) -> Tensor:
-    return torch.from_numpy(table(linear_betas(cfg))).float().to(device)
+    with torch.inference_mode(False):  # a table first asked for while sampling must serve training too
+        return torch.from_numpy(table(linear_betas(cfg))).float().to(device)
 
 
 def training_rows(cfg: Ddpm, t: Tensor) -> dict[str, Tensor]:

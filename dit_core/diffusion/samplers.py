@@ -25,9 +25,9 @@ def sample(model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: T
     """Return samples (B, C, H, W), float32, for labels y (B,).
 
     `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one that step k adds
-    (the last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model is used as it is: evaluation
-    mode, device and autocast are the caller's. Raises UserError for a sampler that does not go with the objective, for
-    more steps than timesteps, and for labels the model does not have.
+    (the last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model's mode, its device and
+    autocast are the caller's. Raises UserError for a sampler that does not go with the objective, for more steps than
+    timesteps, and for labels the model does not have.
     """
     check_sampler(objective_cfg, sampling)
     if hasattr(model, "check_labels"):

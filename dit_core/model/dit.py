@@ -39,7 +39,7 @@ class DiT(nn.Module):
             self.positions = nn.Parameter(torch.empty(tokens, d))
         else:
             self.register_buffer("positions", torch.empty(tokens, d), persistent=False)
-        self.t_embedder = TimestepEmbedder(d)
+        self.t_embedder = TimestepEmbedder(d, model.time_frequencies)
         self.y_embedder = nn.Embedding(data.classes + 1, d)
         names = MODULATIONS[model.conditioning]
         self.per_block = len(names)

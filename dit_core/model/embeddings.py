@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FREQUENCIES = 256  # width of the sinusoidal time embedding, as in ADM
+WAVES = 256  # width of the sinusoidal time embedding, as in ADM
 
 
 def sincos_1d(positions: Tensor, dim: int) -> Tensor:
@@ -29,18 +29,24 @@ def sincos_2d(rows: int, columns: int, dim: int) -> Tensor:
 
 
 class TimestepEmbedder(nn.Module):
-    """Time to a vector: 256 frequencies (cosines, then sines), then a two-layer MLP with SiLU."""
+    """Time to a vector: cosines and sines of 128 frequencies, then a two-layer MLP with SiLU.
 
-    def __init__(self, hidden: int) -> None:
+    `kind` "released" spaces the frequencies as the paper's code does; "diffusers" as its port in diffusers does, whose
+    lowest frequency is exactly 1/10000: the same weights then give other outputs.
+    """
+
+    def __init__(self, hidden: int, kind: str = "released") -> None:
         super().__init__()
-        self.fc1 = nn.Linear(FREQUENCIES, hidden)
+        self.kind = kind
+        self.fc1 = nn.Linear(WAVES, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
-        self.register_buffer("frequencies", torch.empty(FREQUENCIES // 2), persistent=False)
+        self.register_buffer("frequencies", torch.empty(WAVES // 2), persistent=False)
 
     def reset_buffers(self) -> None:
-        """Fill the table of frequencies, 10000^(-i/128) for i = 0..127."""
-        half = FREQUENCIES // 2
-        table = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / half)
+        """Fill the table of frequencies: 10000^(-i/128) for i = 0..127, or 10000^(-i/127)."""
+        half = WAVES // 2
+        intervals = half if self.kind == "released" else half - 1
+        table = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / intervals)
         self.frequencies.copy_(table)
 
     def forward(self, t: Tensor) -> Tensor:

@@ -170,9 +170,7 @@ class Train(Frozen):
     """Probability with which a label becomes the null class (0.1 is in the paper's code, not its text)."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast with float32 master weights, EMA, modulation and loss."""
-    imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
-        None, json_schema_extra=neutral(None)
-    )
+    imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(None, json_schema_extra=neutral(None))
     """sha256 of the file whose weights `ditlab import` took in place of a training; null is trained here."""
 
     @model_validator(mode="after")
