@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reference": ("dit_core.cli.reference", "reference", "Make reference statistics from images, latents or .npz."),
     "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
+    "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
 }
 
 
@@ -37,9 +38,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"error: {line}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
     except BrokenPipeError:
         # The reader of our output left (`| head`): not an error, and nothing more can be said on that pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

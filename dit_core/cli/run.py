@@ -42,8 +42,12 @@ def run(
     write_plan(store, planned.study.name, planned.study.text, planned.runs)
     ended: dict[str, tuple[str, str | None]] = {}
     if todo:
-        with _Display(todo, say) as display:
-            ended = run_locally(store, planned.study.name, todo, display.hear)
+        try:
+            with _Display(todo, say) as display:
+                ended = run_locally(store, planned.study.name, todo, display.hear)
+        except KeyboardInterrupt:
+            print("stopped and saved; the same command goes on from here", file=sys.stderr)
+            raise SystemExit(130) from None
     else:
         say(f"study {planned.study.name} is finished: nothing to do")
     after = make_plan(study, store, max_runs)
