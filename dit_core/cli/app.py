@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
     "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
+    "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
 }
 
 

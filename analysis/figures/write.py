@@ -1,0 +1,81 @@
+"""Figures and tables to files, and whether the files there are still what the records give."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis import style, tables
+from analysis.figures import catalogue
+from analysis.points import final_points
+from analysis.source import Source
+from dit_core.errors import UserError
+from dit_core.records.files import write_atomic
+
+
+@dataclass
+class Written:
+    """What was written, and what could not be drawn and why."""
+
+    files: list[Path] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def write_all(
+    source: Source,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    formats: Sequence[str] = style.FORMATS,
+    with_tables: bool = True,
+    mix: bool = False,
+    wanted: Sequence[str] = (),
+    said: Callable[[str], None] = lambda name: None,
+) -> Written:
+    """Draw the figures `names` and the tables of `source` into `folder`.
+
+    A figure whose data are missing is skipped and its reason kept, unless it is in `wanted`: then UserError. `said` is
+    called with each name before it is drawn.
+    """
+    done = Written()
+    for name in names:
+        said(name)
+        try:
+            fig = catalogue.draw(name, source, mix)
+        except UserError as error:
+            if name in wanted:
+                raise
+            done.missing[name] = str(error)
+            continue
+        done.files += style.save(fig, folder / catalogue.stem(name), formats)
+    if with_tables:
+        done.files += write_tables(source, folder, mix)
+    return done
+
+
+def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
+    """Write the tables as .md, .csv and .tex; return the paths."""
+    if source.is_published:
+        chosen = tables.published_tables()
+    else:
+        chosen = tables.study_tables(final_points(source.results, source.metric, mix=mix, same_design=False))
+    paths = []
+    for table in chosen:
+        for ending, form in tables.FORMATS.items():
+            path = folder / f"{table.name}.{ending}"
+            write_atomic(path, form(table).encode())
+            paths.append(path)
+    return paths
+
+
+def differing(folder: Path, make: Callable[[Path], Written]) -> list[str]:
+    """Return the names of files in `folder` that are missing or differ from what `make` writes now, sorted."""
+    with tempfile.TemporaryDirectory(prefix="ditlab-figures-") as scratch:
+        fresh = make(Path(scratch)).files
+        return sorted(p.name for p in fresh if not _same(p, folder / p.name))
+
+
+def _same(fresh: Path, kept: Path) -> bool:
+    return kept.is_file() and kept.read_bytes() == fresh.read_bytes()
