@@ -77,6 +77,12 @@ def save_snapshot(paths: RunPaths, images_seen: int, ema: Tensors) -> None:
 def load_ema(paths: RunPaths, images_seen: int) -> Tensors:
     """Return the EMA weights by parameter name, on the CPU; raise RecordError naming what is missing or altered."""
     folder = paths.snapshot(images_seen)
+    if not folder.is_dir():
+        kept = ", ".join(f"{int(f.name):,}" for f in sorted(paths.snapshots.glob("[0-9]*"))) or "none"
+        raise RecordError(
+            f"{paths.root}: no weights were kept after {images_seen:,} images; kept points: {kept}; "
+            "evaluate at one of these, or move the run's folder away to train it again"
+        )
     bundle.verify(folder)
     return load_file(folder / "ema.safetensors")
 
