@@ -13,7 +13,7 @@ from dit_core.errors import DitlabError, nearest
 # command: (module, function, one line of help). Order is the order of `ditlab --help`.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("dit_core.cli.plan", "plan", "What a study would run, what it costs, what is done already."),
-    "run": ("dit_core.cli.run", "run", "Carry a study out on this machine; the same command goes on after a stop."),
+    "run": ("dit_core.cli.run", "run", "Carry a study out here; the same command goes on after a stop."),
     "sample": ("dit_core.cli.sample", "sample", "Draw a picture of a run's samples, classes by row."),
     "evaluate": ("dit_core.cli.evaluate", "evaluate", "Make missing evaluations of trained runs; never trains."),
     "reference": ("dit_core.cli.reference", "reference", "Make reference statistics from images, latents or .npz."),
@@ -21,6 +21,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
     "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
     "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
+    "submit": ("dit_core.cli.submit", "submit", "Submit what is missing of a study to Slurm; dry without --go."),
+    "status": ("dit_core.cli.status", "status", "How every run of a study stands."),
+    "watch": ("dit_core.cli.watch", "watch", "The same, live."),
+    "logs": ("dit_core.cli.logs", "logs", "The log of a run's newest task."),
+    "why": ("dit_core.cli.why", "why", "What happened to a run, attempt by attempt."),
+    "cancel": ("dit_core.cli.cancel", "cancel", "Cancel the queued and running tasks of runs."),
+    "retry": ("dit_core.cli.retry", "retry", "Let runs that failed or were cancelled be submitted again."),
+    "clusters": ("dit_core.cli.clusters", "clusters", "Profiles, and one proposed from this cluster."),
 }
 
 

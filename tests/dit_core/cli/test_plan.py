@@ -1,0 +1,90 @@
+"""`ditlab plan`: the bill before anything is spent, and wrong input answered in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def ditlab(*args: str, cwd: Path | None = None, columns: int = 80) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dit_core.cli.app", *args]
+    environment = {**os.environ, "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+
+
+def test_the_digits_plan_names_every_run_and_its_cost(store):
+    document = json.loads(ditlab("plan", str(ROOT / "studies/digits.yaml"), "--json").stdout)
+    runs = document["runs"]
+    assert len({r["run_id"] for r in runs}) == len(runs) == document["totals"]["runs"]
+    assert {(r["model_size"], r["patch"]) for r in runs if r["conditioning"] == "adaln-zero"} >= {
+        (size, patch) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)
+    }
+    assert {r["conditioning"] for r in runs} == {"adaln-zero", "adaln", "cross-attention", "in-context"}
+    for row in runs:
+        assert row["train_flops"] == pytest.approx(6e9 * row["fwd_gmacs"] * row["images"])
+        assert row["state"] == "new"
+        assert row["params"] > 0
+        assert row["memory_bytes"] > 16 * row["params"]
+    assert document["totals"]["train_flops"] == pytest.approx(sum(r["train_flops"] for r in runs))
+    assert not store.root.exists(), "a plan writes nothing"
+
+
+def test_the_table_fits_a_terminal_of_80_columns(store):
+    result = ditlab("plan", str(ROOT / "studies/digits.yaml"))
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    document = json.loads(ditlab("plan", str(ROOT / "studies/digits.yaml"), "--json").stdout)
+    assert all(r["run_id"] in result.stdout for r in document["runs"])
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["pln"], ["no command 'pln'", "did you mean 'plan'"]),
+        (["plan", "studies/digit.yaml"], ["digit.yaml"]),
+        (["run", "nothing.yaml"], ["nothing.yaml"]),
+    ],
+)
+def test_wrong_words_are_answered_in_a_line_with_exit_code_2(args: list[str], words: list[str], store):
+    result = ditlab(*args, cwd=ROOT)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_help_lists_every_command_and_needs_no_heavy_library():
+    from dit_core.cli.app import COMMANDS
+
+    text = ditlab("--help").stdout
+    assert all(f"  {name} " in text for name in COMMANDS)
+    code = "import sys; from dit_core.cli.app import _help; _help(); print({'typer', 'pydantic', 'torch'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "set()\n"
+
+
+def test_every_command_of_the_table_exists_and_has_help():
+    import importlib
+
+    from dit_core.cli.app import COMMANDS
+
+    for name, (module, function, text) in COMMANDS.items():
+        assert callable(getattr(importlib.import_module(module), function)), name
+        assert text.endswith(".")
+        assert len(text) <= 66, name
+
+
+def test_an_edited_study_still_knows_its_runs(store, tmp_path: Path):
+    study = tmp_path / "a.yaml"
+    study.write_text("study: a\nquestion: q\nbase: {model: {size: XXXS, patch: 4}, train: {duration: 5 steps}}\n"
+                     "axes: {train.lr: [1e-3, 2e-3], train.seed: [0, 1]}\n")  # fmt: skip
+    first = json.loads(ditlab("plan", str(study), "--json").stdout)
+    study.write_text("study: a\nquestion: q\nbase: {model: {size: XXXS, patch: 4}, train: {duration: 5 steps}}\n"
+                     "axes: {train.seed: [1, 0], train.lr: [0.002, 0.0010]}\n")  # fmt: skip
+    second = json.loads(ditlab("plan", str(study), "--json").stdout)
+    assert {r["run_id"] for r in first["runs"]} == {r["run_id"] for r in second["runs"]}
