@@ -7,6 +7,7 @@ in the records in `frame.attrs["problems"]`; with a study, the numbers its plan 
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pyarrow as pa
 from analysis import query
 from analysis.columns import units
 from analysis.index import update
-from dit_core.errors import UserError, nearest
 from dit_core.records.paths import Store
 
 
@@ -52,33 +52,21 @@ def problems(results: Path | str | None = None, study: str | None = None) -> pd.
 
 def sql(text: str, results: Path | str | None = None, values: tuple[Any, ...] = ()) -> pd.DataFrame:
     """Return the result of one SELECT over the tables; `values` fill its `?`. Raises UserError as query.ask does."""
-    con = query.connect(update(Store.at(results)), published="published" in text.lower())
-    frame = to_pandas(query.ask(con, text, values))
+    with closing(query.connect(update(Store.at(results)), published="published" in text.lower())) as con:
+        frame = to_pandas(query.ask(con, text, values))
     frame.attrs["units"] = units(frame.columns)
     return frame
 
 
 def _load(table: str, where: Path | str | None, study: str | None, order: str, run: str | None = None) -> pd.DataFrame:
-    con = query.connect(update(Store.at(where)), study=study)
-    planned = _planned(con, study) if study else {}
-    only = " WHERE run_id = ?" if run else ""
-    frame = to_pandas(query.ask(con, f"SELECT * FROM {table}{only} ORDER BY {order}", [run] if run else []))
+    with closing(query.connect(update(Store.at(where)), study=study)) as con:
+        planned = query.check_study(con, study) if study else {}
+        only = " WHERE run_id = ?" if run else ""
+        frame = to_pandas(query.ask(con, f"SELECT * FROM {table}{only} ORDER BY {order}", [run] if run else []))
+        frame.attrs["problems"] = con.execute("SELECT count(*) FROM problems").fetchall()[0][0]
     frame.attrs["units"] = units(frame.columns, table)
-    frame.attrs["problems"] = con.execute("SELECT count(*) FROM problems").fetchall()[0][0]
     frame.attrs.update(planned)
     return frame
-
-
-def _planned(con: Any, study: str) -> dict[str, int]:
-    counts = "SELECT count(DISTINCT run_id), count(DISTINCT eval_id) FROM members WHERE study = ?"
-    found = con.execute(counts, [study]).fetchall()[0]
-    if not found[0]:
-        known = [row[0] for row in con.execute("SELECT DISTINCT study FROM members ORDER BY 1").fetchall()]
-        listed = f"; studies with results are {', '.join(known)}" if known else "; no study has results here yet"
-        raise UserError(
-            f"no results of a study {study!r}{nearest(study, known)}{listed}: `ditlab run STUDY` makes them"
-        )
-    return {"planned_runs": found[0], "planned_evals": found[1]}
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -125,6 +125,19 @@ def ask(
         clock.cancel()
 
 
+def check_study(con: duckdb.DuckDBPyConnection, study: str) -> dict[str, int]:
+    """Return how many runs and evaluations the plan of `study` asks for; raise UserError where it has none."""
+    counts = "SELECT count(DISTINCT run_id), count(DISTINCT eval_id) FROM members WHERE study = ?"
+    found = con.execute(counts, [study]).fetchall()[0]
+    if not found[0]:
+        known = [row[0] for row in con.execute("SELECT DISTINCT study FROM members ORDER BY 1").fetchall()]
+        listed = f"studies here are {', '.join(known)}" if known else "no study has results here yet"
+        raise UserError(
+            f"no results of study {study!r}{nearest(study, known)}; {listed}; `ditlab run STUDY` makes them"
+        )
+    return {"planned_runs": found[0], "planned_evals": found[1]}
+
+
 def _only_reads(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
         statements = con.extract_statements(sql)
