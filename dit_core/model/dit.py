@@ -160,10 +160,11 @@ class DiT(nn.Module):
         if self.modulation is not None:
             self.modulation.reset_buffers()
         if not isinstance(self.positions, nn.Parameter):
-            self.positions.copy_(_fixed_positions(self.config.positions, self.grid, self.hidden))
+            self.positions.copy_(fixed_positions(self.config.positions, self.grid, self.hidden))
 
 
-def _fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
+def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
+    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding `kind`."""
     rows, columns = grid
     with torch.device("cpu"):
         if kind == "none":
