@@ -29,8 +29,14 @@ def read_source(path: Path) -> Source:
     `extends: other.yaml` takes over every key that this file does not give; mappings are merged key by key, all else
     is replaced. The extended file must lie in the folder of the study or below it.
     """
-    text = _read(path, str(path))
+    return merge_source(_read(path, str(path)), path)
+
+
+def merge_source(text: str, path: Path) -> Source:
+    """Return the source of a study whose text is known; `path` is where it lies, for messages and for `extends`."""
     top = read_yaml(text, str(path))
+    if "extends" not in top.value:
+        return Source(text, top, ())
     seen = [path.resolve()]
     parents: list[Path] = []
     tree, here = top, path

@@ -13,9 +13,9 @@ from dit_core.study.fields import Field, evaluation_fields, execution_fields, sc
 from dit_core.study.figure import figure_name
 from dit_core.study.problems import Place, Problems, show, strange_letter, unknown_key
 from dit_core.study.resolve import SECTIONS
-from dit_core.study.source import read_source
+from dit_core.study.source import Source, merge_source, read_source
 from dit_core.study.study_model import EvaluateBlock, Rows, Study, Values
-from dit_core.study.yaml_loader import Node
+from dit_core.study.yaml_loader import Node, decode
 
 TRAINING = ("study", "question", "extends", "base", "axes", "zip", "exclude", "include")
 KEYS = (*TRAINING, "evaluate", "execution", "claims", "figures")
@@ -30,7 +30,15 @@ def load_study(path: Path | str) -> Study:
     Nothing is expanded: points that cannot be (heads that do not divide the width) are found by `expand`.
     """
     path = Path(path)
-    source = read_source(path)
+    return _checked_study(read_source(path), path)
+
+
+def parse_study(text: str, path: Path) -> Study:
+    """Return the study that `text` writes, as `load_study` does; `path` names it in messages and anchors `extends`."""
+    return _checked_study(merge_source(decode(text.encode(errors="surrogatepass"), str(path)), path), path)
+
+
+def _checked_study(source: Source, path: Path) -> Study:
     reader = _Reader(source.top)
     study = reader.study()
     reader.problems.raise_any()
@@ -53,6 +61,7 @@ class _Reader:
             if key not in KEYS:
                 self.problems.add(node.place, key, unknown_key(key, list(KEYS)))
         self._required()
+        base = self._rows("base", keys.get("base"))
         axes = self._rows("axes", keys.get("axes"), lists=True)
         zips = tuple(self._rows(f"zip[{i}]", n, lists=True) for i, n in enumerate(self._items("zip")))
         for i, group in enumerate(zips):
@@ -61,7 +70,7 @@ class _Reader:
         return {
             "name": self._name(),
             "question": self._question(),
-            "base": {path: values[0] for path, values in self._rows("base", keys.get("base")).values.items()},
+            "base": {path: values[0] for path, values in base.values.items() if values},
             "axes": axes,
             "zip": zips,
             "exclude": self._blocks("exclude", MAX_EXCLUDES),
@@ -187,7 +196,8 @@ class _Reader:
             siblings = [p.partition(".")[2] for p in table if p.startswith(f"{section}.")]
             self.problems.add(node.place, full, unknown_key(name, siblings))
         else:
-            allowed = list(SECTIONS) if "." not in path and where == "base" else list(table)
+            is_section = "." not in path and (where == "base" or isinstance(node.value, dict))
+            allowed = list(SECTIONS) if is_section else list(table)
             text = unknown_key(path, allowed)
             if path in evaluation_fields() or section in ("evaluate", "sampling"):
                 text += "; sampling and evaluation settings go under `evaluate`"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dit_core.study.expand import Expansion, expand
-from dit_core.study.spec import load_study
+from dit_core.study.spec import parse_study
 from dit_core.study.study_model import Study
 
 HERE = Path(__file__).parent
@@ -31,9 +31,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def study(write: Callable[..., Path]) -> Write:
-    """Return a function from text to a loaded study."""
-    return lambda text: load_study(write(text))
+def study(tmp_path: Path) -> Write:
+    """Return a function from text to a study, as if it lay in a file x.yaml."""
+    return lambda text: parse_study(text, tmp_path / "x.yaml")
 
 
 @pytest.fixture

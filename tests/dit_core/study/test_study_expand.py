@@ -72,9 +72,7 @@ def test_durations_resolve_to_whole_steps(expanded: Expand, small: str, duration
     assert run.science.train.images == images
 
 
-def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(
-    expanded: Expand, small: str
-) -> None:
+def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(expanded: Expand, small: str) -> None:
     (run,) = expanded(small + "evaluate: {steps: 10}\n").runs
     (planned,) = run.evaluations
     assert planned.evaluation.images_seen == 6400
