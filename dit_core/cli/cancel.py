@@ -1,0 +1,40 @@
+"""`ditlab cancel STUDY RUN…`: the only command that cancels anything, and only what it is told to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.errors import EnvironmentProblem, UserError
+from dit_core.records.paths import Store
+
+
+def cancel(
+    study: WhichStudy,
+    words: Words = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run of the study.")] = False,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel the queued and running tasks of runs. They are not submitted again until `ditlab retry`."""
+    from slurm.actions import cancel_runs
+    from slurm.state import look
+
+    if not words and not everything:
+        raise UserError("name runs, or choose with a filter such as model.size=XL, or give --all")
+    store = Store.at(results)
+    name, runs = runs_of(study, store, words)
+    view = look(store, name, runs)
+    if view.book.queue.trouble is not None:
+        raise EnvironmentProblem(f"{view.book.queue.trouble}; what is queued cannot be known, so nothing is cancelled")
+    done = cancel_runs(store, runs, view)
+    if as_json:
+        print_json(done)
+        return
+    tasks = ", ".join(done["tasks"]) or "none"
+    print(f"{len(done['runs'])} runs cancelled; tasks taken out of Slurm: {tasks}")
+    for line in done["kept"]:
+        print(line)

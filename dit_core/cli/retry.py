@@ -1,0 +1,24 @@
+"""`ditlab retry STUDY RUN…`: let runs that failed, were cancelled or made no progress be submitted again."""
+
+from __future__ import annotations
+
+from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.records.paths import Store
+
+
+def retry(study: WhichStudy, words: Words = None, results: ResultsOption = None, as_json: JsonOption = False) -> None:
+    """Take up failed and cancelled runs again; the next `ditlab submit --go` (or `ditlab run`) carries them out.
+
+    Without runs or a filter, all that failed or were cancelled are meant. Checkpoints stay: they go on from there.
+    """
+    from slurm.actions import retry_runs
+    from slurm.state import look
+
+    store = Store.at(results)
+    name, runs = runs_of(study, store, words)
+    meant = retry_runs(store, runs, look(store, name, runs))
+    if as_json:
+        print_json({"runs": meant})
+        return
+    print(f"{len(meant)} runs will be taken up again by `ditlab submit --go`: {', '.join(meant) or 'none failed'}")

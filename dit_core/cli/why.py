@@ -1,0 +1,28 @@
+"""`ditlab why STUDY RUN`: what happened to a run, attempt by attempt, in words."""
+
+from __future__ import annotations
+
+from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.errors import UserError
+from dit_core.records.paths import Store
+
+_MOST = 20
+
+
+def why(study: WhichStudy, words: Words = None, results: ResultsOption = None, as_json: JsonOption = False) -> None:
+    """Tell what happened to runs: attempts, why each ended, what Slurm says, what is missing, where the logs are."""
+    from slurm.history import in_words, story
+    from slurm.state import look
+
+    store = Store.at(results)
+    name, runs = runs_of(study, store, words)
+    if not words and len(runs) > _MOST:
+        raise UserError(f"{len(runs)} runs: name one, or choose with a filter such as model.size=XL")
+    view = look(store, name, runs)
+    told = [story(store, run, view.facts[run.run_id], view.book) for run in runs]
+    if as_json:
+        print_json(told)
+        return
+    for one in told:
+        print("\n".join(in_words(one)))

@@ -1,0 +1,394 @@
+"""A real Slurm on this machine, in a folder of its own: munge, slurmctld, two slurmd with four GPUs each.
+
+Nothing outside the folder is touched: keys, sockets, ports, state and pid files are its own, so several clusters can
+be up at once and a site's own Slurm is left alone. Daemons are stopped by their pid files, never by name.
+
+By hand: `python tests/cluster/slurm_cluster.py up FOLDER [--accounting]`, later `… down FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PACKAGES = "slurm-wlm slurm-client munge"
+ACCOUNTING_PACKAGES = "slurmdbd mariadb-server"
+NODES = ("gpu01", "gpu02")
+
+
+def missing(*, accounting: bool = False) -> str | None:
+    """Return what to do before a cluster can be brought up here, or None where nothing is lacking."""
+    if os.geteuid() != 0:
+        return "a Slurm for tests needs root (device nodes, slurmd); run as root"
+    programs = ["munged", "slurmctld", "slurmd", "sbatch"] + (["slurmdbd", "mariadbd"] if accounting else [])
+    if any(_which(p) is None for p in programs):
+        return f"apt-get install {PACKAGES}{' ' + ACCOUNTING_PACKAGES if accounting else ''}"
+    return None
+
+
+@dataclass
+class Cluster:
+    """One cluster; `options` are further or other lines of slurm.conf, by key."""
+
+    folder: Path
+    accounting: bool = False
+    max_array_size: int = 1001
+    options: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def conf(self) -> Path:
+        """Return the slurm.conf of this cluster."""
+        return self.folder / "slurm.conf"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment under which Slurm's commands talk to this cluster."""
+        return {**os.environ, "SLURM_CONF": str(self.conf)}
+
+    def up(self) -> Cluster:
+        """Bring everything up and wait until both nodes are idle; take it down again where that fails."""
+        try:
+            self._prepare()
+            self.start_munge()
+            if self.accounting:
+                self.start_database()
+                self.start_slurmdbd()
+            self.start_slurmctld()
+            for node in NODES:
+                self.start_slurmd(node)
+            self.wait_for_nodes()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def down(self) -> None:
+        """Cancel every job and stop every daemon of this cluster."""
+        if self.running("slurmctld"):
+            with contextlib.suppress(subprocess.SubprocessError):
+                jobs = self.run("squeue", "-h", "-o", "%A").stdout.split()
+                if jobs:
+                    self.run("scancel", "--signal=KILL", "--full", *jobs)
+                    self.run("scancel", *jobs)
+                    until(lambda: not self.run("squeue", "-h", "-o", "%A").stdout.split(), 15)
+        for name in [*(f"slurmd.{n}" for n in NODES), "slurmctld", "slurmdbd", "mariadb", "munged"]:
+            self.stop(name)
+        for step in self._steps():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(step, signal.SIGKILL)
+
+    def run(self, *command: str, timeout: float = 30, check: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run one of Slurm's commands against this cluster."""
+        return subprocess.run(
+            command,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=check,
+            stdin=subprocess.DEVNULL,
+        )
+
+    # Daemons, one by one, so that a test can take one away and bring it back.
+
+    def start_munge(self) -> None:
+        """Start munged with this cluster's own key and socket."""
+        run = self.folder / "munge"
+        _daemon(
+            "munged",
+            f"--key-file={run / 'key'}",
+            f"--socket={run / 'socket'}",
+            f"--pid-file={self.pid_file('munged')}",
+            f"--log-file={run / 'log'}",
+            f"--seed-file={run / 'seed'}",
+            "--num-threads=2",
+        )
+        until((run / "socket").exists, 5)
+
+    def start_database(self) -> None:
+        """Start a mariadbd whose data lie in the folder, and make the account that slurmdbd uses."""
+        data, log = self.folder / "db", self.folder / "mariadb.log"
+        port = self.ports["mariadb"]
+        if not data.exists():
+            data.mkdir()
+            shutil.chown(data, "mysql", "mysql")
+            subprocess.run(
+                ["mariadb-install-db", "--user=mysql", f"--datadir={data}", "--skip-test-db",
+                 "--auth-root-authentication-method=socket"],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )  # fmt: skip
+        with open(log, "ab") as out:
+            process = subprocess.Popen(
+                [str(_which("mariadbd")), "--no-defaults", "--user=mysql", f"--datadir={data}",
+                 f"--socket={data}/socket", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={data}/pid",
+                 "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin",
+                 "--innodb-lock-wait-timeout=900"],
+                stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        self.pid_file("mariadb").write_text(str(process.pid))
+
+        def client(sql: str) -> bool:
+            base = ["mariadb", "--no-defaults", f"--socket={data}/socket", "-e", sql]
+            return subprocess.run(base, check=False, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+
+        until(lambda: client("select 1"), 30)
+        password = (self.folder / "db-password").read_text()
+        for sql in (
+            "create database if not exists slurm_acct_db",
+            f"create user if not exists 'slurm'@'127.0.0.1' identified by '{password}'",
+            "grant all on slurm_acct_db.* to 'slurm'@'127.0.0.1'",
+        ):
+            if not client(sql):
+                raise RuntimeError(f"mariadb refused: {sql.split(' identified')[0]}")
+
+    def start_slurmdbd(self) -> None:
+        """Start slurmdbd and register the cluster once."""
+        _daemon("slurmdbd", env=self.env)
+        until(lambda: self.running("slurmdbd"), 10)
+        until(lambda: self.run("sacctmgr", "-n", "list", "cluster").returncode == 0, 20)
+        if "ditlab" not in self.run("sacctmgr", "-nP", "list", "cluster").stdout:
+            for words in (
+                ["add", "cluster", "ditlab"],
+                ["add", "account", "lab", "description=lab", "organization=lab"],
+                ["add", "user", "root", "account=lab"],
+            ):
+                self.run("sacctmgr", "-i", *words, check=True)
+
+    def start_slurmctld(self) -> None:
+        """Start the controller on its saved state and wait until it answers."""
+        _daemon("slurmctld", "-f", str(self.conf), env=self.env)
+        until(lambda: "UP" in self.run("scontrol", "ping").stdout, 20)
+
+    def start_slurmd(self, node: str) -> None:
+        """Start the daemon of one node."""
+        _daemon("slurmd", "-N", node, "-f", str(self.conf), env=self.env)
+        until(lambda: self.running(f"slurmd.{node}"), 10)
+
+    def wait_for_nodes(self, seconds: float = 30) -> None:
+        """Wait until both nodes can take jobs; raise RuntimeError with what sinfo says where they cannot."""
+
+        def ready() -> bool:
+            states = self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%t").stdout.split()
+            return len(states) == len(NODES) and all(s in ("idle", "mix", "alloc") for s in states)
+
+        if not until(ready, seconds, fail=False):
+            raise RuntimeError("nodes did not come up:\n" + self.run("sinfo", "-N", "-l").stdout)
+
+    def stop(self, name: str, *, hard: bool = False) -> None:
+        """Stop one daemon (slurmctld, slurmd.gpu01, slurmdbd, mariadb, munged) by its pid file; wait for its end."""
+        pid = self._pid(name)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL if hard else signal.SIGTERM)
+        if not until(lambda: not _alive(pid), 15, fail=False):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: not _alive(pid), 5)
+        self.pid_file(name).unlink(missing_ok=True)
+
+    def running(self, name: str) -> bool:
+        """Return whether the daemon's pid file names a living process."""
+        return self._pid(name) is not None
+
+    def pid_file(self, name: str) -> Path:
+        """Return where a daemon keeps its process id."""
+        return self.folder / "munge" / "pid" if name == "munged" else self.folder / f"{name}.pid"
+
+    def configure(self, **options: str) -> None:
+        """Change lines of slurm.conf and let every daemon read them again."""
+        self.options.update(options)
+        self._write_conf()
+        self.run("scontrol", "reconfigure", check=True)
+        until(lambda: "UP" in self.run("scontrol", "ping").stdout, 20)
+
+    def _pid(self, name: str) -> int | None:
+        try:
+            pid = int(self.pid_file(name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return pid if _alive(pid) else None
+
+    def _steps(self) -> Iterator[int]:
+        """Yield slurmstepd processes that this cluster's nodes left behind: their command names our spool folder."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                environ = (entry / "environ").read_bytes().split(b"\0")
+                command = (entry / "cmdline").read_bytes()
+                if b"SLURM_CONF=" + bytes(self.conf) in environ and b"slurmstepd" in command:
+                    yield int(entry.name)
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        munge = self.folder / "munge"
+        munge.mkdir(exist_ok=True)
+        munge.chmod(0o755)
+        if not (munge / "key").exists():
+            (munge / "key").write_bytes(secrets.token_bytes(128))
+            (munge / "key").chmod(0o400)
+            (self.folder / "db-password").touch(mode=0o600)
+            (self.folder / "db-password").write_text(secrets.token_hex(12))
+        for folder in ("state", "spool-gpu01", "spool-gpu02"):
+            (self.folder / folder).mkdir(exist_ok=True)
+        for i in range(4):
+            # Slurm hands out device files; four times /dev/null under other names will do.
+            if not (self.folder / f"gpu{i}").exists():
+                os.mknod(self.folder / f"gpu{i}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        names = ["ctld", "gpu01", "gpu02", "dbd", "mariadb"]
+        self.ports = self.ports or dict(zip(names, _free_ports(len(names)), strict=True))
+        self._write_conf()
+
+    def _write_conf(self) -> None:
+        here, ports, host = self.folder, self.ports, socket.gethostname().split(".")[0]
+        lines = {
+            "ClusterName": "ditlab",
+            "SlurmctldHost": f"{host}(127.0.0.1)",
+            "SlurmctldPort": str(ports["ctld"]),
+            "SlurmUser": "root",
+            "AuthInfo": f"socket={here}/munge/socket,cred_expire=5",
+            "CredType": "cred/munge",
+            "StateSaveLocation": f"{here}/state",
+            "SlurmdSpoolDir": f"{here}/spool-%n",
+            "SlurmctldPidFile": f"{here}/slurmctld.pid",
+            "SlurmdPidFile": f"{here}/slurmd.%n.pid",
+            "SlurmctldLogFile": f"{here}/slurmctld.log",
+            "SlurmdLogFile": f"{here}/slurmd.%n.log",
+            "ProctrackType": "proctrack/linuxproc",
+            "TaskPlugin": "task/none",
+            "SelectType": "select/cons_tres",
+            "SelectTypeParameters": "CR_Core",
+            "SchedulerParameters": "sched_interval=2,batch_sched_delay=0,bf_interval=2,sched_min_interval=0",
+            "MpiDefault": "none",
+            "ReturnToService": "2",
+            "GresTypes": "gpu",
+            "JobRequeue": "1",
+            "MaxArraySize": str(self.max_array_size),
+            "MaxJobCount": "20000",
+            "MinJobAge": "300",
+            "SlurmdTimeout": "20",
+            "KillWait": "5",
+            "UnkillableStepTimeout": "60",
+            "PreemptType": "preempt/partition_prio",
+            "PreemptMode": "REQUEUE",
+            "SlurmctldParameters": "preempt_send_user_signal",
+            "SlurmdParameters": "config_overrides",
+            **self.options,
+        }
+        if self.accounting:
+            lines |= {
+                "AccountingStorageType": "accounting_storage/slurmdbd",
+                "AccountingStorageHost": "127.0.0.1",
+                "AccountingStoragePort": str(ports["dbd"]),
+                "AccountingStoragePass": f"{here}/munge/socket",  # the munge socket, in spite of the name
+                "AccountingStorageEnforce": "limits",
+                "JobAcctGatherType": "jobacct_gather/linux",
+            }
+        text = "".join(f"{key}={value}\n" for key, value in lines.items())
+        for node in NODES:
+            text += f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node]} "
+            text += "CPUs=8 RealMemory=8000 Gres=gpu:4\n"
+        text += "PartitionName=gpu Nodes=gpu[01-02] Default=YES MaxTime=1-0 PriorityTier=1 State=UP\n"
+        text += "PartitionName=urgent Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=10 PreemptMode=OFF State=UP\n"
+        self.conf.write_text(text)
+        gres = f"AutoDetect=off\nNodeName=gpu[01-02] Name=gpu File={here}/gpu[0-3]\n"
+        (here / "gres.conf").write_text(gres)
+        if self.accounting:
+            self._write_dbd_conf()
+
+    def _write_dbd_conf(self) -> None:
+        here = self.folder
+        conf = here / "slurmdbd.conf"
+        conf.write_text(
+            f"AuthType=auth/munge\nAuthInfo=socket={here}/munge/socket\nDbdHost={socket.gethostname().split('.')[0]}\n"
+            f"DbdAddr=127.0.0.1\nDbdPort={self.ports['dbd']}\nSlurmUser=root\nLogFile={here}/slurmdbd.log\n"
+            f"PidFile={here}/slurmdbd.pid\nStorageType=accounting_storage/mysql\nStorageHost=127.0.0.1\n"
+            f"StoragePort={self.ports['mariadb']}\nStorageUser=slurm\nStorageLoc=slurm_acct_db\n"
+            f"StoragePass={(here / 'db-password').read_text()}\n"
+        )
+        conf.chmod(0o600)
+
+
+def until(condition, seconds: float, *, fail: bool = True, every: float = 0.05) -> bool:
+    """Return True as soon as `condition()` holds; after `seconds` return False, or raise TimeoutError with `fail`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            if fail:
+                raise TimeoutError(f"waited {seconds} s for {getattr(condition, '__name__', condition)}")
+            return False
+        time.sleep(every)
+    return True
+
+
+def _daemon(program: str, *args: str, env: dict[str, str] | None = None) -> None:
+    path = _which(program)
+    none = subprocess.DEVNULL
+    result = subprocess.run(
+        [str(path), *args], env=env, capture_output=True, text=True, timeout=30, stdin=none, check=False
+    )
+    if result.returncode:
+        raise RuntimeError(f"{program} did not start: {result.stderr.strip() or result.stdout.strip()}")
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def main() -> None:
+    """Bring a cluster up or take it down by hand."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["up", "down"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--accounting", action="store_true")
+    args = parser.parse_args()
+    cluster = Cluster(args.folder.absolute(), accounting=args.accounting)
+    if args.what == "down":
+        cluster.down()
+        print(f"cluster in {cluster.folder} is down")
+        return
+    if lacking := missing(accounting=args.accounting):
+        print(f"error: {lacking}", file=sys.stderr)
+        raise SystemExit(3)
+    start = time.monotonic()
+    cluster.up()
+    print(f"up in {time.monotonic() - start:.1f} s: two nodes, four GPUs each, partitions gpu and urgent\n")
+    print(f"  export SLURM_CONF={cluster.conf}")
+    print(f"  python tests/cluster/slurm_cluster.py down {args.folder}     # when done")
+
+
+if __name__ == "__main__":
+    main()
