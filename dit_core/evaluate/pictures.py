@@ -36,9 +36,10 @@ def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: l
 
 
 def save_each(folder: Path, images: Tensor, indices: range) -> None:
-    """Write images (B, C, H, W) uint8 as <index>.png into `folder`."""
+    """Write images (B, C, H, W) uint8 as <index>.png into `folder`, unsynced: they can be made again from the seed."""
+    folder.mkdir(parents=True, exist_ok=True)
     for index, image in zip(indices, images, strict=True):
-        write_atomic(folder / f"{index:06d}.png", _png(Image.fromarray(_array(image))))
+        (folder / f"{index:06d}.png").write_bytes(_png(Image.fromarray(_array(image))))
 
 
 def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:
