@@ -42,6 +42,13 @@ UNITS = {
     "patch": "elements",
 }
 
+_HALVES: dict[str, tuple[type[BaseModel], ...]] = {
+    "model": (Model,),
+    "data": (Data,),
+    "objective": (Ddpm, Flow),
+    "train": (Train,),
+}
+
 _FRONT = (
     Column("run_id", "text", "", "Identity of the training: hash of its science."),
     Column("study", "text", "", "Studies that hold the run, joined by commas; with a study given, that one."),
@@ -144,12 +151,24 @@ def tables() -> dict[str, tuple[Column, ...]]:
 def science_columns() -> tuple[Column, ...]:
     """Return one typed column per field of the science: its dotted path with underscores (model.patch: model_patch)."""
     found: dict[str, Column] = {}
-    for half, models in {"model": (Model,), "data": (Data,), "objective": (Ddpm, Flow), "train": (Train,)}.items():
+    for half, models in _HALVES.items():
         for model in models:
             for name, info in model.model_fields.items():
                 key = f"{half}_{name}"
                 found.setdefault(key, _column(key, name, info.annotation, info.description))
     return tuple(found.values())
+
+
+@cache
+def neutral_values() -> dict[str, typing.Any]:
+    """Return {column: value} of the fields younger than id version 1, which older records leave out."""
+    found = {}
+    for half, models in _HALVES.items():
+        for model in models:
+            for name, info in model.model_fields.items():
+                if isinstance(info.json_schema_extra, dict) and "neutral" in info.json_schema_extra:
+                    found[f"{half}_{name}"] = info.json_schema_extra["neutral"]
+    return found
 
 
 def _evaluation_columns() -> tuple[Column, ...]:

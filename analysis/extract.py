@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
-from analysis.columns import evaluation_name, science_columns
+from analysis.columns import evaluation_name, neutral_values, science_columns
 from dit_core.records import plain_yaml
 from dit_core.records.outcome import OUTCOMES
 from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem, read_metrics
+from dit_core.records.run import derived
+from dit_core.study.science import Science
 
 MAX_RECORD = 16 << 20
 _NEVER_ZERO = ("fd", "fid", "sfid")
@@ -86,15 +88,27 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     if digest is not None and digest != record.get("sha256"):
         rows.problems.append(Problem(name, "altered", "its science does not give its own hash: the file was edited"))
         return None
-    row: dict[str, Any] = {"run_id": run_id, "outcome": None, "reason": None, "images_seen": None}
+    row: dict[str, Any] = {**neutral_values(), "run_id": run_id, "outcome": None, "reason": None, "images_seen": None}
     for half, group in science.items():
         for key, value in (group if isinstance(group, dict) else {}).items():
             row[f"{half}_{key}"] = _typed(f"{half}_{key}", value)
-    derived = record.get("derived")
-    row.update(derived if isinstance(derived, dict) else {})
+    train = science.get("train")
+    row.update(_derived(json.dumps({**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science)))
     row["patch"], row["conditioning"] = row.get("model_patch"), row.get("model_conditioning")
     row["objective"], row["seed"] = row.get("objective_name"), row.get("train_seed")
     return row
+
+
+@functools.lru_cache(maxsize=4096)
+def _derived(science: str) -> dict[str, Any]:
+    """Return what follows from a science: computed, since the copy in the record is under no hash.
+
+    Missing where a later version of ditlab wrote fields that this one does not know.
+    """
+    try:
+        return derived(Science.model_validate(json.loads(science)))
+    except ValueError:
+        return {}
 
 
 def _science_hash(record: dict[str, Any]) -> str | None:
