@@ -13,7 +13,7 @@ from dit_core.distributed import Group
 from dit_core.errors import DitlabError
 from dit_core.evaluate.run import evaluate
 from dit_core.records import lease
-from dit_core.records.attempt import Attempt, start_attempt
+from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run import open_run
@@ -53,13 +53,17 @@ def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
     """
     watch = watch or Watch()
     paths = store.run(run.run_id)
+    if watch.group.rank > 0:
+        return _help_along(paths, run, watch)
     try:
         claim = lease.acquire(paths.lease, job=watch.job)
     except lease.LeaseHeld as held:
+        watch.group.announce(False)
         return Carried("owned", str(held))
     try:
-        open_run(paths, run.science)
-        carried = _train_if_needed(paths, run, watch)
+        settled = _settled(paths, run)
+        watch.group.announce(settled is None)
+        carried = settled or _train(paths, run, watch)
         if carried.how != "done":
             return carried
         return _evaluate_missing(paths, run, watch)
@@ -84,7 +88,16 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def _train_if_needed(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+def _settled(paths: RunPaths, run: Run) -> Carried | None:
+    """Return how the training stands where there is nothing to train, else None."""
+    try:
+        open_run(paths, run.science)
+        return _settled_by_outcome(paths, run)
+    except DitlabError as error:
+        return Carried("failed", str(error))
+
+
+def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
     outcome = read_outcome(paths)
     if outcome is not None and outcome.outcome == "DIVERGED":
         return Carried("diverged", outcome.reason)
@@ -96,23 +109,37 @@ def _train_if_needed(paths: RunPaths, run: Run, watch: Watch) -> Carried:
             return Carried("done")
         if not all(has_snapshot(paths, images) for images in needed & set(kept_points(run.science, ()))):
             paths.outcome.unlink()
-    device = device_of(run.execution.device)
-    attempt = start_attempt(paths, device=str(device), job=watch.job)
-    around = Surroundings(
+    return None
+
+
+def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+    attempt = start_attempt(paths, device=str(device_of(run.execution.device)), job=watch.job)
+    try:
+        ending = train(run.science, _data_of(run), _surroundings(paths, attempt, run, watch))
+    except Exception as error:
+        return _failed(paths, attempt, error)
+    return _ended(paths, attempt, ending)
+
+
+def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+    """Take this process's share of the training if the first process finds that there is one; write nothing."""
+    if not watch.group.announce():
+        return Carried("done")
+    ending = train(run.science, _data_of(run), _surroundings(paths, silent_attempt(paths), run, watch))
+    return Carried(ending.how, ending.reason)
+
+
+def _surroundings(paths: RunPaths, attempt: Attempt, run: Run, watch: Watch) -> Surroundings:
+    return Surroundings(
         paths=paths,
         attempt=attempt,
         execution=run.execution,
-        device=device,
+        device=device_of(run.execution.device),
         snapshots=kept_points(run.science, run.snapshots),
         group=watch.group,
         should_stop=watch.should_stop,
         on_progress=watch.on_progress,
     )
-    try:
-        ending = train(run.science, _data_of(run), around)
-    except Exception as error:
-        return _failed(paths, attempt, error)
-    return _ended(paths, attempt, ending)
 
 
 def _data_of(run: Run) -> Dataset:

@@ -27,6 +27,15 @@ class Group:
         size = batch // self.world
         return slice(self.rank * size, (self.rank + 1) * size)
 
+    def announce(self, training: bool = False) -> bool:
+        """Return on every process what the first one passes: whether there is a training to take part in."""
+        if self.world > 1:
+            device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+            word = torch.tensor([float(training)], device=device)
+            dist.broadcast(word, src=0)
+            training = bool(word.item())
+        return training
+
     def sum(self, tensor: Tensor) -> None:
         """Add up `tensor` over all processes, in place."""
         if self.world > 1:

@@ -235,10 +235,12 @@ def _work(payload: Payload, intents: Path, place: Place, stop: Stop, runs: dict[
     store = Store.at(payload.results)
     waiting = [Intent(intents / uuid) for uuid in payload.followers] if place.rank == 0 else []
     followers = Followers(store, waiting, place.index, _say)
-    try:
-        return Worker(payload, store, place, stop, _say, followers, group).work(runs)
-    finally:
-        distributed.leave()
+    code = Worker(payload, store, place, stop, _say, followers, group).work(runs)
+    if code == FAILED and place.world > 1:
+        sys.stdout.flush()
+        os._exit(code)  # the others may wait in a collective for ever: leave hard, and srun ends them
+    distributed.leave()
+    return code
 
 
 def _check_code(payload: Payload) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dit_core.records.files import read_json, write_json
@@ -72,6 +73,19 @@ def start_attempt(paths: RunPaths, *, device: str, job: str | None = None) -> At
     attempt = Attempt(paths, number, record, MetricsWriter(paths.attempt(number) / "metrics.jsonl"))
     attempt.note()
     return attempt
+
+
+class _SilentAttempt(Attempt):
+    """An attempt of which nothing is written."""
+
+    def note(self, **facts: Any) -> None:
+        """Keep facts in memory only."""
+        self.record.update(facts)
+
+
+def silent_attempt(paths: RunPaths) -> Attempt:
+    """Return an attempt for a process that helps another one: the first process of a run alone writes its record."""
+    return _SilentAttempt(paths, 0, {"events": [], "images_start": None}, MetricsWriter(Path(os.devnull)))
 
 
 def read_attempts(paths: RunPaths) -> list[dict[str, Any]]:
