@@ -1,4 +1,4 @@
-"""The next batch made while the network works on this one. It holds no state: a batch is a function of its position."""
+"""The next batch made while the network works on this one. Nothing is kept of it: a batch is a function of position."""
 
 from __future__ import annotations
 
@@ -10,47 +10,43 @@ from torch import Tensor
 from dit_core.data.load import Dataset
 from dit_core.data.order import batch_indices
 
-Batch = tuple[Tensor, Tensor]
-
 
 class Ahead:
-    """Batches of one rank, each one fetched on a thread while the one before it is being used."""
+    """A data set that fetches, on a thread, what will be asked for next; it gives exactly what `data` gives."""
 
-    def __init__(self, data: Dataset, seed: int, batch: int, rank: int = 0, ranks: int = 1, pin: bool = False) -> None:
-        """Take the data set, the run's seed, the global batch and this rank's place in it; `pin` for CUDA copies.
+    def __init__(self, data: Dataset, batch: int, pin: bool = False) -> None:
+        """Take the data set and the run's global batch, by which a rank's positions advance each step.
 
-        Raises ValueError where the batch does not divide by the ranks.
+        `pin` puts the tensors into page-locked memory, from which a copy to a GPU does not block.
         """
-        if batch % ranks:
-            raise ValueError(f"batch {batch} does not divide by {ranks} ranks")
-        self._data, self._seed, self._batch, self._rank, self._ranks = data, seed, batch, rank, ranks
-        self._pin = pin
+        self._data, self._batch, self._pin = data, batch, pin
+        self.labels = data.labels
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="data")
-        self._next: tuple[int, Future[Batch]] | None = None
+        self._next: tuple[int, np.ndarray, int, Future[tuple[Tensor, Tensor]]] | None = None
+        self.hits = self.misses = 0
 
-    def __call__(self, images_seen: int) -> Batch:
-        """Return this rank's x (B / ranks, C, H, W) and y (B / ranks,) of the global batch after `images_seen`.
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._data)
 
-        Any position may be asked for; the one that follows is ready soonest.
-        """
-        if self._next is not None and self._next[0] == images_seen:
-            batch = self._next[1].result()
+    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+        """Return x (B, C, H, W) float32 and y (B,) int64; see `Dataset.batch`. `stream` must be consecutive."""
+        start, expected = int(stream[0]), self._next
+        if expected and expected[0] == start and expected[2] == seed and np.array_equal(expected[1], indices):
+            self.hits += 1
+            batch = expected[3].result()
         else:
-            batch = self._fetch(images_seen)
-        after = images_seen + self._batch
-        self._next = (after, self._thread.submit(self._fetch, after))
+            self.misses += 1
+            batch = self._fetch(indices, stream, seed)
+        after, wanted = start + self._batch, batch_indices(seed, start + self._batch, len(stream), len(self))
+        fetched = self._thread.submit(self._fetch, wanted, np.arange(after, after + len(stream)), seed)
+        self._next = (after, wanted, seed, fetched)
         return batch
 
     def close(self) -> None:
         """End the thread; what it was making is dropped."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _fetch(self, images_seen: int) -> Batch:
-        x, y = self._data.batch(*self.positions(images_seen), self._seed)
+    def _fetch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+        x, y = self._data.batch(indices, stream, seed)
         return (x.pin_memory(), y.pin_memory()) if self._pin else (x, y)
-
-    def positions(self, images_seen: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return indices (B / ranks,) and stream positions (B / ranks,) of this rank's share of the global batch."""
-        share = self._batch // self._ranks
-        start = images_seen + self._rank * share
-        return batch_indices(self._seed, start, share, len(self._data)), np.arange(start, start + share)

@@ -58,15 +58,31 @@ def test_flip_follows_the_coin_of_the_position():
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_ranks_share_one_stream_and_a_restart_continues_it(ranks):
-    data = load_data(Data(flip=True))
-    whole = [data.batch(batch_indices(1, k, 32, 1797), np.arange(k, k + 32), 1) for k in range(0, 320, 32)]
-    readers = [Ahead(data, 1, 32, rank, ranks) for rank in range(ranks)]
-    for k, (x, y) in zip([*range(0, 320, 32), 96, 0], [*whole, whole[3], whole[0]], strict=True):
-        parts = [reader(k) for reader in readers]
-        assert torch.equal(torch.cat([p[0] for p in parts]), x)
-        assert torch.equal(torch.cat([p[1] for p in parts]), y)
+def test_fetching_ahead_gives_the_same_stream_also_after_a_jump(ranks):
+    data, batch, share = load_data(Data(flip=True)), 32, 32 // ranks
+    readers = [Ahead(data, batch) for _ in range(ranks)]
+    for k in [*range(0, 320, batch), 96, 128, 0]:
+        indices, stream = batch_indices(1, k, batch, 1797), np.arange(k, k + batch)
+        x, y = data.batch(indices, stream, 1)
+        for rank, reader in enumerate(readers):
+            part = slice(rank * share, (rank + 1) * share)
+            mine = reader.batch(indices[part], stream[part], 1)
+            assert torch.equal(mine[0], x[part])
+            assert torch.equal(mine[1], y[part])
     for reader in readers:
+        assert (reader.hits, reader.misses, len(reader)) == (10, 3, 1797)
         reader.close()
-    with pytest.raises(ValueError, match="does not divide"):
-        Ahead(data, 1, 32, 0, 3)
+
+
+def test_a_bad_sample_fetched_ahead_is_reported_at_its_own_step(make_folder):
+    root = make_folder(20)
+    cfg = Data(name="x", kind="images", channels=3, height=16, width=16, classes=4, images=20)
+    data = load_data(cfg, str(root))
+    bad = int(batch_indices(0, 4, 4, 20)[2])
+    path = sorted(root.glob("*/*.png"))[bad]
+    path.write_bytes(b"")
+    ahead = Ahead(data, 4)
+    ahead.batch(batch_indices(0, 0, 4, 20), np.arange(4), 0)
+    with pytest.raises(DataError, match=path.name):
+        ahead.batch(batch_indices(0, 4, 4, 20), np.arange(4, 8), 0)
+    ahead.close()
