@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
     "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
+    "diff": ("dit_core.cli.diff", "diff", "What differs between two runs, in science and in results."),
+    "compare": ("dit_core.cli.compare", "compare", "A study's results side by side by one column, against the noise."),
     "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
     "submit": ("dit_core.cli.submit", "submit", "Submit what is missing of a study to Slurm; dry without --go."),
     "status": ("dit_core.cli.status", "status", "How every run of a study stands."),
