@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -42,6 +43,9 @@ def run(
     write_plan(store, planned.study.name, planned.study.text, planned.runs)
     ended: dict[str, tuple[str, str | None]] = {}
     if todo:
+        # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same save-and-leave.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         try:
             with _Display(todo, say) as display:
                 ended = run_locally(store, planned.study.name, todo, display.hear)

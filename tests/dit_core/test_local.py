@@ -77,12 +77,13 @@ def test_a_new_evaluation_axis_only_adds_evaluations(study: Path, calm: Path, tm
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_path: Path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_path: Path, how: signal.Signals):
     long = tmp_path / "long.yaml"
     long.write_text(STUDY.replace("300 steps", "20000 steps").replace("seed: [0, 1]", "seed: [0]"))
     process = subprocess.Popen(command(long, tmp_path / "r"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_for(lambda: list((tmp_path / "r").glob("runs/*/*/checkpoints/0*")), process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "goes on from here" in errors
