@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dit_core.errors import nearest
+from dit_core.errors import UserError, nearest
 from dit_core.study.duration import point_of
 from dit_core.study.fields import evaluation_fields
 from dit_core.study.resolve import agrees
 from dit_core.study.sampling import PROTOCOL_SAMPLES, SAMPLERS_OF, Evaluation, Sampling
 from dit_core.study.science import Science
+from dit_core.study.steps import check_sampler
 from dit_core.study.study_model import EvaluateBlock
 
 Key = tuple[Any, ...]
@@ -35,7 +36,7 @@ class Planner:
         for i in chosen:
             self.selected[i] += 1
         train = science.train
-        key = (chosen, science.objective.name, train.images, train.batch, science.data.images)
+        key = (chosen, science.objective, train.images, train.batch, science.data.images)
         if key not in self._built:
             self._built[key] = self._build(chosen, science)
         evaluations, texts = self._built[key]
@@ -88,7 +89,7 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
             evaluations.append(_evaluation(dict(zip(lists, values, strict=True)), science))
         except ValidationError as error:
             problems.update(dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors()))
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             problems[str(error)] = None
     return evaluations, list(problems)
 
@@ -106,4 +107,5 @@ def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
                 f"(these have: {known}); give `samples`"
             )
         values["samples"] = PROTOCOL_SAMPLES[protocol]
+    check_sampler(science.objective, sampling)
     return Evaluation(images_seen=at, sampling=sampling, **values)

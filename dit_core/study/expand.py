@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from dit_core.study.fields import sections
 from dit_core.study.grid import Grid, Point, count, grids_of
 from dit_core.study.ids import Hasher
 from dit_core.study.names import distinct, run_name, short_names, word
-from dit_core.study.problems import Problems
+from dit_core.study.problems import Place, Problems
 from dit_core.study.resolve import SECTIONS, Flat
 from dit_core.study.run import PlannedEvaluation, Run
 from dit_core.study.sampling import Evaluation
@@ -89,6 +90,15 @@ class _Draft:
     evaluations: tuple[Evaluation, ...]
 
 
+@dataclass(slots=True)
+class _Failure:
+    """Something that cannot be, the line to look at, and the points it was found at: the first three by name."""
+
+    place: Place
+    names: list[str]
+    count: int = 0
+
+
 class _Expander:
     """Builds every section of the science once per combination of the axes that touch it, and shares it."""
 
@@ -99,7 +109,7 @@ class _Expander:
         self.drafts: dict[str, _Draft] = {}
         self.hashes: dict[str, str] = {}
         self.merged = 0
-        self.failures: dict[tuple[str, str], list[str]] = {}
+        self.failures: dict[tuple[str, str], _Failure] = {}
         self.labels: dict[str, str] = {}
 
     def expand(self) -> Expansion:
@@ -187,27 +197,39 @@ class _Expander:
         )
 
     def _fail(self, part: str, text: str, grid: Grid, point: Point) -> None:
-        names = self.failures.setdefault((part, text), [])
-        names.append(run_name(self._swept(grid, point)[1], "") if len(names) < 4 else "")
+        if (part, text) not in self.failures:
+            self.failures[part, text] = _Failure(self._place(part, text, grid), [])
+        failure = self.failures[part, text]
+        failure.count += 1
+        if len(failure.names) < 3:
+            failure.names.append(run_name(self._swept(grid, point)[1], "x" * 8))
 
     def _report(self) -> None:
         problems = Problems()
-        for (part, text), names in self.failures.items():
-            some = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
-            problems.add(self._place(part, text), part, f"{text} ({len(names)} of the points: {some})")
+        for (part, text), failure in self.failures.items():
+            more = failure.count - len(failure.names)
+            points = "; ".join(failure.names) + (f"; and {more} more points" if more else "")
+            problems.add(failure.place, part, f"{text} (at {points})")
         for number, block in enumerate(self.study.evaluate):
             if block.where and self.drafts and not self.planner.selected[number] and not problems.lines:
                 asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.where.items())
                 problems.add(block.place, f"evaluate[{number}].where", f"no run of this study has {asked}")
         problems.raise_any()
 
-    def _place(self, part: str, text: str) -> Any:
+    def _place(self, part: str, text: str, grid: Grid) -> Place:
+        """Return the line to look at: of a field the text names, swept before base, else of the section."""
         study = self.study
         if part.startswith("evaluate"):
-            key = text.split(":")[0]
-            return study.place(f"{part}.{key}", part)
-        fields = [path for path in study.places if path.startswith((f"axes.{part}.", f"base.{part}."))]
-        return study.place(*fields, f"base.{part}", "base", "study")
+            return study.place(f"{part}.{text.split(':')[0]}", part)
+        words = set(re.findall(r"\w+", text))
+        swept = [path for path in grid.places if path.startswith(f"{part}.")]
+        for path in swept:
+            if path.rpartition(".")[2] in words:
+                return grid.places[path]
+        named = [f"base.{part}.{word}" for word in sorted(words) if f"base.{part}.{word}" in study.places]
+        if swept and not named:
+            return grid.places[swept[0]]
+        return study.place(*named, f"base.{part}", "base", "study")
 
 
 def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[str]]:

@@ -11,9 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from dit_core.errors import StudyError
+from dit_core.study.problems import Place
 from dit_core.study.resolve import SECTIONS, Flat, agrees, defaults_of, depends, resolve_section, section_depends
-from dit_core.study.study_model import Rows, Study, Values
+from dit_core.study.study_model import Study, Values
 
+LARGEST = 1_000_000
 Point = tuple[int, ...]
 """One index per dimension."""
 
@@ -33,14 +35,19 @@ class Grid:
     base: Flat
     dimensions: tuple[Dimension, ...]
     excludes: tuple[Values, ...] = ()
-    label: str = "axes"
-    """Where it was written, for messages."""
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where each swept path was written, for messages."""
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Return the swept paths in the order they were written."""
         return tuple(path for dimension in self.dimensions for path in dimension.paths)
+
+    @property
+    def where(self) -> str:
+        """Return the place of the first swept path, for messages."""
+        return str(next(iter(self.places.values()), ""))
 
     @property
     def size(self) -> int:
@@ -89,6 +96,8 @@ class Grid:
                 for other in masks.values():
                     step[mask & other] += many
             alive = step
+            if len(alive) > LARGEST:
+                raise StudyError([f"{self.where}: exclude: too entangled to count on {self.size:,} points; simplify"])
         touched = {i for group in self._masks for i in group}
         rest = math.prod(len(d.rows) for i, d in enumerate(self.dimensions) if i not in touched)
         return alive[0] * rest
@@ -119,8 +128,8 @@ class Grid:
         masks: dict[tuple[int, ...], dict[Point, int]] = {}
         for group in groups:
             size = math.prod(len(self.dimensions[i].rows) for i in group)
-            if size > 2_000_000:
-                raise StudyError([f"{self.label}: excludes tie axes of {size:,} combinations together; split them"])
+            if size > LARGEST:
+                raise StudyError([f"{self.where}: exclude: ties axes of {size:,} combinations together; split them"])
             masks[group] = {}
             rules = [(e, path) for e, path, dims in reads if set(dims) <= set(group) and (dims or not group)]
             for indices in itertools.product(*(range(len(self.dimensions[i].rows)) for i in group)):
@@ -180,15 +189,12 @@ def grids_of(study: Study) -> tuple[Grid, ...]:
     zips = [Dimension(tuple(g.values), tuple(zip(*g.values.values(), strict=True))) for g in study.zip]
     if axes or zips or not study.include:
         rules = tuple(rule.values for rule in study.exclude)
-        grids.append(Grid(study.base, (*axes, *zips), rules, f"{study.place('axes', 'base')}: axes"))
+        places = {path: place for rows in (study.axes, *study.zip) for path, place in rows.places.items()}
+        grids.append(Grid(study.base, (*axes, *zips), rules, places))
     for rows in study.include:
-        grids.append(_include_grid(study, rows))
+        dimensions = [Dimension((path,), tuple((v,) for v in values)) for path, values in rows.values.items()]
+        grids.append(Grid(study.base, tuple(dimensions), (), rows.places))
     return tuple(grids)
-
-
-def _include_grid(study: Study, rows: Rows) -> Grid:
-    dimensions = [Dimension((path,), tuple((v,) for v in values)) for path, values in rows.values.items()]
-    return Grid(study.base, tuple(dimensions), (), f"{rows.place}: include")
 
 
 def count(study: Study) -> int:
