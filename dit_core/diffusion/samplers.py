@@ -12,7 +12,6 @@ from torch import Tensor
 from dit_core.diffusion.flow import TIME_SCALE
 from dit_core.diffusion.gaussian import COLUMNS, linear_betas, log_variance, respaced_betas, table
 from dit_core.diffusion.guidance import Guided
-from dit_core.errors import UserError
 from dit_core.study.sampling import Sampling
 from dit_core.study.science import Ddpm, Flow
 from dit_core.study.steps import check_sampler, levels, timesteps_of
@@ -101,19 +100,15 @@ def _dpm_solver(model: Guided, cfg: Ddpm, sampling: Sampling, x: Tensor) -> Tens
         num_train_timesteps=cfg.timesteps, trained_betas=betas, prediction_type="epsilon", algorithm_type="dpmsolver++"
     )
     scheduler.set_timesteps(sampling.steps)
-    visited = [int(t) for t in scheduler.timesteps]
-    if len(set(visited)) != sampling.steps:
-        raise UserError(
-            f"{sampling.steps} steps of dpm-solver++ visit some of the {cfg.timesteps} timesteps twice; "
-            f"take fewer than {cfg.timesteps} steps"
-        )
+    visited = timesteps_of(cfg, sampling)[::-1]
+    assert visited == tuple(int(t) for t in scheduler.timesteps)
     abar = np.cumprod(1.0 - betas)
-    for t, level in zip(visited, levels(cfg, sampling), strict=True):
+    for t, level, step in zip(visited, levels(cfg, sampling), scheduler.timesteps, strict=True):
         eps = model(x, float(t), level)[:, : x.shape[1]]
         if sampling.clip:
             row = {"sqrt_abar": math.sqrt(abar[t]), "sqrt_1m_abar": math.sqrt(1.0 - abar[t])}
             eps = (x - row["sqrt_abar"] * predicted_x0(x, eps, row, True)) / row["sqrt_1m_abar"]
-        x = scheduler.step(eps, scheduler.timesteps[visited.index(t)], x).prev_sample
+        x = scheduler.step(eps, step, x).prev_sample
     return x
 
 

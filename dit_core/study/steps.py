@@ -31,7 +31,7 @@ def check_sampler(objective: Ddpm | Flow, sampling: Sampling) -> None:
         word = f"sampler {sampling.sampler!r} does not go with objective {objective.name!r}"
         raise UserError(f"{word}; these do: {', '.join(allowed)}")
     if isinstance(objective, Ddpm):
-        respaced(objective.timesteps, sampling.steps)
+        timesteps_of(objective, sampling)
 
 
 def levels(objective: Ddpm | Flow, sampling: Sampling) -> tuple[float, ...]:
@@ -58,8 +58,10 @@ def timesteps_of(objective: Ddpm, sampling: Sampling) -> tuple[int, ...]:
 
 
 def _dpm_timesteps(timesteps: int, steps: int) -> tuple[int, ...]:
-    # n + 1 evenly spaced points from T - 1 to 0, of which the solver evaluates all but the last (Lu et al. 2022).
-    return tuple(sorted({round((timesteps - 1) * i / steps) for i in range(1, steps + 1)}))
+    # steps + 1 evenly spaced points from 0 to T - 1, of which the solver visits all but the first (Lu et al. 2022).
+    if not 1 <= steps < max(timesteps, 2):
+        raise UserError(f"{steps} steps of dpm-solver++ out of {timesteps} timesteps: allowed are 1 to {timesteps - 1}")
+    return tuple(round((timesteps - 1) * i / steps) for i in range(1, steps + 1))
 
 
 def is_guided(sampling: Sampling, level: float) -> bool:
