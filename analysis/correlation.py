@@ -1,4 +1,9 @@
-"""Correlation with an interval. Pure: arrays and a random generator in, a frozen result with a status out."""
+"""Correlation with an interval. Pure: arrays and a random generator in, a frozen result with a status out.
+
+The interval is Student's, on Fisher's z = artanh r, with the spread of a bootstrap over configurations and seeds. At
+the dozen points of a scaling study the plain percentile interval is too short: simulated at r = -0.93 it holds the
+truth in 83 to 91 % of the studies where this one does in 91 to 96 % (`benchmarks/fit_coverage.py`).
+"""
 
 from __future__ import annotations
 
@@ -48,8 +53,9 @@ def correlate(
     groups: ArrayLike | None = None,
     level: float = 0.95,
     resamples: int = RESAMPLES,
+    interval: Literal["student", "percentile"] | None = None,
 ) -> Correlation:
-    """Return the correlation of x (n,) and y (n,) with a percentile bootstrap interval.
+    """Return the correlation of x (n,) and y (n,) with a bootstrap interval.
 
     `groups` (n,) names the configuration of each point: seeds of one configuration are resampled within it and
     configurations among each other, so that ten seeds of one model do not pass for ten models. `n` counts groups.
@@ -65,7 +71,14 @@ def correlate(
     if n < FEWEST_INTERVAL:
         return Correlation(method, n, r, None, None, level, f"too few points for an interval ({n} < {FEWEST_INTERVAL})")
     draws = _draw(members, rng, resamples)
-    low, high = _percentiles(xs, ys, draws, method, level)
+    values = _resampled(xs, ys, draws, method)
+    if len(values) < resamples // 2:  # nearly all resamples held one configuration only
+        return Correlation(method, n, r, None, None, level, "no interval: too few different points")
+    # Resampled ranks tie often, which makes |rho| = 1: there is no spread on Fisher's scale to take.
+    if (interval or ("student" if method == "pearson" else "percentile")) == "percentile":
+        low, high = (float(q) for q in np.quantile(values, [(1 - level) / 2, (1 + level) / 2]))
+    else:
+        low, high = _student(r, values, n, level)
     return Correlation(method, n, r, low, high, level)
 
 
@@ -75,7 +88,7 @@ def difference(
 ) -> Correlation:  # fmt: skip
     """Return |r(x, y)| - |r(other, y)| with its bootstrap interval, the points resampled jointly.
 
-    The status is as in `correlate`; `r` holds the difference.
+    The status is as in `correlate`; `r` holds the difference, its interval Student's with the bootstrap's spread.
     """
     xs, os_, ys = np.asarray(x, float), np.asarray(other, float), np.asarray(y, float)
     status = _unfit(xs, ys, len(xs)) or _unfit(os_, ys, len(xs))
@@ -84,9 +97,8 @@ def difference(
     value = float(abs(_rowwise(xs[None], ys[None], method)[0]) - abs(_rowwise(os_[None], ys[None], method)[0]))
     draws = rng.integers(0, len(xs), (resamples, len(xs)))
     gaps = np.abs(_rowwise(xs[draws], ys[draws], method)) - np.abs(_rowwise(os_[draws], ys[draws], method))
-    gaps = gaps[np.isfinite(gaps)]
-    low, high = (float(q) for q in np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2]))
-    return Correlation(method, len(xs), value, low, high, level)
+    half = float(stats.t.ppf((1 + level) / 2, len(xs) - 2)) * _spread(gaps[np.isfinite(gaps)])
+    return Correlation(method, len(xs), value, value - half, value + half, level)
 
 
 def _unfit(x: NDArray[np.float64], y: NDArray[np.float64], n: int) -> str:
@@ -121,19 +133,29 @@ def _draw(members: list[NDArray[np.intp]], rng: np.random.Generator, resamples: 
     return rows
 
 
-def _percentiles(
-    x: NDArray[np.float64], y: NDArray[np.float64], draws: list[NDArray[np.intp]], method: Method, level: float
-) -> tuple[float | None, float | None]:
+def _resampled(
+    x: NDArray[np.float64], y: NDArray[np.float64], draws: list[NDArray[np.intp]], method: Method
+) -> NDArray[np.float64]:
     if len({len(d) for d in draws}) == 1:
         index = np.stack(draws)
         values = _rowwise(x[index], y[index], method)
     else:
         values = np.concatenate([_rowwise(x[d][None], y[d][None], method) for d in draws])
-    values = values[np.isfinite(values)]  # a resample may hold one configuration only: it has no correlation
-    if len(values) < len(draws) // 2:
-        return None, None
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return values[np.isfinite(values)]  # a resample may hold one configuration only: it has no correlation
+
+
+def _student(r: float, values: NDArray[np.float64], n: int, level: float) -> tuple[float, float]:
+    top = 1 - 1e-7  # artanh 1 is infinite
+    z = np.arctanh(np.clip(values, -top, top))
+    half = float(stats.t.ppf((1 + level) / 2, n - 2)) * _spread(z)
+    centre = float(np.arctanh(np.clip(r, -top, top)))
+    return float(np.tanh(centre - half)), float(np.tanh(centre + half))
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return half the middle 68 %: a standard deviation that a few degenerate resamples do not stretch."""
+    low, high = np.quantile(values, [0.15866, 0.84134])
+    return float(high - low) / 2
 
 
 def _rowwise(x: NDArray[np.float64], y: NDArray[np.float64], method: Method) -> NDArray[np.float64]:

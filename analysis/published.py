@@ -137,7 +137,9 @@ def curves() -> pd.DataFrame:
     out["fid_high"] = raw["fid50k_digitised"] + raw["digitise_uncert_fid"]
     out["figure"] = raw["source"].str.extract(r"Fig\.(\d+)")[0].astype(int)
     out["protocol"] = PAPER_PROTOCOL
-    return out.assign(steps=250, guidance=1.0, sampler="ddpm", source=raw["source"], confidence=raw["confidence"])
+    return out.assign(
+        objective="ddpm", steps=250, guidance=1.0, sampler="ddpm", source=raw["source"], confidence=raw["confidence"]
+    )
 
 
 def sampling() -> pd.DataFrame:
@@ -158,7 +160,14 @@ def sampling() -> pd.DataFrame:
     out["fid_high"] = out["fid"] + raw["digitise_uncert_fid"]
     out["fid_text"] = raw["fid10k_text"]
     out["protocol"] = FIG10_PROTOCOL
-    return out.assign(guidance=1.0, sampler="ddpm", samples=10000, source=raw["source"], confidence=raw["confidence"])
+    return out.assign(
+        objective="ddpm",
+        guidance=1.0,
+        sampler="ddpm",
+        samples=10000,
+        source=raw["source"],
+        confidence=raw["confidence"],
+    )
 
 
 def systems(pixels: int = 256) -> pd.DataFrame:

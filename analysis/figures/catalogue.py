@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Draw = Callable[[Source, bool], "Figure"]
 PRINTED_R = {"sfid": -0.86, "is": 0.90, "precision": 0.93, "recall": 0.86}  # figure 12, requoted (published/facts.md)
-_DIGITISED = "Read off the paper's figure; reading error 0.1 to 0.8 FID."
+_DIGITISED = "read off the paper's figure, reading error 0.1 to 0.8 FID"
 
 
 def draw(name: str, source: Source, mix: bool = False) -> Figure:
@@ -34,7 +34,8 @@ def stem(name: str) -> str:
 
 
 def _provenance(source: Source, frame: pd.DataFrame) -> Provenance:
-    return Provenance.of(frame, source.commit)
+    tables = set(frame["table"]) if source.is_published and "table" in frame else set()
+    return Provenance.of(frame, source.commit, _DIGITISED if any(t.startswith("figure") for t in tables) else "")
 
 
 def _rows(source: Source, *tables: str) -> pd.DataFrame:

@@ -18,17 +18,19 @@ class Provenance:
 
     table_sha256: str
     commit: str | None = None
+    remark: str = ""
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, commit: str | None = None) -> Provenance:
+    def of(cls, frame: pd.DataFrame, commit: str | None = None, remark: str = "") -> Provenance:
         """Return the provenance of a frame; rows and columns in any order have the same hash."""
-        return cls(table_hash(frame), commit)
+        return cls(table_hash(frame), commit, remark)
 
     @property
     def text(self) -> str:
         """Return the footer: "table 1a2b3c4d5e6f · commit 0123456789 · ditlab 0.1.0"."""
         where = f" · commit {self.commit[:10]}" if self.commit else ""
-        return f"table {self.table_sha256[:12]}{where} · ditlab {__version__}"
+        before = f"{self.remark} · " if self.remark else ""
+        return f"{before}table {self.table_sha256[:12]}{where} · ditlab {__version__}"
 
 
 def table_hash(frame: pd.DataFrame) -> str:

@@ -47,7 +47,7 @@ def test_unknown_table_names_the_nearest():
 def test_the_papers_correlation_and_line():
     rows = published.scaling()
     x, y = np.log10(rows["fwd_gmacs"]), rows["fid"]
-    found = correlate(x, y, np.random.default_rng(0), resamples=20000)
+    found = correlate(x, y, np.random.default_rng(0), resamples=20000, interval="percentile")
     line = ols(x, y)
     print(found.words(5), line)
     assert found.n == 12
