@@ -1,12 +1,14 @@
 """Runs of a study side by side by one column, everything else equal, with differences held against the noise.
 
 The noise floor of a metric is twice the standard deviation of repeats: runs (or samplings) of the study that differ in
-nothing but their seed. Without repeats it is unknown, and a difference is judged by the intervals alone.
+nothing but their seed. A difference of means over m and n seeds must exceed floor x sqrt(1/m + 1/n). Without repeats
+the floor is unknown, and a difference is judged by the intervals alone.
 """
 
 from __future__ import annotations
 
 import math
+import typing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,10 @@ import pandas as pd
 from analysis.columns import science_columns
 from analysis.differ import SETTINGS, metric_names
 from dit_core.errors import UserError, nearest
+from dit_core.study.science import SIZES, Conditioning
 
+Row = dict[str, Any]
+_DIMS = ("model_depth", "model_hidden", "model_heads")
 SEEDS = ("train_seed", "sample_seed")
 VERDICTS = ("apart", "within noise", "unknown")
 
@@ -47,23 +52,23 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
         values = ", ".join(map(str, here[by].unique())) or "none"
         raise UserError(f"{by} has a single value among the measured runs ({values}); nothing to compare")
     floor, repeats = _noise(here, fixed, by, metric)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     left_out = 0
-    shown = [c for c in fixed if here[c].nunique(dropna=False) > 1]
+    shown = [c for c in fixed if c not in _DIMS and here[c].nunique(dropna=False) > 1]
+    sized = any(c in fixed and here[c].nunique(dropna=False) > 1 for c in _DIMS)
     for key, group in here.groupby(fixed, dropna=False, sort=True):
         if group[by].nunique(dropna=False) < 2:
             left_out += len(group)
             continue
-        where = {c: _plain(v) for c, v in zip(fixed, key, strict=True) if c in shown}
+        size = {"model_size": group["model_size"].iloc[0]} if sized else {}
+        where = {**size, **{c: _plain(v) for c, v in zip(fixed, key, strict=True) if c in shown}}
         rows += _group(where, group, by, metric, floor)
     return Comparison(by, metric, rows, floor, repeats, left_out)
 
 
-def _group(
-    where: dict[str, Any], group: pd.DataFrame, by: str, metric: str, floor: float | None
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for value, members in group.groupby(by, dropna=False, sort=False):
+def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float | None) -> list[Row]:
+    rows: list[Row] = []
+    for value, members in sorted(group.groupby(by, dropna=False, sort=True), key=lambda pair: _rank(pair[0])):
         count = len(members)
         low, high = _interval(members, metric)
         row = {**where, by: _plain(value), "n": count, metric: float(members[metric].mean()), "low": low, "high": high}
@@ -90,7 +95,7 @@ def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: flo
     if None in (first["low"], row["low"]):
         return "unknown"
     separate = row["low"] > first["high"] or row["high"] < first["low"]
-    above = floor is None or abs(row[metric] - first[metric]) > floor
+    above = floor is None or abs(row[metric] - first[metric]) > floor * math.sqrt(1 / first["n"] + 1 / row["n"])
     return "apart" if separate and above else "within noise"
 
 
@@ -112,9 +117,9 @@ def _settings(frame: pd.DataFrame) -> list[str]:
 def _follows(by: str) -> tuple[str, ...]:
     """Return the columns that change with `by`: a size is depth, width and heads; patch is model_patch."""
     if by in ("model_size", "size"):
-        return ("model_size", "model_depth", "model_hidden", "model_heads")
+        return ("model_size", *_DIMS)
     if by in ("objective", "objective_name"):
-        return tuple(c.name for c in science_columns() if c.name.startswith("objective_")) + ("sampler", "steps", "eta")
+        return (*(c.name for c in science_columns() if c.name.startswith("objective_")), "sampler", "steps", "eta")
     return {"patch": ("model_patch",), "conditioning": ("model_conditioning",), "seed": ("train_seed",)}.get(by, ())
 
 
@@ -134,6 +139,14 @@ def _metric(frame: pd.DataFrame, metric: str | None) -> str:
     if metric not in there:
         raise UserError(f"--metric {metric!r}{nearest(metric, there)}; measured are {', '.join(there) or 'none'}")
     return metric
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Return the place of a value: numbers by size, sizes and designs in the order of the schema, words by letter."""
+    if isinstance(value, int | float | np.number):
+        return (0, float(value), "")
+    order = (*SIZES, *typing.get_args(Conditioning))
+    return (1, order.index(value) if value in order else len(order), str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,13 @@ SETTINGS = ("images_seen", "protocol", "protocol_hash", "samples", "sample_seed"
             "guidance_channels", "guidance_start", "guidance_end", "eta", "clip")  # fmt: skip
 
 
+_SHOWN = ("images_seen", "sampler", "steps", "guidance")
+_FIND = """SELECT DISTINCT run_id FROM (
+ SELECT run_id, run_id AS word FROM runs UNION ALL SELECT run_id, name FROM members
+ UNION ALL SELECT run_id, study || '/' || name FROM members)
+WHERE word = ? OR (run_id = word AND starts_with(word, ?)) ORDER BY 1"""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Two runs: the science fields that differ as {dotted path: (a, b)}, and each metric measured alike in both."""
@@ -48,12 +55,7 @@ def differences(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Diff
 
 def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
     """Return the id of the run that `word` means; raise UserError with the nearest names where none or several do."""
-    sql = (
-        "SELECT DISTINCT run_id FROM (SELECT run_id, run_id AS word FROM runs UNION ALL SELECT run_id, name FROM members \
-UNION ALL SELECT run_id, study || '/' || name FROM members) WHERE word = ? OR (run_id = word AND starts_with(word, ?)) \
-ORDER BY 1"
-    )
-    found = [r["run_id"] for r in _ask(con, sql, [word, word])] if word else []
+    found = [r["run_id"] for r in _ask(con, _FIND, [word, word])] if word else []
     there = {r["run_id"] for r in _ask(con, "SELECT run_id FROM runs")}
     found = [run for run in found if run in there]
     if len(found) == 1:
@@ -64,7 +66,7 @@ ORDER BY 1"
         )
     names = [r["name"] for r in _ask(con, "SELECT DISTINCT name FROM members WHERE name IS NOT NULL")]
     raise UserError(
-        f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs that have results"
+        f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs"
     )
 
 
@@ -77,9 +79,7 @@ def _results(con: duckdb.DuckDBPyConnection, a: str, b: str) -> tuple[list[dict[
     found = []
     for key in sorted(sides[0].keys() & sides[1].keys(), key=repr):
         left, right = sides[0][key], sides[1][key]
-        shown = {
-            k: v for k, v in zip(SETTINGS, key, strict=True) if k in ("images_seen", "sampler", "steps", "guidance")
-        }
+        shown = {k: v for k, v in zip(SETTINGS, key, strict=True) if k in _SHOWN}
         for metric in metric_names(left):
             if left[metric] is not None and right.get(metric) is not None:
                 found.append({**shown, "metric": metric, **_compared(metric, left, right)})

@@ -29,10 +29,8 @@ def diff(
         print_json(asdict(found))
         return
     print(f"a: {found.a}\nb: {found.b}\n")
-    print(
-        _table([{"field": k, "a": _word(v[0]), "b": _word(v[1])} for k, v in found.science.items()]) or "same science"
-    )
-    print(_table([{"fact": k, "a": _word(v[0]), "b": _word(v[1])} for k, v in found.facts.items()]), end="")
+    print(_pairs("field", found.science) or "same science\n", end="")
+    print("\n" + _pairs("fact", found.facts), end="")
     print("\n" + (_table(found.results) or "no evaluation was made alike in both\n"), end="")
     if found.only_a or found.only_b:
         print(f"evaluations without a counterpart: {found.only_a} of a, {found.only_b} of b")
@@ -44,6 +42,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
     from analysis.show import fitted, terminal_width
 
     return fitted(pa.Table.from_pylist(rows), terminal_width()) if rows else ""
+
+
+def _pairs(what: str, pairs: dict[str, tuple[Any, Any]]) -> str:
+    return _table([{what: k, "a": _word(a), "b": _word(b)} for k, (a, b) in pairs.items()])
 
 
 def _word(value: Any) -> str:
