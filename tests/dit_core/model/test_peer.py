@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from dit_sciences import LATENT, inputs, published, shaken, small
 
 from dit_core.model.build import build_model
 from dit_core.model.exchange import diffusers_config, from_released, released_of_diffusers, to_diffusers
-from dit_sciences import LATENT, inputs, published, shaken, small
 
 BOUND = 1e-5
 

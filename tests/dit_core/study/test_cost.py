@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from dit_sciences import DESIGNS, LATENT, inputs, published, shaken, small
@@ -65,7 +67,7 @@ def test_respacing_of_250_is_the_released_one():
     # 999 / 249 = 4.012: strides of 4 and, where the rounding says so, of 5.
     visited = respaced(1000, 250)
     assert visited[:4] == (0, 4, 8, 12)
-    assert sum(b - a == 5 for a, b in zip(visited, visited[1:], strict=False)) == 3
+    assert sum(b - a == 5 for a, b in pairwise(visited)) == 3
 
 
 def test_impossible_samplers_are_named():
