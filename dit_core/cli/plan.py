@@ -10,8 +10,10 @@ import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.records.paths import Store
+from dit_core.records.plan import planned_names
 from dit_core.records.state import RunState, state_of
 from dit_core.study import cost
+from dit_core.study.diff import StudyDiff, compare
 from dit_core.study.expand import MAX_RUNS, Expansion, expand
 from dit_core.study.run import Run
 from dit_core.study.spec import load_study
@@ -22,11 +24,15 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A study expanded and held against the store."""
+    """A study expanded and held against the store.
+
+    `edit` says what differs from the runs the study had when it was last carried out; None if it never was.
+    """
 
     study: Study
     expansion: Expansion
     states: tuple[RunState, ...]
+    edit: StudyDiff | None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -54,7 +60,9 @@ def make_plan(path: Path, store: Store, max_runs: int = MAX_RUNS, allow_empty: b
     """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming every fault."""
     study = load_study(path)
     expansion = expand(study, max_runs=max_runs, allow_empty=allow_empty)
-    return Planned(study, expansion, tuple(state_of(store, run) for run in expansion.runs))
+    before = planned_names(store, study.name)
+    edit = compare(before, expansion) if before else None
+    return Planned(study, expansion, tuple(state_of(store, run) for run in expansion.runs), edit)
 
 
 def plan_document(planned: Planned) -> dict[str, Any]:
@@ -64,6 +72,7 @@ def plan_document(planned: Planned) -> dict[str, Any]:
         "study": planned.study.name,
         "question": planned.study.question,
         "merged_duplicates": planned.expansion.merged_duplicates,
+        "edit": {"added": planned.edit.added, "orphaned": planned.edit.orphaned} if planned.edit else None,
         "runs": rows,
         "totals": totals(planned),
     }
@@ -153,6 +162,8 @@ def summary_lines(planned: Planned) -> list[str]:
         f"training {si(sums['train_flops'])}FLOP + sampling {si(sums['sampling_flops'])}FLOP, "
         f"{si(sums['flops_left'])}FLOP left to spend",
     ]
+    if planned.edit and (planned.edit.added or planned.edit.orphaned):
+        lines += [f"edited since it last ran: {planned.edit.lines()[0]}", *planned.edit.lines()[1:]]
     if planned.expansion.merged_duplicates:
         lines.append(f"{planned.expansion.merged_duplicates:,} duplicates merged")
     return lines

@@ -36,6 +36,15 @@ def read_plan(store: Store, name: str) -> tuple[Run, ...]:
     return tuple(run_of(entry) for entry in record["runs"])
 
 
+def planned_names(store: Store, name: str) -> dict[str, str]:
+    """Return run id to name of the runs a study had when it was last carried out or submitted; empty if never."""
+    try:
+        record = read_json(store.study(name) / "plan.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {entry["run_id"]: entry["name"] for entry in record["runs"]}
+
+
 def study_names(store: Store) -> list[str]:
     """Return the names of all studies in the store."""
     return sorted(path.parent.name for path in (store.root / "studies").glob("*/plan.json"))

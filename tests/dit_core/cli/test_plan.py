@@ -88,3 +88,19 @@ def test_an_edited_study_still_knows_its_runs(store, tmp_path: Path):
                      "axes: {train.seed: [1, 0], train.lr: [0.002, 0.0010]}\n")  # fmt: skip
     second = json.loads(ditlab("plan", str(study), "--json").stdout)
     assert {r["run_id"] for r in first["runs"]} == {r["run_id"] for r in second["runs"]}
+
+
+@pytest.mark.slow
+def test_an_edit_of_a_study_that_has_run_is_shown_and_deletes_nothing(store, tmp_path: Path):
+    text = ("study: a\nquestion: q\nbase: {model: {size: XXXS, patch: 4}, train: {duration: 4 steps, batch: 8}}\n"
+            "axes: {train.seed: [0, 1]}\n")  # fmt: skip
+    study = tmp_path / "a.yaml"
+    study.write_text(text)
+    assert ditlab("run", str(study)).returncode == 0
+    records = sorted(store.runs.rglob("outcome.json"))
+    study.write_text(text.replace("[0, 1]", "[1, 2]"))
+    shown = ditlab("plan", str(study)).stdout
+    assert "edited since it last ran: 1 kept, 1 added, 1 orphaned (nothing is deleted)" in shown
+    assert "+ seed=2" in shown
+    assert "- seed=0" in shown
+    assert sorted(store.runs.rglob("outcome.json")) == records
