@@ -29,6 +29,8 @@ def reference(
     source: Annotated[Path, typer.Argument(help="A folder of images, of latents, or an .npz (mu, sigma, arr_0).")],
     protocol: Annotated[str, typer.Option("--protocol", help="Protocol whose extractor is used.")] = "dit-scaling",
     out: Annotated[Path | None, typer.Option("--out", help="File to write; else where evaluations look.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The data set's name, for fid-10k and fid-50k.")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Side of the images in pixels, for the same.")] = None,
     keep: Annotated[int, typer.Option("--keep", help="Features kept for precision, recall and KID.")] = 10_000,
     weights: WeightsOption = None,
     vae: VaeOption = None,
@@ -44,9 +46,14 @@ def reference(
     chosen = protocol_of(protocol)
     if chosen.reference == "digits":
         raise UserError(f"protocol {protocol!r} needs no file: its reference is the built-in digits")
+    called = name if chosen.reference == "data" else chosen.reference
+    if called is None:
+        raise UserError(f"--name is missing: protocol {protocol!r} names its reference after the study's data set")
+    if size is not None:
+        chosen = chosen.model_copy(update={"image": (3, size, size)})
     extractor = extractor_for(chosen, weights, device)
     made = _make(source, chosen, extractor, keep, vae)
-    target = out or assets_folder() / f"reference-{chosen.reference}.safetensors"
+    target = out or assets_folder() / f"reference-{called}.safetensors"
     write_reference(target, made, extractor, chosen.layer)
     facts = {
         "file": str(target),
@@ -63,7 +70,7 @@ def reference(
         f"{target}: statistics of {made.count or 'all'} images, {kept:,} features kept, sha256 {facts['sha256'][:16]}…"
     )
     if out is not None:
-        print(f"in a study: execution: {{data_roots: {{reference-{chosen.reference}: {target}}}}}")
+        print(f"in a study: execution: {{data_roots: {{reference-{called}: {target}}}}}")
 
 
 def extractor_for(protocol: Protocol, weights: Path | None, device: str) -> Extractor:

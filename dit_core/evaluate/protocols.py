@@ -63,7 +63,7 @@ class Protocol(Frozen):
     uint8: str = UINT8_RULE
     """Rule from network range to 8-bit images."""
     reference: str
-    """Name of the reference statistics."""
+    """Name of the reference statistics; "data" takes the name of the study's data set."""
     samples: Positive | None = None
     """Number of generated samples."""
     labels: Literal["balanced", "drawn"] = "balanced"
@@ -114,6 +114,16 @@ _INCEPTION = {
 _ALL = ("fid", "fid_infinity", "sfid", "is", "kid", "precision", "recall")
 
 PROTOCOLS: dict[str, Protocol] = {
+    **{
+        name: Protocol(
+            **{**_INCEPTION, "image": None, "reference": "data"},
+            name=name,
+            says=f"FID of {count:,} samples in pixel space against the study's own data set; any sampler settings",
+            metrics=("fid", "fid_infinity", "is", "kid", "precision", "recall"),
+            samples=count,
+        )
+        for name, count in (("fid-50k", 50_000), ("fid-10k", 10_000))
+    },
     "digits": Protocol(
         name="digits",
         says="Fréchet distance of 8x8 digits in the feature space of the shipped digit classifier (never called FID)",
@@ -197,6 +207,8 @@ def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool =
     shape = (data.channels, data.height, data.width)
     if protocol.decoder and data.kind != "latents":
         found.append(f"data.kind is {data.kind!r}, but protocol {protocol.name!r} decodes latents")
+    elif not protocol.decoder and data.kind == "latents":
+        found.append(f"data are latents, but protocol {protocol.name!r} measures pixels; it names no decoder")
     elif not protocol.decoder and protocol.image and shape != protocol.image:
         found.append(f"samples are {shape}, but protocol {protocol.name!r} measures images of {protocol.image}")
     return found

@@ -35,18 +35,18 @@ class Reference:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def reference_of(protocol: Protocol, extractor: Extractor, roots: dict[str, str] | None = None) -> Reference:
-    """Return the protocol's reference, checked against its extractor.
+def reference_of(
+    protocol: Protocol, extractor: Extractor, roots: dict[str, str] | None = None, data: str | None = None
+) -> Reference:
+    """Return the protocol's reference, checked against its extractor; `data` names the study's data set.
 
     Raises EnvironmentProblem where its file is missing, DataError where it belongs to another extractor.
     """
     if protocol.reference == "digits":
         return digits_reference(extractor, protocol.layer)
-    asset = Asset(
-        key=f"reference-{protocol.reference}",
-        filename=f"reference-{protocol.reference}.safetensors",
-        what=f"reference statistics {protocol.reference!r} (made by `ditlab reference`)",
-    )
+    name = data if protocol.reference == "data" else protocol.reference
+    made_by = f"made by `ditlab reference --protocol {protocol.name}`"
+    asset = Asset(f"reference-{name}", f"reference-{name}.safetensors", f"reference statistics {name!r} ({made_by})")
     return read_reference(find_asset(asset, roots), protocol, extractor)
 
 

@@ -108,7 +108,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
     device = torch.device(_device(execution))
     extractor = make_extractor(protocol, execution.data_roots, device)
-    reference = reference_of(protocol, extractor, execution.data_roots)
+    reference = reference_of(protocol, extractor, execution.data_roots, science.data.name)
     decode, decoder = _decoder(protocol, science, execution, device)
     weights, weights_sha256 = _weights(paths, evaluation)
     model = network_of(science, weights, device)
