@@ -11,11 +11,13 @@ from unittest import mock
 
 from dit_core.records.attempt import start_attempt
 from dit_core.records.evals import write_eval
-from dit_core.records.files import write_json
 from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import Store
+from dit_core.records.plan import write_plan
 from dit_core.records.run import open_run
 from dit_core.study import ids
+from dit_core.study.execution import Execution
+from dit_core.study.run import PlannedEvaluation, Run
 from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import SIZES, Data, Ddpm, Model, Science, Train
 
@@ -116,14 +118,14 @@ def fill(store: Store, count: int, points: int = 20, evals: int = 2, study: str 
     return found
 
 
-def plan(store: Store, study: str, count: int, evals: int) -> None:
-    """Write the plan of a study over the first `count` sciences."""
-    rows = []
-    for science in sciences(count):
+def plan(store: Store, study: str, count: int, evals: int, first: int = 0) -> None:
+    """Write the plan of a study over `count` sciences, from number `first` on."""
+    asked = evaluations(evals)
+    runs = []
+    for science in itertools.islice(sciences(first + count), first, None):
         run = ids.run_id(science)
-        name = (
-            f"size={science.model.size},patch={science.model.patch},{science.model.conditioning},{science.train.seed}"
-        )
-        asked = [ids.eval_id(run, e) for e in evaluations(evals)]
-        rows.append({"run_id": run, "name": name, "evaluations": asked, "predicted_hours": 0.5})
-    write_json(store.study(study) / "plan.json", {"study": study, "runs": rows})
+        size, number = science.model.size, science.train.seed
+        name = f"size={size},patch={science.model.patch},conditioning={science.model.conditioning},seed={number}"
+        planned = tuple(PlannedEvaluation(ids.eval_id(run, e), run, e) for e in asked)
+        runs.append(Run(run, name, science, Execution(), planned, (3200, 6400)))
+    write_plan(store, study, f"study: {study}\n", tuple(runs))
