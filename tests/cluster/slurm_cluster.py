@@ -79,16 +79,21 @@ class Cluster:
         """Cancel every job and stop every daemon of this cluster."""
         if self.running("slurmctld"):
             with contextlib.suppress(subprocess.SubprocessError):
-                jobs = self.run("squeue", "-h", "-o", "%A").stdout.split()
-                if jobs:
-                    self.run("scancel", "--signal=KILL", "--full", *jobs)
-                    self.run("scancel", *jobs)
-                    until(lambda: not self.run("squeue", "-h", "-o", "%A").stdout.split(), 15)
+                self.cancel_all()
         for name in [*(f"slurmd.{n}" for n in NODES), "slurmctld", "slurmdbd", "mariadb", "munged"]:
             self.stop(name)
         for step in self._steps():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(step, signal.SIGKILL)
+
+    def cancel_all(self) -> None:
+        """Kill every job at once, and wait until none is left."""
+        jobs = sorted(set(self.run("squeue", "-h", "-o", "%A").stdout.split()))
+        for part in (jobs[i : i + 100] for i in range(0, len(jobs), 100)):
+            self.run("scancel", "--state=PENDING", *part)
+            self.run("scancel", "--signal=KILL", *part)
+            self.run("scancel", *part)
+        until(lambda: not self.run("squeue", "-h", "-o", "%A").stdout.split(), 30, fail=False)
 
     def run(self, *command: str, timeout: float = 30, check: bool = False) -> subprocess.CompletedProcess[str]:
         """Run one of Slurm's commands against this cluster."""
@@ -304,6 +309,7 @@ class Cluster:
             text += f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node]} "
             text += "CPUs=8 RealMemory=8000 Gres=gpu:4\n"
         text += "PartitionName=gpu Nodes=gpu[01-02] Default=YES MaxTime=1-0 PriorityTier=1 State=UP\n"
+        text += "PartitionName=parked Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=1 State=DOWN\n"
         text += "PartitionName=urgent Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=10 PreemptMode=OFF State=UP\n"
         self.conf.write_text(text)
         gres = f"AutoDetect=off\nNodeName=gpu[01-02] Name=gpu File={here}/gpu[0-3]\n"
