@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reference": ("dit_core.cli.reference", "reference", "Make reference statistics from images, latents or .npz."),
     "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "import": ("dit_core.cli.exchange", "import_", "Make a run of weights trained elsewhere (DiT .pt, diffusers)."),
-    "export": ("dit_core.cli.exchange", "export", "Write a run's weights for the released code or diffusers."),
+    "export-weights": ("dit_core.cli.exchange", "export", "Write a run's weights for the released code or diffusers."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
     "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
     "diff": ("dit_core.cli.diff", "diff", "What differs between two runs, in science and in results."),
