@@ -2,10 +2,10 @@
 
     python benchmarks/loading.py [--batch 8] [--steps 5] [--threads N] [--json]
 
-Latents and images are of ImageNet's shape (4x32x32 float32 moments; 500x375 JPEG files) and feed S/2; the digits feed the
-smallest model of the shipped studies. "load ms" and "step ms" are medians of wall time, "share" their ratio; "cpu" is the
-same ratio in processor time, which other programs on the machine do not disturb. The step is the plainest one: forward,
-backward, AdamW, without EMA and metrics, so that the share is not flattered.
+Latents and images are of ImageNet's shape (4x32x32 float32 moments; 500x375 JPEG files) and feed S/2; the digits feed
+the smallest model of the shipped studies. "load ms" and "step ms" are medians of wall time, "share" their ratio; "cpu"
+is the same ratio in processor time, which other programs on the machine do not disturb. The step is the plainest one
+(forward, backward, AdamW, without EMA and metrics), so that the share is not flattered.
 """
 
 from __future__ import annotations

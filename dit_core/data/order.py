@@ -13,7 +13,7 @@ import numpy as np
 
 # What a stream of random bits is for: the second word of every Philox key here, so that no two uses share bits.
 ORDER, POSTERIOR = 0x6F72646572, 0x706F7374
-FLIP = 0x666C6970
+FLIP, HELD_OUT = 0x666C6970, 0x68656C64
 
 
 def batch_indices(seed: int, images_seen: int, batch: int, n: int) -> np.ndarray:
