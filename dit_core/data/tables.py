@@ -73,9 +73,7 @@ def standardise(values: np.ndarray, features: Sequence[str]) -> tuple[np.ndarray
     mean, std = values.mean(axis=0), values.std(axis=0)
     for name, low, high in zip(features, values.min(axis=0), values.max(axis=0), strict=True):
         if low == high:
-            raise DataError(
-                f"feature {name!r} is {low:g} in every row; a constant cannot be standardised: leave it out"
-            )
+            raise DataError(f"feature {name!r} is {low:g} in every row; a constant has no scale: leave it out")
     return ((values - mean) / std).astype(np.float32), mean, std
 
 

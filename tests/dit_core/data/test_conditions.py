@@ -38,7 +38,7 @@ def test_measures_follow_geometry_on_real_digits():
     assert torch.allclose(mirrored[:, 1], -found[:, 1], atol=1e-5)
     assert torch.allclose(mirrored[:, [0, 2]], found[:, [0, 2]], atol=1e-5)
     assert torch.allclose(found[:, 0], ((x + 1) / 2).mean(dim=(1, 2, 3)), atol=1e-6)
-    assert (found.std(dim=0) > torch.tensor([0.03, 0.1, 0.2])).all()
+    assert (found.std(dim=0) > torch.tensor([0.03, 0.1, 0.15])).all()
 
 
 def test_a_blank_image_has_no_measures_and_excess_counts_as_the_limit():
