@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis.columns import tables
+from analysis.order import rank
 from dit_core.errors import UserError, nearest
 
 TABLES = ("runs", "evals", "results", "metrics", "attempts", "members", "problems")
@@ -111,6 +112,7 @@ def pivot(table: pa.Table, rows: str, columns: str, aggregate: str | None) -> pa
             f"or say --aggregate {'|'.join(AGGREGATES)}"
         )
     cells = grouped.agg(aggregate or "first").unstack(columns)
+    cells = cells.loc[sorted(cells.index, key=rank), sorted(cells.columns, key=rank)]
     cells.columns = [f"{columns}={c}" for c in cells.columns]
     return pa.Table.from_pandas(pd.DataFrame(cells).reset_index(), preserve_index=False)
 

@@ -8,7 +8,6 @@ the floor is unknown, and a difference is judged by the intervals alone.
 from __future__ import annotations
 
 import math
-import typing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,8 @@ import pandas as pd
 
 from analysis.columns import science_columns
 from analysis.differ import SETTINGS, metric_names
+from analysis.order import rank
 from dit_core.errors import UserError, nearest
-from dit_core.study.science import SIZES, Conditioning
 
 Row = dict[str, Any]
 _DIMS = ("model_depth", "model_hidden", "model_heads")
@@ -68,7 +67,7 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
 
 def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float | None) -> list[Row]:
     rows: list[Row] = []
-    for value, members in sorted(group.groupby(by, dropna=False, sort=True), key=lambda pair: _rank(pair[0])):
+    for value, members in sorted(group.groupby(by, dropna=False, sort=True), key=lambda pair: rank(pair[0])):
         count = len(members)
         low, high = _interval(members, metric)
         row = {**where, by: _plain(value), "n": count, metric: float(members[metric].mean()), "low": low, "high": high}
@@ -139,14 +138,6 @@ def _metric(frame: pd.DataFrame, metric: str | None) -> str:
     if metric not in there:
         raise UserError(f"--metric {metric!r}{nearest(metric, there)}; measured are {', '.join(there) or 'none'}")
     return metric
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Return the place of a value: numbers by size, sizes and designs in the order of the schema, words by letter."""
-    if isinstance(value, int | float | np.number):
-        return (0, float(value), "")
-    order = (*SIZES, *typing.get_args(Conditioning))
-    return (1, order.index(value) if value in order else len(order), str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from analysis import query
 from analysis.columns import units
-from analysis.index import update
+from analysis.index import Index, update
 from dit_core.records.paths import Store
 
 
@@ -52,20 +52,29 @@ def problems(results: Path | str | None = None, study: str | None = None) -> pd.
 
 def sql(text: str, results: Path | str | None = None, values: tuple[Any, ...] = ()) -> pd.DataFrame:
     """Return the result of one SELECT over the tables; `values` fill its `?`. Raises UserError as query.ask does."""
-    with closing(query.connect(update(Store.at(results)), published="published" in text.lower())) as con:
-        frame = to_pandas(query.ask(con, text, values))
+
+    def work(index: Index) -> pd.DataFrame:
+        with closing(query.connect(index, published="published" in text.lower())) as con:
+            return to_pandas(query.ask(con, text, values))
+
+    frame = query.retrying(update(Store.at(results)), work)
     frame.attrs["units"] = units(frame.columns)
     return frame
 
 
 def _load(table: str, where: Path | str | None, study: str | None, order: str, run: str | None = None) -> pd.DataFrame:
-    with closing(query.connect(update(Store.at(where)), study=study)) as con:
-        planned = query.check_study(con, study) if study else {}
-        only = " WHERE run_id = ?" if run else ""
-        frame = to_pandas(query.ask(con, f"SELECT * FROM {table}{only} ORDER BY {order}", [run] if run else []))
-        frame.attrs["problems"] = con.execute("SELECT count(*) FROM problems").fetchall()[0][0]
+    def work(index: Index) -> pd.DataFrame:
+        with closing(query.connect(index, study=study)) as con:
+            planned = query.check_study(con, study) if study else {}
+            only = " WHERE run_id = ?" if run else ""
+            sql = f"SELECT * FROM {table}{only} ORDER BY {order}"
+            frame = to_pandas(query.ask(con, sql, [run] if run else []))
+            frame.attrs["problems"] = con.execute("SELECT count(*) FROM problems").fetchall()[0][0]
+            frame.attrs.update(planned)
+            return frame
+
+    frame = query.retrying(update(Store.at(where)), work)
     frame.attrs["units"] = units(frame.columns, table)
-    frame.attrs.update(planned)
     return frame
 
 

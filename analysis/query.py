@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from analysis.columns import schema
-from analysis.index import Index
-from analysis.parts import open_parts
+from analysis.index import Index, update
+from analysis.parts import IndexDamagedError, open_parts
 from dit_core.errors import UserError, nearest
 
 TIMEOUT_S = 60.0
@@ -27,6 +27,9 @@ _LOCKED = {
     "temp_directory": "",
     "max_temp_directory_size": "0B",
 }
+# What Arrow says through DuckDB when a part fails its checksums, does not unpack, or has gone.
+_DAMAGE = ("CRC checksum", "Corrupt", "corrupt", "Couldn't deserialize", "No such file", "ZSTD", "Unexpected end")
+Answer = TypeVar("Answer")
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _OF_ALL = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.total AS predicted_hours) FROM _runs r LEFT JOIN
  (SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study, min_by(name, study) AS name,
@@ -109,20 +112,33 @@ def ask(
     try:
         reader = con.sql(sql, params=list(values)).to_arrow_reader(100_000)
         return _drain(reader)
-    except (duckdb.InterruptException, pa.ArrowException) as error:
-        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
-            hint = "narrow it (WHERE, fewer joins) or give --timeout"
-            raise UserError(f"the query took longer than {timeout_s:g} s and was stopped; {hint}") from None
-        raise UserError(f"the query failed: {error}") from None
-    except duckdb.OutOfMemoryException:
-        raise UserError(f"the query needs more than {MEMORY} of memory; narrow it or aggregate in SQL") from None
-    except duckdb.PermissionException as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{first}; a query reads the result tables and nothing else") from None
-    except duckdb.Error as error:
-        raise UserError(explain(con, error)) from None
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise _translated(con, error, timeout_s) from None
     finally:
         clock.cancel()
+
+
+def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
+    """Return `work(index)`; where the index proves damaged while it is read, build it anew and ask again."""
+    try:
+        return work(index)
+    except IndexDamagedError:
+        return work(update(index.store, rebuild=True))
+
+
+def _translated(con: duckdb.DuckDBPyConnection, error: Exception, timeout_s: float) -> Exception:
+    """Return what to raise for an error of the engine: a line for the user, or the damage of the index."""
+    text = str(error)
+    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in text:
+        hint = "narrow it (WHERE, fewer joins) or give --timeout"
+        return UserError(f"the query took longer than {timeout_s:g} s and was stopped; {hint}")
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+        return UserError(f"the query needs more than {MEMORY} of memory; narrow it or aggregate in SQL")
+    if isinstance(error, duckdb.PermissionException):
+        return UserError(f"{text.splitlines()[0]}; a query reads the result tables and nothing else")
+    if not isinstance(error, duckdb.Error) or any(mark in text for mark in _DAMAGE):
+        return IndexDamagedError(text)
+    return UserError(explain(con, error))
 
 
 def check_study(con: duckdb.DuckDBPyConnection, study: str) -> dict[str, int]:

@@ -46,6 +46,7 @@ def query(
 ) -> None:
     """Ask the result tables. With SQL: `ditlab query "SELECT …"`. Without: `ditlab query --table evals --where …`."""
     from analysis.choose import Choice
+    from analysis.query import retrying
     from dit_core.cli.study_word import study_name
     from dit_core.records.paths import Store
 
@@ -66,7 +67,7 @@ def query(
 
     def once() -> None:
         index = bring_up(store, update=update, rebuild=rebuild)
-        found = answer(index, sql, plain, name, timeout)
+        found = retrying(index, lambda state: answer(state, sql, plain, name, timeout))
         emit(found, kind, out)
         remarks(index, found)
 
