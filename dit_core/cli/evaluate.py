@@ -39,7 +39,7 @@ def evaluate(
     facts: dict[str, Any] = {"made": [], "unfinished": [], "waiting": [], "failed": {}}
     with bar("evaluations") as show:
         pending = []
-        for run in make_plan(study, store, max_runs).runs:
+        for run in make_plan(study, store, max_runs, few=few).runs:
             paths = store.run(run.run_id)
             for planned in run.evaluations:
                 if has_record(paths, planned.eval_id):

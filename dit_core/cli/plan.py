@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.evaluate.protocols import check_evaluations
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names
 from dit_core.records.state import RunState, state_of
@@ -56,10 +57,13 @@ def plan(
         print_plan(planned, _SHOWN if not show_all else None)
 
 
-def make_plan(path: Path, store: Store, max_runs: int = MAX_RUNS, allow_empty: bool = False) -> Planned:
+def make_plan(
+    path: Path, store: Store, max_runs: int = MAX_RUNS, allow_empty: bool = False, few: bool = False
+) -> Planned:
     """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming every fault."""
     study = load_study(path)
     expansion = expand(study, max_runs=max_runs, allow_empty=allow_empty)
+    check_evaluations(expansion.runs, few)
     before = planned_names(store, study.name)
     edit = compare(before, expansion) if before else None
     return Planned(study, expansion, tuple(state_of(store, run) for run in expansion.runs), edit)

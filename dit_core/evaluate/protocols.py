@@ -6,11 +6,13 @@ A protocol is frozen. A change of any field that changes numbers is a new versio
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from dit_core.errors import UserError, nearest
+from dit_core.errors import StudyError, UserError, nearest
 from dit_core.study.ids import canonical, canonical_json
-from dit_core.study.sampling import Evaluation
+from dit_core.study.run import Run
+from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import Data, Frozen, Positive
 
 # Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would truncate and shift
@@ -184,7 +186,7 @@ def protocol_of(name: str) -> Protocol:
 def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool = False) -> list[str]:
     """Return what keeps an evaluation from being measured under a protocol, one line each; empty where nothing does.
 
-    `few` allows fewer samples than features, which a record then carries as a label.
+    `few` allows fewer samples than the protocol or a covariance wants, which a record then carries as a label.
     """
     sampling, found = evaluation.sampling, []
     fixed = {
@@ -202,7 +204,7 @@ def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool =
     if evaluation.samples <= protocol.width and not few:
         found.append(
             f"samples is {evaluation.samples}, but a covariance of {protocol.width} features needs more than "
-            f"{protocol.width}; take more, or ask for few samples, which labels the row"
+            f"{protocol.width}; take more, or use `ditlab evaluate --few`, which labels the row"
         )
     shape = (data.channels, data.height, data.width)
     if protocol.decoder and data.kind != "latents":
@@ -212,3 +214,23 @@ def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool =
     elif not protocol.decoder and protocol.image and shape != protocol.image:
         found.append(f"samples are {shape}, but protocol {protocol.name!r} measures images of {protocol.image}")
     return found
+
+
+def check_evaluations(runs: Iterable[Run], few: bool = False) -> None:
+    """Raise StudyError naming every evaluation of a study that its protocol does not allow, before anything is spent.
+
+    What all runs share is looked at once. `few` allows fewer samples, as in `problems`.
+    """
+    seen: set[tuple[Data, str, int, Sampling]] = set()
+    found: dict[str, str] = {}
+    for run in runs:
+        for planned in run.evaluations:
+            evaluation, data = planned.evaluation, run.science.data
+            key = (data, evaluation.protocol, evaluation.samples, evaluation.sampling)
+            if key in seen:
+                continue
+            seen.add(key)
+            for line in problems(protocol_of(evaluation.protocol), data, evaluation, few):
+                found.setdefault(line, run.name)
+    if found:
+        raise StudyError(f"evaluate: {line} (run {name or 'base'})" for line, name in found.items())

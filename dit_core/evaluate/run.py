@@ -126,7 +126,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "batch": size,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
         and device.type == "cuda",
-        "few_samples": evaluation.samples <= protocol.width,
+        "few_samples": evaluation.samples < (protocol.samples or protocol.width + 1),
     }
     # Whether a row's sfid is the published one is known only after a calibration: the layer cannot be checked offline.
     identity["experimental"] = ["sfid"] if "sfid" in protocol.metrics and not identity["calibrated"] else []

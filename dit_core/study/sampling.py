@@ -11,7 +11,14 @@ from dit_core.study.science import Frozen, Positive
 Sampler = Literal["ddpm", "ddim", "dpm-solver++", "euler", "heun"]
 SAMPLERS_OF: dict[str, tuple[str, ...]] = {"ddpm": ("ddpm", "ddim", "dpm-solver++"), "flow": ("euler", "heun")}
 # Samples a protocol takes where a study gives no number.
-PROTOCOL_SAMPLES: dict[str, int] = {"digits": 1797}
+PROTOCOL_SAMPLES: dict[str, int] = {
+    "digits": 1797,
+    "fid-50k": 50_000,
+    "fid-10k": 10_000,
+    "dit-scaling": 50_000,
+    "dit-table2": 50_000,
+    "dit-fig10": 10_000,
+}
 
 
 class Sampling(Frozen):

@@ -109,13 +109,18 @@ def test_evaluate_makes_what_is_missing_in_parts(trained, tmp_path: Path, capsys
     assert len(json.loads(capsys.readouterr().out)["waiting"]) == 2
 
 
-def test_evaluate_names_what_failed(trained, tmp_path: Path, capsys):
+def test_few_samples_need_a_word_and_altered_weights_wait_for_training(trained, tmp_path: Path, capsys):
     study = tmp_path / "small.yaml"
     study.write_text(STUDY.replace("samples: 100", "samples: 50"))
-    call(["evaluate", str(study)], code=1)
-    assert "needs more than 64" in capsys.readouterr().out
+    call(["evaluate", str(study)], code=2)
+    assert "needs more than 64" in capsys.readouterr().err
     call(["evaluate", str(study), "--few"])
     call(["evaluate", str(study), "--part", "3/2"], code=2)
+    study.write_text(STUDY)
+    weights = trained.paths.snapshot(960) / "ema.safetensors"
+    weights.write_bytes(weights.read_bytes().replace(b"x", b"y", 1))
+    call(["evaluate", str(study)])
+    assert "2 waiting for training" in capsys.readouterr().out
 
 
 def evaluation(protocol: Protocol, **changes) -> Evaluation:
@@ -157,3 +162,23 @@ def test_protocols_are_pinned():
         "dit-table2": (1, "77e763bd59ec"),
         "dit-fig10": (1, "63ae26f0cc30"),
     }
+
+
+def test_the_study_language_knows_the_samples_of_every_protocol():
+    from dit_core.study.sampling import PROTOCOL_SAMPLES
+
+    assert {name: p.samples or 1797 for name, p in PROTOCOLS.items()} == PROTOCOL_SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("protocol: digits", "protocol: dit-scaling"), "protocol 'dit-scaling' is defined with 50000"),
+        (("protocol: digits", "protocol: digitz"), "did you mean 'digits'"),
+    ],
+)
+def test_a_plan_refuses_what_a_protocol_does_not_allow(change, words, tmp_path: Path, store, capsys):
+    study = tmp_path / "small.yaml"
+    study.write_text(STUDY.replace(*change))
+    call(["plan", str(study)], code=2)
+    assert words in capsys.readouterr().err
