@@ -26,6 +26,9 @@ class Row:
     evals: dict[str, Standing]
     train: bool
     evaluate: tuple[str, ...]
+    """Evaluations to submit: with their training where `train` is set, else of weights that are there."""
+    follow: tuple[str, ...]
+    """Evaluations to submit behind the training task that is in the queue already."""
     action: str
     """"train", "train + 2 evaluations", "2 evaluations" or "-"."""
 
@@ -39,7 +42,7 @@ class Decision:
     @property
     def to_do(self) -> tuple[Row, ...]:
         """Return the rows for which something is submitted."""
-        return tuple(row for row in self.rows if row.train or row.evaluate)
+        return tuple(row for row in self.rows if row.train or row.evaluate or row.follow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Array:
     """Tasks that are asked for with one sbatch call; all need the same number of processes.
 
     `follows` is the position, among the arrays of a decision, of the training array whose task of the same index
-    must have ended well; None where nothing is waited for.
+    must have ended well; `after` is the id of such an array that is in the queue already. Both None: nothing is
+    waited for.
     """
 
     tasks: tuple[tuple[Item, ...], ...]
@@ -55,6 +59,7 @@ class Array:
     processes: int
     evaluates: bool = False
     follows: int | None = None
+    after: str | None = None
 
 
 def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
@@ -69,12 +74,23 @@ def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
             if planned.eval_id in known.evals
         }
         train = training.word in TAKEN_UP
-        ready = {k for k, e in known.evals.items() if e.weights} if training.word != "done" else set(evals)
-        evaluate = tuple(k for k, s in evals.items() if s.word in TAKEN_UP and (train or k in ready))
-        if training.word not in (*TAKEN_UP, *LIVE, "done"):
-            evaluate = ()
-        rows.append(Row(run, training, evals, train, evaluate, _action(train, len(evaluate))))
+        now, later = _to_measure(known, training, evals)
+        rows.append(Row(run, training, evals, train, now, later, _action(train, len(now + later))))
     return Decision(tuple(rows))
+
+
+def _to_measure(
+    known: Facts, training: Standing, evals: dict[str, Standing]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the evaluations to submit with or after what is there, and those behind a task in the queue."""
+    todo = tuple(k for k, s in evals.items() if s.word in TAKEN_UP)
+    if training.word in (*TAKEN_UP, "done"):
+        return todo, ()
+    if training.word not in LIVE:
+        return (), ()
+    now = tuple(k for k in todo if known.evals[k].weights)
+    later = tuple(k for k in todo if k not in now)
+    return now, later if training.task and "_" in training.task else ()
 
 
 def arrange(decision: Decision, profile: Profile, most_tasks: int) -> tuple[Array, ...]:
@@ -93,8 +109,9 @@ def arrange(decision: Decision, profile: Profile, most_tasks: int) -> tuple[Arra
             arrays.append(Array(tasks, tuple(range(len(tasks))), processes))
             if not together:
                 arrays += _followers(chunk, position)
+    arrays += _behind(decision)
     free = [row for row in decision.rows if not row.train and row.evaluate]
-    points = [Item(row.run.run_id, False, group) for row in free for group in _by_point(row).values()]
+    points = [Item(row.run.run_id, False, group) for row in free for group in _by_point(row, row.evaluate).values()]
     for chunk in _chunks(_chunks(points, profile.runs_per_job), most_tasks):
         arrays.append(Array(tuple(tuple(task) for task in chunk), tuple(range(len(chunk))), 1, evaluates=True))
     return tuple(arrays)
@@ -106,7 +123,7 @@ def _item(row: Row, together: bool) -> Item:
 
 def _followers(chunk: list[list[Row]], position: int) -> list[Array]:
     """Return an array per rank of training point: the k-th holds the k-th measured point of every run."""
-    grouped = [[list(_by_point(row).values()) for row in task] for task in chunk]
+    grouped = [[list(_by_point(row, row.evaluate).values()) for row in task] for task in chunk]
     depth = max((len(points) for task in grouped for points in task), default=0)
     arrays = []
     for k in range(depth):
@@ -119,11 +136,26 @@ def _followers(chunk: list[list[Row]], position: int) -> list[Array]:
     return arrays
 
 
-def _by_point(row: Row) -> dict[int, tuple[str, ...]]:
-    """Return the evaluations to make of a run by training point, ascending."""
+def _behind(decision: Decision) -> list[Array]:
+    """Return an array for each training job in the queue that evaluations are to follow, index by index."""
+    jobs: dict[str, dict[int, tuple[Item, ...]]] = {}
+    for row in decision.rows:
+        if row.follow and row.training.task is not None:
+            job, _, index = row.training.task.partition("_")
+            tasks = jobs.setdefault(job, {})
+            tasks[int(index)] = (*tasks.get(int(index), ()), Item(row.run.run_id, False, row.follow))
+    arrays = []
+    for job, tasks in jobs.items():
+        indices = tuple(sorted(tasks))
+        arrays.append(Array(tuple(tasks[i] for i in indices), indices, 1, evaluates=True, after=job))
+    return arrays
+
+
+def _by_point(row: Row, wanted: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+    """Return some evaluations of a run by training point, ascending."""
     groups: dict[int, tuple[str, ...]] = {}
     for planned in sorted(row.run.evaluations, key=lambda p: p.evaluation.images_seen):
-        if planned.eval_id in row.evaluate:
+        if planned.eval_id in wanted:
             point = planned.evaluation.images_seen
             groups[point] = (*groups.get(point, ()), planned.eval_id)
     return groups

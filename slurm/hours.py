@@ -42,7 +42,7 @@ def bill(store: Store, decision: Decision, arrays: Iterable[Array], profile: Pro
     estimate = None
     if speed is not None:
         flops = sum(train_flops(row.run) for row in decision.rows if row.train)
-        flops += sum(sampling_flops(row.run, row.evaluate) for row in decision.rows)
+        flops += sum(sampling_flops(row.run, (*row.evaluate, *row.follow)) for row in decision.rows)
         estimate = flops * speed / 3600
     return Bill(at_most / 60, estimate)
 

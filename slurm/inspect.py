@@ -80,6 +80,9 @@ def check_asks(profile: Profile, arrays: Iterable[Array]) -> None:
     meant = [there[name] for name in wanted]
     if meant:
         where = ", ".join(wanted)
+        memory = max(p.memory_gb for p in meant)
+        if profile.memory_gb and 0 < memory < profile.memory_gb:
+            raise UserError(f"profile: memory_gb {profile.memory_gb}, but no node in {where} has more than {memory}")
         _check_gpus(profile, meant, where)
         for processes in sorted({a.processes for a in arrays}):
             cores, most = profile.shape(processes)[1] * profile.cpus_per_process, max(p.cpus for p in meant)

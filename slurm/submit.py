@@ -30,6 +30,8 @@ _LIMIT = re.compile(r"MaxSubmit|MaxJobCount|JobLimit|[Jj]ob (?:submit )?limit|Re
 # What it says where the request may or may not have reached the controller.
 _UNSURE = re.compile(r"timed? ?out|time limit|Unable to contact|Connection (?:refused|reset)|Zero Bytes|Transport end")
 _LOCK_WAIT_S = 60.0
+LOOK_S = (0.5, 2.0, 5.0)
+"""Pauses before each look for a job whose acceptance is in doubt."""
 
 
 @dataclass
@@ -55,12 +57,12 @@ class Site:
     """Called with the name of every step; tests end the process here."""
 
 
-def make_site(store: Store, study: str, profile: Profile) -> Site:
+def make_site(store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None) -> Site:
     """Return the site of a submission, with the code of this moment copied; refuse folders that others may change."""
     _refuse_open_folders(store, study)
     facts = provenance()
     commit = f"{facts['commit'] or ''}{'+dirty' if facts['dirty'] else ''}"
-    return Site(store, study, profile, take_snapshot(store.root / "code"), commit)
+    return Site(store, study, profile, take_snapshot(store.root / "code"), commit, reached)
 
 
 def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
@@ -126,7 +128,7 @@ def _submit_group(site: Site, group: list[Array], runs: dict[str, Run], done: Su
     placed = 0
     for k, array in enumerate(group):
         followers = tuple(uuids[1:]) if k == 0 else ()
-        job, answer = _submit_one(site, array, runs, uuids[k], followers, after)
+        job, answer = _submit_one(site, array, runs, uuids[k], followers, array.after or after)
         if job is None:
             return placed + _no_room(site, group, k, runs, done, answer)
         after = job if k == 0 and not array.evaluates else after
@@ -184,10 +186,13 @@ def _submit_one(
 
 
 def _job_id(answer: Answer) -> str | None:
-    """Return the id in sbatch's answer: a line "123" or "123;cluster", whatever banners stand around it."""
+    """Return the id in sbatch's answer: "123", "123;cluster" or in words, whatever banners stand around it."""
     if not answer.ok:
         return None
-    hits = [re.fullmatch(r"(\d+)(?:;[A-Za-z0-9_.-]+)?", line.strip()) for line in answer.out.splitlines()]
+    hits = [
+        re.fullmatch(r"(?:Submitted batch job )?(\d+)(?:;[A-Za-z0-9_.-]+)?", line.strip())
+        for line in answer.out.splitlines()
+    ]
     ids = [hit.group(1) for hit in hits if hit]
     return ids[-1] if ids else None
 
@@ -200,7 +205,7 @@ def _look_up(intent: Intent, name: str, answer: Answer) -> str | None:
     sure = answer.code not in (0, None) and not _UNSURE.search(answer.trouble)
     if sure and _LIMIT.search(answer.trouble):
         return None
-    for pause_s in (0.0,) if sure else (0.5, 2.0, 5.0):
+    for pause_s in (0.0,) if sure else LOOK_S:
         time.sleep(pause_s)
         queue = read_queue()
         accounting = read_accounting((), (name,)) if queue.trouble is None else Queue()

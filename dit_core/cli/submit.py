@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,24 +11,36 @@ import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.cli.plan import Planned, plan_document, print_plan
-from dit_core.errors import EnvironmentProblem, UserError
+from dit_core.errors import UserError
 from dit_core.records.paths import Store
-from dit_core.records.plan import write_plan
+from dit_core.records.plan import planned_names, write_plan
 from dit_core.records.state import RunState
+from dit_core.study.diff import compare
 from dit_core.study.expand import MAX_RUNS, expand
 from dit_core.study.spec import load_study
 
 if TYPE_CHECKING:
-    from slurm.decide import Array, Decision
+    from slurm.decide import Decision
     from slurm.profile import Profile
-    from slurm.state import View
-    from slurm.submit import Submission
+    from slurm.reconcile import Reconciled
 
 ClusterOption = Annotated[str, typer.Option("-c", "--cluster", help="Profile in the clusters file.")]
 ProfileFileOption = Annotated[
     Path | None, typer.Option("--profile-file", help="Clusters file; default ~/.config/ditlab/clusters.yaml.")
 ]
 _FOLLOW_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of one call."""
+
+    go: bool
+    max_device_hours: float | None
+    estimate: bool
+    probe: bool
+    max_runs: int
+    as_json: bool
 
 
 def submit(
@@ -59,62 +72,36 @@ def submit(
         raise UserError("-c PROFILE is missing: the profile says which partition and nodes to ask for")
     profile = load_profile(cluster, profile_file)
     store = Store.at(results)
-    while True:
-        left = _once(study, words or [], profile, store, go, max_device_hours, estimate, probe, max_runs, as_json)
-        if not (follow and go and left):
-            return
-        probe = estimate = False
+    asked = Asked(go, max_device_hours, estimate, probe, max_runs, as_json)
+    while _once(study, words or [], profile, store, asked) and follow and go:
+        asked = replace(asked, estimate=False, probe=False)
         time.sleep(_FOLLOW_S)
 
 
-def _once(
-    path: Path, words: list[str], profile: Profile, store: Store, go: bool, most_hours: float | None,
-    estimate: bool, probe: bool, max_runs: int, as_json: bool,
-) -> bool:  # fmt: skip
+def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: Asked) -> bool:
     """Reconcile once; return whether anything is still under way or left to submit."""
-    from slurm.commands import site_limits
-    from slurm.decide import arrange, decide
-    from slurm.hours import bill
-    from slurm.inspect import check_asks, start_estimate
-    from slurm.probe import probe_results
+    from slurm.inspect import start_estimate
+    from slurm.reconcile import Order, reconcile
     from slurm.select import select
-    from slurm.state import look
-    from slurm.submit import lock, make_site, perform, settle
 
     study = load_study(path)
-    expansion = expand(study, max_runs=max_runs)
+    expansion = expand(study, max_runs=asked.max_runs)
     chosen = select(expansion.runs, words)
-    claim = lock(store, study.name) if go else None
-    try:
-        said = settle(store, study.name) if go else []
-        view = look(store, study.name, chosen)
-        if go and view.book.queue.trouble is not None:
-            raise EnvironmentProblem(f"{view.book.queue.trouble}; what is queued is not known: nothing is submitted")
-        decision = decide(chosen, view.facts)
-        arrays = arrange(decision, profile, site_limits().array_tasks)
-        check_asks(profile, arrays)
-        cost = bill(store, decision, arrays, profile)
-        if most_hours is not None and cost.hours > most_hours:
-            raise UserError(
-                f"--max-device-hours {most_hours:g}: this asks for {cost.words}; choose fewer runs, or allow more"
-            )
-        planned = Planned(study, type(expansion)(chosen, expansion.merged_duplicates), states_of(decision))
-        if not as_json:
-            _show(planned, decision, arrays, cost.words, said)
-        if estimate and arrays:
-            print(f"first start, as Slurm estimates: {start_estimate(store, study.name, profile, arrays[0])}")
-        submission = None
-        if go and arrays:
-            if probe:
-                probe_results(store, profile)
-            write_plan(store, study.name, study.text, expansion.runs)
-            queued = sum(t.phase in ("waiting", "running") for t in view.book.queue.tasks.values())
-            submission = perform(make_site(store, study.name, profile), arrays, chosen, queued)
-    finally:
-        if claim is not None:
-            claim.release()
-    _report(planned, decision, view, submission, go, said, as_json)
-    return bool(arrays) or any(row.training.word in ("running", "waiting") for row in decision.rows)
+    before = planned_names(store, study.name)
+    edit = compare(before, expansion) if before else None
+    if asked.go:
+        write_plan(store, study.name, study.text, expansion.runs)
+    order = Order(asked.go, asked.max_device_hours, asked.probe)
+    found = reconcile(store, study.name, chosen, profile, order)
+    planned = Planned(study, replace(expansion, runs=chosen), states_of(found.decision), edit)
+    if asked.as_json:
+        print_json(_document(planned, found))
+        return found.busy
+    _show(planned, found)
+    if asked.estimate and found.arrays:
+        print(f"first start, as Slurm estimates: {start_estimate(store, study.name, profile, found.arrays[0])}")
+    _say_what_was_done(found, asked.go)
+    return found.busy
 
 
 def states_of(decision: Decision) -> tuple[RunState, ...]:
@@ -129,49 +116,47 @@ def states_of(decision: Decision) -> tuple[RunState, ...]:
     return tuple(states)
 
 
-def _show(planned: Planned, decision: Decision, arrays: tuple[Array, ...], cost: str, said: list[str]) -> None:
-    for line in said:
+def _show(planned: Planned, found: Reconciled) -> None:
+    for line in found.recovered:
         print(line)
     print_plan(planned, 40)
     reasons: dict[str, int] = {}
-    for row in decision.rows:
-        text = f"{row.action}: {row.training.word} ({_general(row.training.why)})"
+    for row in found.decision.rows:
+        text = f"{row.action}: {row.training.word} ({row.training.why.split(':')[0][:80]})"
         reasons[text] = reasons.get(text, 0) + 1
     for text, count in sorted(reasons.items(), key=lambda pair: -pair[1])[:12]:
         print(f"  {count:,} × {text}")
-    tasks = sum(len(a.tasks) for a in arrays)
-    print(f"to submit: {tasks:,} tasks in {len(arrays)} arrays; {cost}" if arrays else "to submit: nothing")
+    tasks = sum(len(a.tasks) for a in found.arrays)
+    price = found.bill.words
+    print(f"to submit: {tasks:,} tasks in {len(found.arrays)} arrays; {price}" if tasks else "to submit: nothing")
 
 
-def _general(why: str) -> str:
-    return why.split(":")[0][:80]
+def _document(planned: Planned, found: Reconciled) -> dict[str, Any]:
+    document = plan_document(planned)
+    actions = {row.run.run_id: row.action for row in found.decision.rows}
+    for entry in document["runs"]:
+        entry["action"] = actions[entry["run_id"]]
+    jobs = found.submission.jobs if found.submission else []
+    return document | {
+        "recovered": list(found.recovered),
+        "tasks": sum(len(a.tasks) for a in found.arrays),
+        "device_hours_at_most": found.bill.at_most,
+        "device_hours_estimate": found.bill.estimate,
+        "jobs": [{"job": job, "tasks": len(a.tasks), "evaluates": a.evaluates} for job, a in jobs],
+        "tasks_waiting_for_room": found.submission.waiting if found.submission else 0,
+        "scheduler": found.view.book.queue.trouble,
+    }
 
 
-def _report(
-    planned: Planned, decision: Decision, view: View, submission: Submission | None, go: bool, said: list[str],
-    as_json: bool,
-) -> None:  # fmt: skip
-    if as_json:
-        document: dict[str, Any] = plan_document(planned)
-        actions = {row.run.run_id: row.action for row in decision.rows}
-        for entry in document["runs"]:
-            entry["action"] = actions[entry["run_id"]]
-        document["recovered"] = said
-        document["jobs"] = [
-            {"job": job, "tasks": len(a.tasks), "evaluates": a.evaluates}
-            for job, a in (submission.jobs if submission else [])
-        ]
-        document["tasks_waiting_for_room"] = submission.waiting if submission else 0
-        document["scheduler"] = view.book.queue.trouble
-        print_json(document)
-        return
-    if view.book.queue.trouble is not None:
-        print(f"note: {view.book.queue.trouble}")
-    if submission is None:
-        if decision.to_do and not go:
+def _say_what_was_done(found: Reconciled, go: bool) -> None:
+    if found.view.book.queue.trouble is not None:
+        print(f"note: {found.view.book.queue.trouble}")
+    if found.submission is None:
+        if found.arrays and not go:
             print("nothing was submitted; --go does it")
         return
-    jobs = ", ".join(job for job, _ in submission.jobs) or "none"
-    print(f"submitted {submission.tasks:,} tasks as jobs {jobs}")
-    if submission.waiting:
-        print(f"{submission.waiting:,} tasks wait for room in the queue: run the same command later, or with --follow")
+    jobs = ", ".join(job for job, _ in found.submission.jobs) or "none"
+    print(f"submitted {found.submission.tasks:,} tasks as jobs {jobs}")
+    if found.submission.waiting:
+        left = found.submission.waiting
+        print(f"{left:,} tasks wait for room in the queue: run the same command later, or with --follow")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,23 +62,26 @@ def write_profile(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def _cluster(folder: Path, **options: object) -> Iterator[Cluster]:
+def _cluster(**options: object) -> Iterator[Cluster]:
     lacking = slurm_cluster.missing(accounting=bool(options.get("accounting")))
     if lacking:
         if os.environ.get("DITLAB_REQUIRE_PACKAGES"):
             pytest.fail(f"no Slurm for the tests: {lacking}")
         pytest.skip(f"no Slurm for the tests: {lacking}")
-    cluster = Cluster(folder, **options).up()
+    # munge wants every folder above its socket open to all, which pytest's own folders are not
+    folder = Path(tempfile.mkdtemp(prefix="ditlab-slurm-"))
+    cluster = Cluster(folder, **options)
     try:
-        yield cluster
+        yield cluster.up()
     finally:
         cluster.down()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def session_cluster() -> Iterator[Cluster]:
     """Yield one real Slurm without accounting for all tests of a session."""
-    yield from _cluster(tmp_path_factory.mktemp("slurm"))
+    yield from _cluster()
 
 
 @pytest.fixture
@@ -89,9 +93,9 @@ def cluster(session_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def accounting_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def accounting_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Yield a real Slurm with slurmdbd and its database."""
-    for cluster in _cluster(tmp_path / "acct", accounting=True):
+    for cluster in _cluster(accounting=True):
         monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
         yield cluster
 

@@ -58,7 +58,8 @@ def test_the_script_is_shell(tmp_path: Path):
 
 
 EVIL = [
-    "a\ntouch pwn #", "a\rb", "a'b", 'a"b', "a`id`", "$(id)", "a;b", "a b\t", "%j", "a\x00b", "a\u2028b", "-x\\y", "…", "",
+    "a\ntouch pwn #", "a\rb", "a'b", 'a"b', "a`id`", "$(id)", "a;b", "a b\t", "%j", "a\x00b", "a\u2028b", "-x\\y", "…",
+    "",
 ]  # fmt: skip
 WHERE = [
     "partition", "account", "qos", "gpu_type", "constraint", "python", "setup", "environment", "environment key",
