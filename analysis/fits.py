@@ -196,9 +196,15 @@ def _flags(problem: Problem, theta: Array, moved: float) -> tuple[str, ...]:
 def _reweighted(
     problem: Problem, theta: Array, codes: NDArray[np.intp], rng: np.random.Generator, resamples: int, delta: float
 ) -> Array:
-    """Return (R, P): the fit under R random positive weights, one weight per configuration."""
-    weights = rng.exponential(1.0, (resamples, codes.max() + 1))[:, codes]
-    return solve(problem, np.repeat(theta[None], resamples, 0), weights, delta, 80)[0]
+    """Return (R, P): the fit under R random positive weights, one weight per configuration.
+
+    The draws are widened about the fit by sqrt(n / (n - P)): a fit draws its own points to itself, and residuals are
+    that much smaller than the noise.
+    """
+    n = int(codes.max()) + 1
+    weights = rng.exponential(1.0, (resamples, n))[:, codes]
+    draws = solve(problem, np.repeat(theta[None], resamples, 0), weights, delta, 80)[0]
+    return theta + (draws - theta) * np.sqrt(n / (n - len(theta)))
 
 
 def _estimates(

@@ -135,7 +135,22 @@ def isoflop(budget: ArrayLike, n_params: ArrayLike, y: ArrayLike) -> IsoFlop:
     minima = tuple(_minimum(float(b), n[c == b], v[c == b]) for b in np.unique(c[np.isfinite(c)]))
     inside = [m for m in minima if m.status == "ok" and m.best_n is not None]
     line = ols(np.log([m.budget for m in inside]), np.log([float(m.best_n or 1) for m in inside]))
-    return IsoFlop(minima, Estimate(line.slope, line.slope_low, line.slope_high), line)
+    return IsoFlop(minima, _unequal(line, inside), line)
+
+
+def _unequal(line: Line, minima: list[Minimum]) -> Estimate:
+    """Return the slope with an interval that allows for minima of unequal precision (HC3; Long & Ervin 2000)."""
+    if line.slope is None:
+        return Estimate()
+    u = np.log([m.budget for m in minima])
+    v = np.log([float(m.best_n or 1) for m in minima])
+    if len(u) < 4:
+        return Estimate(line.slope, line.slope_low, line.slope_high)
+    du = u - u.mean()
+    leverage = 1 / len(u) + du**2 / (du**2).sum()
+    residual = (v - line.at(u)) / (1 - leverage)
+    half = float(stats.t.ppf(0.975, len(u) - 2)) * float(np.sqrt((du**2 * residual**2).sum())) / float((du**2).sum())
+    return Estimate(line.slope, line.slope - half, line.slope + half)
 
 
 def _minimum(budget: float, n: Array, y: Array) -> Minimum:

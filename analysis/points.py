@@ -149,7 +149,8 @@ def final_points(
     for column, value in chosen.items():
         here = here[here[column].isna() if pd.isna(value) else here[column] == value]
     if "images_seen" in here and not every:
-        here = here[here["images_seen"] == here.groupby("run_id")["images_seen"].transform("max")]
+        last = here.groupby("run_id")["images_seen"].transform("max")
+        here = here[(here["images_seen"] == last) | last.isna()]
     varies = [*keep, *(["images_seen"] if every else [])]
     here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
     words = _words(setting, chosen, here)
@@ -201,7 +202,8 @@ def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL)
 def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
     """Return one word per row that is equal for the seeds of one configuration."""
     keys = [c for c in by if c in frame.columns]
-    return frame[keys].astype(str).agg("|".join, axis=1)
+    words = [frame[k].map(str) for k in keys]
+    return pd.Series(["|".join(row) for row in zip(*words, strict=True)], index=frame.index, dtype=object)
 
 
 def short_name(row: pd.Series) -> str:

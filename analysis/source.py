@@ -55,17 +55,19 @@ def open_source(
 
 
 def published_source() -> Source:
-    """Return the paper's numbers: Table 4, the curves of figures 5, 6 and 9, and figure 10, as one table of results."""
+    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of results."""
     from analysis.figures.provenance import published_commit
 
     table = published.points()
     curves = published.curves().assign(table=lambda t: "figure" + t["figure"].astype(str))
     sampling = published.sampling().assign(table="figure10")
-    rows = pd.concat([table, curves, sampling], ignore_index=True)
+    systems = published.systems(256).assign(table="table2", resolution=256)
+    rows = pd.concat([table, curves, sampling, systems], ignore_index=True)
     rows["study"] = PUBLISHED
     rows["outcome"] = "DONE"
     rows["eval_id"] = [f"published-{i:04d}" for i in range(len(rows))]
     columns = [c for c in RUN_COLUMNS if c in rows.columns and c != "train_flops"]
+    rows["run_id"] = rows["run_id"].fillna("published:" + rows["name"])
     runs = rows.drop_duplicates("run_id")[columns]
     none = pd.DataFrame({"run_id": pd.Series(dtype=str), "images": pd.Series(dtype=float),
                          "loss": pd.Series(dtype=float)})  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from dit_core import __version__
 from dit_core.errors import DitlabError, nearest
@@ -30,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "unpack": ("dit_core.cli.pack", "unpack", "Add the records of such an archive to the results."),
     "export": ("dit_core.cli.export", "export", "A study for TensorBoard, MLflow or Weights & Biases."),
     "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
+    "claims": ("dit_core.cli.claims", "claims", "Judge a study's claims, or the paper's, with intervals."),
     "submit": ("dit_core.cli.submit", "submit", "Submit what is missing of a study to Slurm; dry without --go."),
     "status": ("dit_core.cli.status", "status", "How every run of a study stands."),
     "watch": ("dit_core.cli.watch", "watch", "The same, live."),
@@ -71,8 +74,22 @@ def _dispatch(command: str, args: list[str]) -> None:
 
     module, function, _ = COMMANDS[command]
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(getattr(importlib.import_module(module), function))
+    app.command()(_interruptible(getattr(importlib.import_module(module), function)))
     app(args, prog_name=f"ditlab {command}")
+
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command, Ctrl-C answered in one line: typer would end without a word before `main` hears of it."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            raise SystemExit(130) from None
+
+    return run
 
 
 def _help() -> str:

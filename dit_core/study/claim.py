@@ -141,8 +141,8 @@ class OrderClaim(_Statement):
     """Kind of claim."""
     by: Annotated[str, BeforeValidator(lambda v: _known(v, COLUMNS, "column") if isinstance(v, str) else v)]
     """Column whose values are ordered."""
-    order: tuple[Scalar, ...]
-    """Values, smallest metric first: a list, or one string such as "adaln-zero < adaln < in-context"."""
+    order: tuple[Scalar | tuple[Scalar, ...], ...]
+    """Ranks, smallest metric first: a list, or one string such as "adaln-zero < adaln | in-context" (| is one rank)."""
     within: Columns = ()
     """Columns that must be equal between the values compared (`[model_size]`: in every size)."""
 
@@ -150,15 +150,22 @@ class OrderClaim(_Statement):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            value = [_number_or_text(part.strip()) for part in value.split("<")]
-        return _as_tuple(value)
+            ranks = [[_number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")]
+            value = [rank[0] if len(rank) == 1 else tuple(rank) for rank in ranks]
+        return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
     @field_validator("order")
     @classmethod
-    def _at_least_two(cls, value: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-        if len(value) < 2 or len(set(value)) != len(value) or "" in value:
-            raise ValueError(f"an order needs two or more different values, got {list(value)}")
+    def _at_least_two(cls, value: tuple[Scalar | tuple[Scalar, ...], ...]) -> tuple[Scalar | tuple[Scalar, ...], ...]:
+        members = [v for rank in value for v in (rank if isinstance(rank, tuple) else (rank,))]
+        if len(value) < 2 or len(set(members)) != len(members) or "" in members:
+            raise ValueError(f"an order needs two or more ranks of different values, got {list(value)}")
         return value
+
+    @property
+    def ranks(self) -> tuple[tuple[Scalar, ...], ...]:
+        """Return the ranks, each a tuple of its values."""
+        return tuple(rank if isinstance(rank, tuple) else (rank,) for rank in self.order)
 
     @field_validator("within")
     @classmethod

@@ -1,0 +1,284 @@
+"""How each kind of claim is judged: rows in, a finding with a verdict out."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.claim_rows import Noise, NotYetError, noise_of, rows_of
+from analysis.correlation import Correlation, correlate, difference
+from analysis.points import MODEL, config_key, short_name
+from analysis.source import Source
+from dit_core.errors import UserError
+from dit_core.study.claim import (
+    CorrelationClaim,
+    CrossingClaim,
+    OrderClaim,
+    RatioClaim,
+    ThresholdClaim,
+    TrendClaim,
+)
+
+SEED = 93  # judgements are a function of the records
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What judging found; see `claims.Judgement`."""
+
+    verdict: Literal["SUPPORTED", "REFUTED", "UNDECIDED"]
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    quantity: str = ""
+    bound: str = ""
+    n: int = 0
+    noise: float | None = None
+    told_by: str = "nothing"
+    reason: str = ""
+    detail: tuple[str, ...] = ()
+
+
+Part = Literal["holds", "fails", "open"]
+
+
+def _verdict(parts: list[Part]) -> Literal["SUPPORTED", "REFUTED", "UNDECIDED"]:
+    if "fails" in parts:
+        return "REFUTED"
+    return "SUPPORTED" if parts and "open" not in parts else "UNDECIDED"
+
+
+def _against(claim: Any, low: float, high: float) -> Part:
+    """Hold an interval against the claim's bounds."""
+    at_most, at_least = claim.at_most, claim.at_least
+    if (at_most is not None and low > at_most) or (at_least is not None and high < at_least):
+        return "fails"
+    inside = (at_most is None or high <= at_most) and (at_least is None or low >= at_least)
+    return "holds" if inside else "open"
+
+
+def _bounds(claim: Any) -> str:
+    parts = [f"≥ {claim.at_least:g}"] if claim.at_least is not None else []
+    return " and ".join(parts + ([f"≤ {claim.at_most:g}"] if claim.at_most is not None else []))
+
+
+def correlation(claim: CorrelationClaim, source: Source) -> Finding:
+    """Judge a correlation by its bootstrap interval over configurations and seeds."""
+    rows = rows_of(claim, source).frame
+    x, y = _scaled(rows[claim.x], claim.x_scale), rows[claim.metric].to_numpy(float)
+    groups = config_key(rows).to_numpy(str)
+    rng = np.random.default_rng(SEED)
+    found = correlate(x, y, rng, method=claim.method, groups=groups, level=claim.level)
+    what = f"{'r' if claim.method == 'pearson' else 'Spearman'} of {claim.x_scale} {claim.x} and {claim.metric}"
+    noise = noise_of(rows, claim.metric)
+    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap"}
+    bound = _bounds(claim)
+    if claim.stronger_than:
+        bound = " and ".join(filter(None, [bound, f"stronger than with {claim.stronger_than}"]))
+    if found.low is None or found.high is None:
+        return Finding("UNDECIDED", found.r, bound=bound, reason=found.status, **rest)
+    parts: list[Part] = []
+    if claim.at_most is not None or claim.at_least is not None:
+        parts.append(_against(claim, found.low - claim.tolerance, found.high + claim.tolerance))
+    detail: tuple[str, ...] = ()
+    if claim.stronger_than:
+        gap = _gap(claim, rows, x, y, groups)
+        parts.append("open" if gap.low is None or gap.high is None else
+                     "holds" if gap.low > 0 else "fails" if gap.high < 0 else "open")  # fmt: skip
+        detail = (f"|r| minus |r with {claim.stronger_than}|: {_span(gap.r, gap.low, gap.high)}",)
+    return Finding(_verdict(parts), found.r, found.low, found.high, bound=bound, detail=detail, **rest)
+
+
+def _gap(claim: CorrelationClaim, rows: pd.DataFrame, x: Any, y: Any, groups: Any) -> Correlation:
+    other = _scaled(rows[claim.stronger_than], claim.x_scale)
+    means = pd.DataFrame({"x": x, "o": other, "y": y, "g": groups}).groupby("g", sort=True).mean()
+    return difference(means["x"], means["o"], means["y"], np.random.default_rng(SEED), method=claim.method,
+                      level=claim.level)  # fmt: skip
+
+
+def _scaled(column: pd.Series, scale: str) -> Any:
+    values = column.to_numpy(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(values) if scale == "log" else values
+
+
+def order(claim: OrderClaim, source: Source) -> Finding:
+    """Judge an order: every pair of neighbouring ranks in every group, by the difference of means over seeds."""
+    members = [v for rank in claim.ranks for v in rank]
+    rows = rows_of(claim, source, keep=(claim.by,), where={claim.by: tuple(members)}).frame
+    noise = noise_of(rows, claim.metric, (claim.by, *claim.within))
+    parts, detail, gaps, absent = [], [], [], 0
+    for name, group in _groups(rows, claim.within):
+        values = {v: group.loc[group[claim.by] == v, claim.metric].to_numpy(float) for v in members}
+        _alike(group, claim.by, claim, name)
+        for upper, lower in itertools.pairwise(claim.ranks):
+            for small, large in itertools.product(upper, lower):
+                if not len(values[small]) or not len(values[large]):
+                    absent += 1
+                    continue
+                gap = float(values[large].mean() - values[small].mean())
+                half = _half(noise, claim, len(values[small]), len(values[large]))
+                part: Part = "holds" if gap > half else "fails" if gap < -half else "open"
+                parts.append(part)
+                gaps.append((gap, half))
+                detail.append(f"{name}{small} < {large}: difference {gap:+.3g} ± {half:.2g} {part}")
+    if not parts:
+        raise NotYetError(f"no two of {', '.join(map(str, members))} are measured alike; `ditlab run {source.name}`")
+    if absent:
+        parts.append("open")
+    gap, half = min(gaps, key=lambda g: g[0] - g[1])
+    reason = f"{absent} of {absent + len(gaps)} comparisons lack results" if absent else ""
+    text = " < ".join(" | ".join(map(str, r)) for r in claim.ranks)
+    return Finding(_verdict(parts), gap, gap - half, gap + half, f"smallest difference of {claim.metric}", text,
+                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail))  # fmt: skip
+
+
+def _half(noise: Noise, claim: Any, *counts: int) -> float:
+    return max(noise.half(*counts, level=claim.level) or 0.0, claim.tolerance)
+
+
+def _groups(rows: pd.DataFrame, within: tuple[str, ...]) -> list[tuple[str, pd.DataFrame]]:
+    if not within:
+        return [("", rows)]
+    missing = [w for w in within if w not in rows.columns]
+    if missing:
+        raise UserError(f"`within: [{missing[0]}]`: the rows have no such column")
+    return [(f"{' '.join(map(str, key))}: ", g) for key, g in rows.groupby(list(within), sort=False)]
+
+
+def _alike(group: pd.DataFrame, by: str, claim: Any, name: str) -> None:
+    """Refuse to compare configurations that differ in more than `by`."""
+    for column in MODEL:
+        if column == by or column not in group or by in ("model", "name", "run_id"):
+            continue
+        for _, same in group.groupby(by):
+            if same[column].nunique() > 1:
+                found = ", ".join(map(str, sorted(same[column].dropna().unique(), key=str)[:6]))
+                raise UserError(f"claim {claim.id!r}: {name}rows with equal {by} differ in {column} ({found}); put it "
+                                f"into `where:` or `within:`")  # fmt: skip
+
+
+def ratio(claim: RatioClaim, source: Source) -> Finding:
+    """Judge a ratio of two configurations, its interval from the noise of both (first order)."""
+    sides = []
+    for side in (claim.numerator, claim.denominator):
+        rows = rows_of(claim, source, where=side).frame
+        if config_key(rows, (*MODEL, "name")).nunique() > 1:
+            raise UserError(f"claim {claim.id!r}: {side} selects {rows['run_id'].nunique()} runs of different models; "
+                            "name one")  # fmt: skip
+        sides.append(rows)
+    above, below = (s[claim.metric].to_numpy(float) for s in sides)
+    value = float(above.mean() / below.mean())
+    noise = noise_of(pd.concat(sides), claim.metric, (*claim.numerator, *claim.denominator))
+    half = claim.tolerance
+    if noise.sd is not None:
+        up, down = (noise.half(len(v), level=claim.level) or 0.0 for v in (above, below))
+        half = max(half, value * float(np.hypot(up / above.mean(), down / below.mean())))
+    low, high = value - half, value + half
+    detail = tuple(f"{_named(s)}: {s[claim.metric].mean():.4g} (n = {len(s)})" for s in sides)
+    return Finding(_verdict([_against(claim, low, high)]), value, low, high, f"ratio of {claim.metric}", _bounds(claim),
+                   len(above) + len(below), noise.sd, noise.told_by, "", detail)  # fmt: skip
+
+
+def _named(rows: pd.DataFrame) -> str:
+    row = rows.iloc[0]
+    steps = f", {row['steps']:g} steps" if pd.notna(row.get("steps")) else ""
+    return short_name(row) + steps
+
+
+def threshold(claim: ThresholdClaim, source: Source) -> Finding:
+    """Judge a bound on, or a value of, every selected configuration; the worst one is the estimate."""
+    rows = rows_of(claim, source, keep=tuple(claim.where)).frame
+    noise = noise_of(rows, claim.metric, tuple(claim.where))
+    keys = config_key(rows, (*MODEL, *(k for k in claim.where if k in rows and k not in MODEL)))
+    parts: list[Part] = []
+    found = []
+    for _, group in rows.groupby(keys.to_numpy(), sort=False):
+        value, known = float(group[claim.metric].mean()), noise.half(len(group), level=claim.level) or 0.0
+        if claim.equals is not None:
+            off = abs(value - claim.equals)
+            parts.append("holds" if off <= claim.tolerance else "fails" if off - known > claim.tolerance else "open")
+            found.append((off, value, known))
+        else:
+            half = max(known, claim.tolerance)
+            parts.append(_against(claim, value - half, value + half))
+            found.append((value if claim.at_most is not None else -value, value, half))
+    _, value, half = max(found)
+    bound = f"= {claim.equals:g} ± {claim.tolerance:g}" if claim.equals is not None else _bounds(claim)
+    return Finding(_verdict(parts), value, value - half, value + half, f"{claim.metric} (the farthest of {len(found)})",
+                   bound, len(rows), noise.sd, noise.told_by)  # fmt: skip
+
+
+def trend(claim: TrendClaim, source: Source) -> Finding:
+    """Judge a trend: from first to last beyond the noise, and no step back beyond the noise, in every group."""
+    rows = rows_of(claim, source, keep=(claim.x,)).frame
+    noise = noise_of(rows, claim.metric, (claim.x, *claim.within))
+    sign = -1.0 if claim.direction == "falling" else 1.0
+    parts: list[Part] = []
+    detail, totals = [], []
+    for name, group in _groups(rows, claim.within):
+        _alike(group, claim.x, claim, name)
+        means = group.groupby(claim.x)[claim.metric].agg(["mean", "size"])
+        if len(means) < 2:
+            parts.append("open")
+            detail.append(f"{name}one value of {claim.x} only")
+            continue
+        steps = [sign * (b - a) for a, b in itertools.pairwise(means["mean"])]
+        halves = [_half(noise, claim, int(a), int(b)) for a, b in itertools.pairwise(means["size"])]
+        total, half = sum(steps), _half(noise, claim, int(means["size"].iloc[0]), int(means["size"].iloc[-1]))
+        back = any(s < -h for s, h in zip(steps, halves, strict=True))
+        part: Part = "fails" if total < -half or back else "holds" if total > half else "open"
+        parts.append(part)
+        totals.append((total, half))
+        detail.append(f"{name}{sign * total:+.3g} ± {half:.2g} over {len(means)} values of {claim.x} {part}")
+    if not totals:
+        raise NotYetError(f"one value of {claim.x} only is measured; `ditlab run {source.name}`")
+    total, half = min(totals, key=lambda t: t[0] - t[1])
+    ends = sorted((sign * (total - half), sign * (total + half)))
+    what, bound = f"smallest change of {claim.metric}", f"{claim.direction} with {claim.x}"
+    return Finding(_verdict(parts), sign * total, *ends, what, bound, len(rows), noise.sd, noise.told_by, "",
+                   tuple(detail))  # fmt: skip
+
+
+def crossing(claim: CrossingClaim, source: Source) -> Finding:
+    """Judge where the second line falls below the first: the crossing of their interpolation, moved by the noise."""
+    lines = [rows_of(claim, source, keep=(claim.x,), where=side).frame for side in (claim.first, claim.second)]
+    noise = noise_of(pd.concat(lines), claim.metric, (claim.x,))
+    half = _half(noise, claim, 1, 1)
+    means = [rows.groupby(claim.x)[claim.metric].mean() for rows in lines]
+    low, high = max(m.index.min() for m in means), min(m.index.max() for m in means)
+    words = {"quantity": f"{claim.x} at which the lines cross", "bound": _bounds(claim) or "they cross",
+             "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by}  # fmt: skip
+    if not low < high:
+        return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}", **words)
+    grid = np.geomspace(low, high, 2000)
+    first, second = (np.interp(np.log(grid), np.log(m.index.to_numpy(float)), m.to_numpy(float)) for m in means)
+    gap = second - first
+    at = [_falls(grid, gap + shift) for shift in (0.0, -half, half)]
+    if at[0] is None:
+        state = "below" if gap[-1] < 0 else "above"
+        decided = state == "above" and claim.at_most is not None and claim.at_most <= high and gap[-1] > half
+        return Finding("REFUTED" if decided else "UNDECIDED", reason=f"they do not cross between {low:.3g} and "
+                       f"{high:.3g}: the second line is {state} the first there", **words)  # fmt: skip
+    ends = (at[1] or low, at[2] or high)
+    open_end = "" if at[1] and at[2] else "the noise reaches the end of the measured range"
+    part = _against(claim, *ends) if _bounds(claim) else ("holds" if not open_end else "open")
+    return Finding(_verdict([part]), at[0], *ends, reason=open_end, **words)
+
+
+def _falls(grid: Any, gap: Any) -> float | None:
+    """Return the last x at which `gap` turns from positive to negative and stays so, or None."""
+    below = gap < 0
+    if below.all() or not below[-1]:
+        return None
+    return float(grid[int(np.flatnonzero(~below)[-1]) + 1])
+
+
+def _span(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"

@@ -1,0 +1,45 @@
+"""What a training curve says in one number: spikes of the loss, and the loss at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+WINDOW = 25
+HEIGHT = 8.0
+FLOOR = 0.3
+
+
+def loss_spikes(metrics: pd.DataFrame) -> pd.Series:
+    """Return the number of loss spikes per run_id: rows far above the median of the rows before.
+
+    A spike is a finite loss above the median of the 25 rows before by more than 8 robust deviations of those rows and
+    by more than 30 % of that median; rows on end count once. Runs with fewer than 50 rows are missing, not 0.
+    """
+    return metrics.groupby("run_id").apply(_spikes, include_groups=False).astype(float)
+
+
+def _spikes(rows: pd.DataFrame) -> float:
+    loss = rows.sort_values("images")["loss"].to_numpy(float)
+    loss = loss[np.isfinite(loss)]
+    if len(loss) < 2 * WINDOW:
+        return float("nan")
+    found, inside = 0, False
+    for i in range(WINDOW, len(loss)):
+        before = loss[i - WINDOW : i]
+        middle = float(np.median(before))
+        spread = 1.4826 * float(np.median(np.abs(before - middle)))
+        high = loss[i] > middle + max(HEIGHT * spread, FLOOR * abs(middle))
+        found += int(high and not inside)
+        inside = bool(high)
+    return float(found)
+
+
+def final_loss(metrics: pd.DataFrame) -> pd.Series:
+    """Return the mean loss over the last twentieth of each run_id's rows; missing where those hold no finite value."""
+
+    def last(rows: pd.DataFrame) -> float:
+        loss = rows.sort_values("images")["loss"].to_numpy(float)[-max(1, len(rows) // 20) :]
+        return float(np.mean(loss)) if np.isfinite(loss).all() else float("nan")
+
+    return metrics.groupby("run_id").apply(last, include_groups=False).astype(float)
