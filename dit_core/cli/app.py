@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "unpack": ("dit_core.cli.pack", "unpack", "Add the records of such an archive to the results."),
     "export": ("dit_core.cli.export", "export", "A study for TensorBoard, MLflow or Weights & Biases."),
     "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
+    "fit": ("dit_core.cli.fit", "fit", "Fit the scaling laws of a study, or of the published numbers."),
     "claims": ("dit_core.cli.claims", "claims", "Judge a study's claims, or the paper's, with intervals."),
     "submit": ("dit_core.cli.submit", "submit", "Submit what is missing of a study to Slurm; dry without --go."),
     "status": ("dit_core.cli.status", "status", "How every run of a study stands."),
