@@ -1,0 +1,128 @@
+"""`ditlab diff` and `ditlab compare`: what differs, and what is more than noise."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from synthetic_store import fill
+
+from analysis import load
+from analysis.compare import compare
+from dit_core.cli import app
+from dit_core.errors import UserError
+from dit_core.records.paths import Store
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    fill(Store(folder), 20, points=2, evals=2)
+    return folder
+
+
+def call(capsys, *words):
+    with pytest.raises(SystemExit) as leaving:
+        app.main(list(words))
+    out = capsys.readouterr()
+    return leaving.value.code, out.out, out.err
+
+
+def made(values, seeds=1, half=1.0, spread=0.0):
+    """Return a frame of results: one design per value, `seeds` repeats `spread` apart."""
+    base = load.results("/nothing/there")
+    rows = [
+        {
+            **dict.fromkeys(base.columns),
+            **{"conditioning": design, "model_conditioning": design, "model_patch": 2, "steps": 10, "train_seed": seed},
+            **{"images_seen": 100, "protocol": "p", "fd": value + spread * seed},
+            **{"fd_low": value + spread * seed - half, "fd_high": value + spread * seed + half},
+        }
+        for design, value in values.items()
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "seeds", "half", "spread", "verdict"),
+    [
+        ({"adaln-zero": 10.0, "adaln": 20.0}, 1, 1.0, 0.0, "apart"),
+        ({"adaln-zero": 10.0, "adaln": 11.0}, 1, 1.0, 0.0, "within noise"),
+        ({"adaln-zero": 10.0, "adaln": 20.0}, 3, 1.0, 0.1, "apart"),
+        ({"adaln-zero": 10.0, "adaln": 20.0}, 3, 0.1, 8.0, "within noise"),
+    ],
+    ids=["intervals apart", "intervals touch", "beyond the spread of seeds", "within the spread of seeds"],
+)
+def test_verdicts(values, seeds, half, spread, verdict):
+    found = compare(made(values, seeds, half, spread), "model.conditioning", "fd")
+    assert [r["verdict"] for r in found.rows] == [None, verdict]
+    assert found.rows[1]["difference"] == pytest.approx(values["adaln"] - values["adaln-zero"])
+    assert (found.floor is None) == (seeds == 1)
+    assert [r["model_conditioning"] for r in found.rows] == ["adaln-zero", "adaln"]
+    assert [r["n"] for r in found.rows] == [seeds, seeds]
+
+
+def test_noise_floor_is_twice_the_spread_over_seeds():
+    found = compare(made({"adaln-zero": 10.0, "adaln": 20.0}, seeds=3, spread=2.0), "conditioning", "fd")
+    assert found.floor == pytest.approx(2 * 2.0)
+    assert found.repeats == 4
+
+
+def test_missing_interval_is_unknown():
+    frame = made({"adaln-zero": 10.0, "adaln": 20.0})
+    frame["fd_low"] = float("nan")
+    assert compare(frame, "conditioning", "fd").rows[1]["verdict"] == "unknown"
+
+
+def test_only_what_differs_in_one_column_stands_side_by_side():
+    frame = made({"adaln-zero": 10.0, "adaln": 20.0, "in-context": 5.0})
+    frame.loc[2, "model_patch"] = 4
+    found = compare(frame, "conditioning", "fd")
+    assert [r["conditioning"] for r in found.rows] == ["adaln-zero", "adaln"]
+    assert found.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "metric", "words"),
+    [
+        ("model.condition", None, "did you mean 'model_conditioning'"),
+        ("model.patch", None, "single value"),
+        ("conditioning", "df", "did you mean 'fd'"),
+    ],
+)
+def test_mistakes_are_explained(by, metric, words):
+    with pytest.raises(UserError, match=words):
+        compare(made({"adaln-zero": 1.0, "adaln": 2.0}), by, metric)
+
+
+def test_compare_command(root, capsys):
+    code, out, _ = call(capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root), "--json")
+    document = json.loads(out)
+    assert code in (0, None)
+    assert document["metric"] == "fd_digits"
+    assert {r["conditioning"] if "conditioning" in r else r["model_conditioning"] for r in document["rows"]} >= {
+        "adaln"
+    }
+    assert len(document["rows"]) == 20 * 2
+    code, out, _ = call(capsys, "compare", "made", "--by", "model.patch", "--results", str(root))
+    assert "noise floor of fd_digits: unknown (no repeats over seeds)" in out
+
+
+def test_diff_command(root, capsys):
+    frame = load.runs(root).sort_values(["model_size", "model_patch", "conditioning"])
+    a, b = frame["run_id"].iloc[0], frame["run_id"].iloc[1]
+    code, out, _ = call(capsys, "diff", a[:7], b, "--results", str(root), "--json")
+    document = json.loads(out)
+    assert code in (0, None)
+    assert (document["a"], document["b"]) == (a, b)
+    assert list(document["science"]) == ["model.conditioning"]
+    assert {r["metric"] for r in document["results"]} == {"accuracy", "fd_digits"}
+    name = frame["name"].iloc[1]
+    assert json.loads(call(capsys, "diff", a, f"made/{name}", "--results", str(root), "--json")[1])["b"] == b
+    code, out, _ = call(capsys, "diff", a, b, "--results", str(root))
+    assert "model.conditioning" in out
+    code, _, err = call(capsys, "diff", a, "size=XXXS,patch=1,conditioning=adln,seed=0", "--results", str(root))
+    assert code == 2
+    assert "did you mean" in err
