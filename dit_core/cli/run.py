@@ -46,12 +46,8 @@ def run(
         # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same save-and-leave.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
-        try:
-            with _Display(todo, say) as display:
-                ended = run_locally(store, planned.study.name, todo, display.hear)
-        except KeyboardInterrupt:
-            print("stopped and saved; the same command goes on from here", file=sys.stderr)
-            raise SystemExit(130) from None
+        with _Display(todo, say) as display:
+            ended = run_locally(store, planned.study.name, todo, display.hear)
     else:
         say(f"study {planned.study.name} is finished: nothing to do")
     after = make_plan(study, store, max_runs)
