@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dit_core.errors import UserError
 from dit_core.study.sampling import SAMPLERS_OF, Sampling
 from dit_core.study.science import Ddpm, Flow
@@ -69,6 +71,7 @@ def is_guided(sampling: Sampling, level: float) -> bool:
     return sampling.guidance != 1.0 and sampling.guidance_start <= level <= sampling.guidance_end
 
 
+@lru_cache(maxsize=4096)
 def passes(objective: Ddpm | Flow, sampling: Sampling, channels: int) -> int:
     """Return the number of single-sample forward passes that one sample costs: a guided step is two.
 
