@@ -19,6 +19,8 @@ TEXT: Schema = {"type": "string"}
 def editor_schema() -> str:
     """Return studies/study.schema.json: every key with its type, default and meaning; unknown keys are refused."""
     claims = TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}")
+    order = claims["$defs"]["OrderClaim"]["properties"]["order"]
+    order["anyOf"] = [{key: order.pop(key) for key in ("type", "items", "minItems") if key in order}, TEXT]  # "a < b"
     figures: Schema = {"enum": [*FIGURES, *(number for number, _ in FIGURES.values())]}
     schema: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -81,9 +81,29 @@ class Grid:
         """Return (fields, problems) of a section at a point; computed once per combination of its dimensions."""
         key = (name, *(point[i] for i in self.section_dimensions[name]))
         if key not in self.cache:
-            self.cache[key] = resolve_section(name, *_split(self.settings(point), name, self, point))
+            others = {"data": self.section("data", point)[0]} if name == "train" else {}
+            self.cache[key] = resolve_section(name, self._given(name, point), others)
         found: tuple[Flat, list[str]] = self.cache[key]
         return found
+
+    @cached_property
+    def _base(self) -> dict[str, Flat]:
+        split: dict[str, Flat] = {section: {} for section in SECTIONS}
+        for path, value in self.base.items():
+            section, _, name = path.partition(".")
+            split[section][name] = value
+        return split
+
+    def _given(self, name: str, point: Point) -> Flat:
+        """Return the settings of one section at a point."""
+        flat = dict(self._base[name])
+        for i in self.section_dimensions[name]:
+            dimension = self.dimensions[i]
+            for path, value in zip(dimension.paths, dimension.rows[point[i]], strict=True):
+                section, _, field_name = path.partition(".")
+                if section == name:
+                    flat[field_name] = value
+        return flat
 
     def count(self) -> int:
         """Return the number of points that are not excluded, without building one: in about excludes x values steps."""
@@ -160,12 +180,6 @@ class _Lazy(dict[str, Flat]):
             fields, _ = self.grid.section(name, self.point)
             self.seen[name] = defaults_of(name, fields)
         return self.seen[name]
-
-
-def _split(flat: Flat, name: str, grid: Grid, point: Point) -> tuple[Flat, dict[str, Flat]]:
-    own = {path.split(".", 1)[1]: value for path, value in flat.items() if path.split(".", 1)[0] == name}
-    others = {"data": grid.section("data", point)[0]} if name == "train" else {}
-    return own, others
 
 
 def _joined(groups: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -19,7 +19,8 @@ ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fals
 
 def canonical(record: BaseModel) -> dict[str, Any]:
     """Return the record as plain values, every field written out, neutral younger fields left out."""
-    return {name: _plain(getattr(record, name)) for name in _written(record)}
+    values = record.__dict__
+    return {name: _plain(values[name]) for name in _written(record)}
 
 
 def _written(record: BaseModel) -> list[str]:
