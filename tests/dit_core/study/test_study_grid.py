@@ -16,7 +16,6 @@ from dit_core.study import ids
 from dit_core.study.expand import Expansion, count, expand
 from dit_core.study.grid import Dimension, Grid, grids_of
 from dit_core.study.ids import eval_id, run_id
-from dit_core.study.names import distinct
 from dit_core.study.resolve import agrees
 from dit_core.study.science import SIZES, Science
 from dit_core.study.study_model import Study
@@ -286,26 +285,6 @@ def test_the_shared_way_of_building_runs_equals_the_plain_one(study: Load, small
         assert run_id(plain) == run.run_id
         assert [eval_id(run.run_id, e.evaluation) for e in run.evaluations] == [e.eval_id for e in run.evaluations]
         assert len(run.evaluations) == 4
-
-
-MANY = ["lr", "weight_decay", "beta1", "beta2", "clip", "ema", "label_dropout"]
-
-
-def test_names_are_marked_where_labels_would_be_shared(expanded: Expand, small: str) -> None:
-    text = small + "axes: {train.seed: [0, 1]}\ninclude: [{train.lr: 2e-3, train.seed: 1}, {train.seed: 1}]\n"
-    both = expanded(text)
-    assert [run.name for run in both.runs] == ["seed=0", "seed=1", "lr=0.002,seed=1"]
-    assert both.merged_duplicates == 1
-    text = small + "include: [{train.beta1: 0.5}, {train.beta1: 0.50000000000000001, train.beta2: 0.5}]\n"
-    assert [run.name for run in expanded(text).runs] == ["beta1=0.5", "beta1=0.5,beta2=0.5"]
-    assert distinct([("a", "1" * 16), ("b", "2" * 16), ("A", "3" * 16)]) == ["a~11111111", "b", "A~33333333"]
-
-
-def test_long_names_are_cut_and_stay_unique(expanded: Expand, small: str) -> None:
-    fixed = ", ".join(f"train.{name}: [0.{i}1234567890123]" for i, name in enumerate(MANY, start=1))
-    names = [run.name for run in expanded(small + f"axes: {{{fixed}, train.seed: {TEN}}}\n").runs]
-    assert len(set(names)) == 10
-    assert all(len(name) <= 120 and re.search("~[0-9a-f]{8}$", name) for name in names)
 
 
 def test_agrees_never_takes_a_duration_that_is_no_whole_number_of_steps(study: Load, small: str) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from dit_core.errors import StudyError
 from dit_core.study.claim import Claim
-from dit_core.study.expand import expand
 from dit_core.study.fields import Field, evaluation_fields, execution_fields, science_fields, section_of
 from dit_core.study.spec import KEYS, load_study
 from dit_core.study.study_model import Study
@@ -239,14 +238,6 @@ def test_strange_study_names_are_refused_and_no_file_appears(tmp_path: Path, sma
     assert not outside
 
 
-def test_names_of_runs_are_safe_file_names(study: Load, small: str) -> None:
-    text = small + "axes: {train.duration: [100 steps, 1.5k steps], train.lr: [1e-3, 1e-05], train.clip: [null, 1]}\n"
-    names = [run.name for run in expand(study(text)).runs]
-    assert names[0] == "duration=100-steps,lr=0.001,clip=null"
-    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.,=_+~-]{0,127}", name) for name in names)
-    assert len({name.lower() for name in names}) == len(names) == 8
-
-
 def test_braces_and_variables_in_text_are_kept_as_they_are(
     study: Load, small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,46 +247,3 @@ def test_braces_and_variables_in_text_are_kept_as_they_are(
     )
     assert loaded.question == "Does {x} beat ${HOME} and %(y)s?"
     assert loaded.execution.data_roots == {"a": "$HOME/b"}
-
-
-def test_extends_takes_over_what_is_not_given(write: Callable[..., Path], small: str) -> None:
-    write(small + "axes: {model.size: [XS, S]}\nevaluate: {steps: 5}\n", "parents/base.yaml")
-    path = write("extends: parents/base.yaml\nstudy: child\nquestion: Why?\nbase: {train: {batch: 32}}\n")
-    loaded = load_study(path)
-    assert (loaded.name, loaded.question) == ("child", "Why?")
-    assert loaded.base["train.batch"] == 32
-    assert loaded.base["model.patch"] == 2
-    assert loaded.axes.values == {"model.size": ("XS", "S")}
-    assert [p.name for p in loaded.parents] == ["base.yaml"]
-    assert {run.science.train.images for run in expand(loaded).runs} == {3200}
-
-
-def test_a_problem_in_an_extended_file_names_that_file(write: Callable[..., Path], small: str) -> None:
-    write(small.replace("size: XS", "size: XY"), "base.yaml")
-    with pytest.raises(StudyError, match=r"base\.yaml:4: model\.size: given 'XY', did you mean"):
-        load_study(write("extends: base.yaml\nstudy: child\nquestion: Why?\n"))
-
-
-@pytest.mark.parametrize(
-    ("word", "wanted"),
-    [
-        ("x.yaml", "extends itself in a loop"),
-        ("other.yaml", "extends itself in a loop"),
-        ("missing.yaml", "no file 'missing.yaml'"),
-        ("othr.yaml", "did you mean 'other.yaml'?"),
-        ("../outside.yaml", "lies outside the study's folder"),
-        ("/etc/passwd", "lies outside the study's folder"),
-        ("link.yaml", "lies outside the study's folder"),
-        ("[other.yaml]", "wants the name of one study file"),
-        ("3", "wants the name of one study file"),
-        ("''", "wants the name of one study file"),
-        (".", "no file '.'"),
-    ],
-)
-def test_extends_that_cannot_be_is_refused(write: Callable[..., Path], small: str, word: str, wanted: str) -> None:
-    outside = write(small, "outside.yaml")
-    path = write(f"extends: {word}\n{small}", "folder/x.yaml")
-    write("extends: x.yaml\n", "folder/other.yaml")
-    (path.parent / "link.yaml").symlink_to(outside)
-    with pytest.raises(StudyError, match=re.escape(wanted)):
-        load_study(path)
