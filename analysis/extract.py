@@ -70,7 +70,7 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     run_id = paths.root.name
     name = str(paths.run_yaml)
     try:
-        record = plain_yaml.load(_bytes(name))
+        record = plain_yaml.parse(_bytes(name))
     except FileNotFoundError:
         rows.problems.append(Problem(name, "missing", "the folder has no run.yaml, so its science is not known"))
         return None

@@ -146,4 +146,4 @@ def _differs(path: Path, entry: dict[str, Any]) -> bool:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return hashlib.sha256(data).hexdigest() != entry["sha256"]
+    return bool(hashlib.sha256(data).hexdigest() != entry["sha256"])

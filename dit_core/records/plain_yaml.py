@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load(data: bytes) -> Any:
+def parse(data: bytes) -> Any:
     """Return the document in `data`, exactly as yaml.safe_load would; raise yaml.YAMLError or ValueError as it does."""
     text = data.decode()
     plain = _nested(text)

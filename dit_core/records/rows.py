@@ -20,7 +20,7 @@ from dit_core.records.metrics import decode
 MAX_LINE = 1 << 20
 MAX_FILE = 1 << 30
 _END = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
-_SCAN = json.JSONDecoder().scan_once
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _names_met: set[tuple[str, ...]] = set()
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 

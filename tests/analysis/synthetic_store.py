@@ -31,10 +31,10 @@ def unsynced() -> Iterator[None]:
         yield
 
 
-def sciences(count: int) -> Iterator[Science]:
-    """Yield `count` different sciences: sizes x patches x conditionings x seeds."""
+def sciences(count: int, first: int = 0) -> Iterator[Science]:
+    """Yield `count` different sciences from number `first` on: sizes x patches x conditionings x seeds."""
     grid = list(itertools.product(("XXXS", "XXS", "XS", "S"), (1, 2, 4, 8), CONDITIONINGS))
-    for number in range(count):
+    for number in range(first, first + count):
         seed, point = divmod(number, len(grid))
         size, patch, conditioning = grid[point]
         depth, hidden, heads = SIZES[size]
@@ -122,7 +122,7 @@ def plan(store: Store, study: str, count: int, evals: int, first: int = 0) -> No
     """Write the plan of a study over `count` sciences, from number `first` on."""
     asked = evaluations(evals)
     runs = []
-    for science in itertools.islice(sciences(first + count), first, None):
+    for science in sciences(count, first):
         run = ids.run_id(science)
         size, number = science.model.size, science.train.seed
         name = f"size={size},patch={science.model.patch},conditioning={science.model.conditioning},seed={number}"
