@@ -3,7 +3,8 @@
     python benchmarks/plan_scale.py [--repeat 3] [--json]
 
 Each case is a fresh process as a user starts it. "wall s" and "cpu s" are the least of the repetitions, "MB" the peak
-memory of the process. A case fails, and the script leaves with 1, where the exit code or a limit is missed.
+memory of the process. Times are held against their limits in processor time, which other programs on the machine do not
+stretch. The script leaves with 1 where an exit code or a limit is missed.
 """
 
 from __future__ import annotations
