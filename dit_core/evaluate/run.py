@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,13 +74,13 @@ def evaluate(
     """
     done = read_eval(paths, planned.eval_id)
     if done is not None:
+        shutil.rmtree(_parts_folder(paths, planned), ignore_errors=True)  # left by a kill after the record was written
         return done
     started = time.perf_counter()
     work = _prepare(paths, science, planned, execution, few)
     total = planned.evaluation.samples
-    mine = set(range(rank, len(work.ranges), world))
     features, pending, flushed = {}, [], time.perf_counter()
-    for batch in sorted(mine):
+    for batch in range(rank, len(work.ranges), world):
         found = None if keep else work.parts.load(batch)
         features[batch] = found or _one(work, batch, keep, planned, paths)
         if found is None:
@@ -93,7 +94,7 @@ def evaluate(
     missing = len(work.ranges) - len(work.parts.finished() | features.keys())
     if missing:
         return {"unfinished": missing, "batches": len(work.ranges)}
-    return _finish(work, paths, planned, features, started, few)
+    return _finish(work, paths, planned, features, started)
 
 
 def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, execution: Execution, few: bool) -> _Work:
@@ -131,7 +132,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     # Whether a row's sfid is the published one is known only after a calibration: the layer cannot be checked offline.
     identity["experimental"] = ["sfid"] if "sfid" in protocol.metrics and not identity["calibrated"] else []
     setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
-    parts = Parts(paths.evals / f"{planned.eval_id}.part", setting)
+    parts = Parts(_parts_folder(paths, planned), setting)
     identity["snapshot_sha256"] = weights_sha256
     return _Work(protocol, extractor, reference, generator, parts, ranges, identity, device=_describe(device))
 
@@ -156,6 +157,10 @@ def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation,
     return features
 
 
+def _parts_folder(paths: RunPaths, planned: PlannedEvaluation) -> Path:
+    return paths.evals / f"{planned.eval_id}.part"
+
+
 def _flush(parts: Parts, features: dict[int, dict[str, Tensor]], pending: list[int]) -> list[int]:
     for batch in pending:
         parts.save(batch, features[batch])
@@ -168,7 +173,6 @@ def _finish(
     planned: PlannedEvaluation,
     features: dict[int, dict[str, Tensor]],
     started: float,
-    few: bool,
 ) -> dict[str, Any]:
     """Merge all batches in their order, measure, publish the record, remove the parts."""
     begin = time.perf_counter()
