@@ -33,6 +33,7 @@ MODULATIONS: dict[str, tuple[str, ...]] = {
     "in-context": (),
 }
 FINAL_MODULATIONS = ("shift", "scale")
+LARGEST_PRODUCT = 2**21  # weights, see `modulation_groups`
 
 
 def norm(x: Tensor) -> Tensor:
@@ -40,27 +41,47 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], None, None, EPS)
 
 
-class Modulation(nn.Module):
-    """All modulations of all blocks and of the final layer from the condition vector, in one matrix product.
+def modulation_groups(hidden: int, depth: int, per_block: int) -> list[int]:
+    """Return how many modulations each matrix product makes; they go through the blocks in order, the final layer last.
 
-    Row m * d to (m + 1) * d of `linear` makes modulation m; the released layout, one linear layer per block and one
-    for the final layer, is these rows cut into pieces (`dit_core/model/exchange.py`).
+    One product for all blocks is quickest for small networks. Beyond some 8 MB of weights there is nothing left to win,
+    and above 32 MB the C library takes the gradient's memory from the system anew in every step (4 % of S/4's time).
+    """
+    blocks = max(LARGEST_PRODUCT // (per_block * hidden * hidden), 1)
+    groups = [min(blocks, depth - start) * per_block for start in range(0, depth, blocks)]
+    groups[-1] += len(FINAL_MODULATIONS)
+    return groups
+
+
+class Modulation(nn.Module):
+    """The modulations of all blocks and of the final layer from the condition vector.
+
+    Row m * d to (m + 1) * d of the stacked `linears` makes modulation m; the released layout, one linear layer per
+    block and one for the final layer, is these rows cut into pieces (`dit_core/model/exchange.py`).
     """
 
     def __init__(self, hidden: int, depth: int, names: Sequence[str]) -> None:
         super().__init__()
-        self.names = tuple(names) * depth + FINAL_MODULATIONS
-        self.linear = nn.Linear(hidden, len(self.names) * hidden)
-        self.register_buffer("one", torch.empty(len(self.names), 1, 1), persistent=False)
+        self.hidden, self.names = hidden, tuple(names) * depth + FINAL_MODULATIONS
+        groups = modulation_groups(hidden, depth, len(names))
+        self.linears = nn.ModuleList(nn.Linear(hidden, count * hidden) for count in groups)
+        for i, count in enumerate(groups):
+            self.register_buffer(f"one{i}", torch.empty(count * hidden), persistent=False)
 
     def reset_buffers(self) -> None:
         """Put 1 where a modulation is a scale and 0 elsewhere."""
-        self.one.copy_(torch.tensor([float(n == "scale") for n in self.names], device="cpu").view(-1, 1, 1))
+        scales = torch.tensor([float(n == "scale") for n in self.names], device="cpu")
+        rows = scales.repeat_interleave(self.hidden).split([len(linear.bias) for linear in self.linears])
+        for i, one in enumerate(rows):
+            getattr(self, f"one{i}").copy_(one)
 
-    def forward(self, c: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, c: Tensor) -> list[Tensor]:
         """Return the modulations, each (B, 1, d), in the order of `names`, for conditions c (B, d)."""
-        B, d = c.shape
-        return (self.linear(F.silu(c)).view(B, len(self.names), 1, d) + self.one).unbind(1)
+        c, out = F.silu(c), []
+        for i, linear in enumerate(self.linears):
+            rows = F.linear(c, linear.weight, linear.bias + getattr(self, f"one{i}"))
+            out += rows.view(len(c), -1, 1, self.hidden).unbind(1)
+        return out
 
 
 class _Block(nn.Module):

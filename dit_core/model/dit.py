@@ -143,15 +143,14 @@ class DiT(nn.Module):
     def _reset_modulation(self) -> None:
         if self.modulation is None:
             return
-        if self.config.conditioning == "adaln-zero":
-            nn.init.zeros_(self.modulation.linear.weight)
-            return
-        # The bounds of Xavier's rule are those of one block's layer, not of the stack of all blocks.
-        rows, end = self.per_block * self.hidden, self.config.depth * self.per_block * self.hidden
-        weight = self.modulation.linear.weight
-        for start in range(0, end, rows):
-            nn.init.xavier_uniform_(weight[start : start + rows])
-        nn.init.xavier_uniform_(weight[end:])
+        rows = self.per_block * self.hidden
+        for weight in (linear.weight for linear in self.modulation.linears):
+            if self.config.conditioning == "adaln-zero":
+                nn.init.zeros_(weight)
+                continue
+            # The bounds of Xavier's rule are those of one block's layer, not of the stack of several.
+            for start in range(0, len(weight), rows):
+                nn.init.xavier_uniform_(weight[start : start + rows])
 
     @torch.no_grad()
     def reset_buffers(self) -> None:

@@ -1,6 +1,6 @@
 """The same weights in the layouts of others: the released DiT `.pt` and diffusers' `DiTTransformer2DModel`.
 
-Both have one modulation layer per block where ours is one for all; diffusers besides splits queries, keys and values
+Both have one modulation layer per block where ours stacks several; diffusers besides splits queries, keys and values
 and keeps a copy of the time and label embedding in every block. Nothing is computed: rows are cut and put together.
 """
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
+from dit_core.model.conditioning import MODULATIONS, modulation_groups
 from dit_core.model.dit import fixed_positions
 from dit_core.study.cost import out_channels
 from dit_core.study.science import Science
@@ -47,7 +48,7 @@ def to_released(weights: Mapping[str, Tensor], science: Science) -> Tensors:
     }
     for part in PARTS:
         out |= {f"{theirs}.{part}": weights[f"{ours}.{part}"] for ours, theirs in ENDS.items()}
-        rows = weights[f"modulation.linear.{part}"]
+        rows = torch.cat([weights[f"modulation.linears.{g}.{part}"] for g in range(len(_groups(science)))])
         for i in range(m.depth):
             out |= {f"blocks.{i}.{layer}.{part}": weights[f"blocks.{i}.{layer}.{part}"] for layer in LAYERS}
             out[f"blocks.{i}.adaLN_modulation.1.{part}"] = rows[i * n * d : (i + 1) * n * d]
@@ -75,7 +76,9 @@ def from_released(released: Mapping[str, Tensor], science: Science, source: str)
         for i in range(m.depth):
             out |= {f"blocks.{i}.{layer}.{part}": given[f"blocks.{i}.{layer}.{part}"] for layer in LAYERS}
         rows = [given[f"blocks.{i}.adaLN_modulation.1.{part}"] for i in range(m.depth)]
-        out[f"modulation.linear.{part}"] = torch.cat([*rows, given[f"final_layer.adaLN_modulation.1.{part}"]])
+        stacked = torch.cat([*rows, given[f"final_layer.adaLN_modulation.1.{part}"]])
+        pieces = stacked.split([count * m.hidden for count in _groups(science)])
+        out |= {f"modulation.linears.{g}.{part}": piece for g, piece in enumerate(pieces)}
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
@@ -205,6 +208,11 @@ def _require_released(science: Science) -> None:
     if science.data.height != science.data.width:
         size = f"{science.data.height}x{science.data.width}"
         raise UserError(f"input {size} has no published layout, which is of square inputs only")
+
+
+def _groups(science: Science) -> list[int]:
+    m = science.model
+    return modulation_groups(m.hidden, m.depth, len(MODULATIONS[m.conditioning]))
 
 
 def _positions(weights: Mapping[str, Tensor], science: Science) -> Tensor:

@@ -13,8 +13,9 @@ from torch import nn
 
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
-from dit_core.model.conditioning import norm
+from dit_core.model.conditioning import modulation_groups, norm
 from dit_core.model.embeddings import sincos_1d, sincos_2d
+from dit_core.model.exchange import from_released, to_released
 from dit_core.study.science import Data, Ddpm, Flow, Model, dims_of
 
 OPTIONS = {"qk_norm": True, "layer_scale": 0.1, "positions": "learned"}
@@ -63,13 +64,32 @@ def test_initialisation_is_the_published_one():
         assert not layer.bias.any()
     for weight in (network.y_embedder.weight, network.t_embedder.fc1.weight, network.t_embedder.fc2.weight):
         assert weight.std().item() == pytest.approx(0.02, rel=0.02)
-    assert not network.modulation.linear.weight.any()
+    assert not any(linear.weight.any() for linear in network.modulation.linears)
     assert not network.final.weight.any()
     # adaLN has no gate to be zero: its modulations start like any linear layer of one block (4d x d).
     adaln = build_model(published("S", 2, conditioning="adaln"))
-    assert adaln.modulation.linear.weight[: 12 * 4 * 384].std().item() == pytest.approx(
-        math.sqrt(6 / (5 * 384)) / math.sqrt(3), rel=0.02
-    )
+    bound = math.sqrt(6 / (5 * 384))
+    for linear in adaln.modulation.linears:
+        assert linear.weight[: 4 * 384].abs().max() <= bound
+        assert linear.weight[: 4 * 384].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert adaln.modulation.linears[-1].weight[-2 * 384 :].abs().max() > bound  # the final layer's own is 2d x d
+
+
+def test_grouping_the_modulations_changes_nothing(monkeypatch):
+    science = small(depth=5)
+    outs = []
+    for largest in (2**21, 2 * 6 * 48 * 48, 1):
+        monkeypatch.setattr("dit_core.model.conditioning.LARGEST_PRODUCT", largest)
+        network = build_model(science)
+        released = {n: torch.sin(torch.arange(t.numel()) + len(n)).view(t.shape) * 0.1
+                    for n, t in to_released(network.state_dict(), science).items() if n != "pos_embed"}  # fmt: skip
+        released["pos_embed"] = network.positions[None]
+        network.load_state_dict(from_released(released, science, "here"))
+        outs.append((len(network.modulation.linears), network(*inputs(science))))
+    assert [count for count, _ in outs] == [1, 3, 5]
+    for _, out in outs[1:]:
+        torch.testing.assert_close(out, outs[0][1], atol=1e-5, rtol=1e-5)
+    assert modulation_groups(1152, 28, 6) == [6] * 27 + [8]
 
 
 def test_seed_makes_the_weights():
@@ -149,7 +169,8 @@ def test_blocks_follow_the_paper_literally():
     network = shaken(build_model(small()), std=0.2)
     block, x = network.blocks[1], torch.randn(2, 16, 48)
     c = torch.randn(2, 48)
-    mods = F.linear(F.silu(c), network.modulation.linear.weight, network.modulation.linear.bias).view(2, -1, 48)
+    (linear,) = network.modulation.linears
+    mods = F.linear(F.silu(c), linear.weight, linear.bias).view(2, -1, 48)
     shift1, scale1, gate1, shift2, scale2, gate2 = (mods[:, 6 + i, None] for i in range(6))
     a = norm(x) * (1 + scale1) + shift1
     q, k, v = block.attn.qkv(a).view(2, 16, 3, 2, 24).permute(2, 0, 3, 1, 4)
@@ -180,7 +201,7 @@ def test_autocast_keeps_the_modulation_in_float32(design):
     network.blocks[0].attn.qkv.register_forward_hook(lambda m, i, o: seen.update(qkv=o.dtype))
     network.blocks[0].register_forward_hook(lambda m, i, o: seen.update(stream=o.dtype))
     if network.modulation is not None:
-        network.modulation.linear.register_forward_hook(lambda m, i, o: seen.update(modulation=o.dtype))
+        network.modulation.register_forward_hook(lambda m, i, o: seen.update(modulation=o[0].dtype))
     exact = network(*inputs(science))
     with torch.autocast("cpu", torch.bfloat16):
         out = network(*inputs(science))
