@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -12,6 +12,7 @@ from dit_core.data.load import Dataset, load_data
 from dit_core.distributed import Group
 from dit_core.errors import DitlabError
 from dit_core.evaluate.run import evaluate
+from dit_core.ranks import gathered
 from dit_core.records import lease
 from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
@@ -115,7 +116,9 @@ def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
 def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:
     attempt = start_attempt(paths, device=str(device_of(run.execution.device)), job=watch.job)
     try:
-        ending = train(run.science, _data_of(run), _surroundings(paths, attempt, run, watch))
+        with gathered(paths, run, watch.group) as group:
+            around = _surroundings(paths, attempt, run, replace(watch, group=group))
+            ending = train(run.science, _data_of(run), around)
     except Exception as error:
         return _failed(paths, attempt, error)
     return _ended(paths, attempt, ending)
@@ -125,8 +128,13 @@ def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Carried:
     """Take this process's share of the training if the first process finds that there is one; write nothing."""
     if not watch.group.announce():
         return Carried("done")
-    ending = train(run.science, _data_of(run), _surroundings(paths, silent_attempt(paths), run, watch))
+    ending = take_share(paths, run, watch)
     return Carried(ending.how, ending.reason)
+
+
+def take_share(paths: RunPaths, run: Run, watch: Watch) -> Ending:
+    """Train as one process of `watch.group` that is not the first; write nothing. Return how the training ended."""
+    return train(run.science, _data_of(run), _surroundings(paths, silent_attempt(paths), run, watch))
 
 
 def _surroundings(paths: RunPaths, attempt: Attempt, run: Run, watch: Watch) -> Surroundings:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from dit_core.allocator import environment_to_train
 from dit_core.records.paths import Store
 from dit_core.records.plan import run_record
 from dit_core.study import cost
@@ -26,7 +27,7 @@ _RETRY_S = 0.5  # how often to look again at a run that another process owns
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """How many workers this machine carries, threads of each, and the GPU each is given (None on a CPU)."""
+    """How many workers this machine carries, threads of each, and the GPUs each is given (None on a CPU)."""
 
     workers: int
     threads: int
@@ -50,16 +51,18 @@ class Ledger:
 def crew_for(runs: tuple[Run, ...]) -> Crew:
     """Return the crew for these runs: one worker per GPU, else per core, threads shared out evenly.
 
-    More workers than runs would idle, so fewer runs get more threads each. `execution.workers` and `execution.threads`
-    overrule.
+    A run of several processes takes as many GPUs or cores. More workers than runs would idle, so fewer runs get more
+    threads each. `execution.workers` and `execution.threads` overrule.
     """
     execution = runs[0].execution
     gpus = _visible_gpus() if execution.device != "cpu" else ()
     cores = len(os.sched_getaffinity(0))
-    places = len(gpus) or cores
+    each = max(run.execution.processes for run in runs)
+    places = (len(gpus) or cores) // each
     workers = execution.workers or max(min(places, len(runs)), 1)
-    threads = execution.threads or max(cores // workers, 1)
-    return Crew(workers, threads, gpus[:workers] if gpus else None)
+    threads = execution.threads or max(cores // (workers * each), 1)
+    lots = tuple(",".join(gpus[at : at + each]) for at in range(0, len(gpus), each))
+    return Crew(workers, threads, lots[:workers] if gpus else None)
 
 
 def run_locally(
@@ -137,7 +140,7 @@ class _Worker:
         self.pipe, theirs = os.pipe()
         self._rest = b""
         self.ready = False
-        environment = dict(os.environ, OMP_NUM_THREADS=str(self._crew.threads), PYTHONUNBUFFERED="1")
+        environment = environment_to_train(self._crew.threads)
         if self._crew.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._crew.gpus[self._slot % len(self._crew.gpus)]
         command = [sys.executable, "-m", "dit_core.worker", str(theirs), str(self._crew.threads), str(self._store.root)]

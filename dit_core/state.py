@@ -7,6 +7,8 @@ parameter, which is what small networks spend their time on, and one all-reduce 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +54,7 @@ class TrainState:
         }
         self.window = torch.zeros(5, dtype=torch.float64)  # sums of the running log row: see curve.py
         self.images_seen = 0
+        self.published: set[Path] = set()  # checkpoints that this process itself wrote and hashed
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
         """Return views of a flat vector (P,) by parameter name, each in its parameter's shape."""
@@ -63,9 +66,9 @@ class TrainState:
 
     def add_terms(self, terms: dict[str, Tensor], batch: int) -> None:
         """Add a micro-batch's loss terms (b,) to this step's means over the whole batch."""
-        for slot, name in enumerate(_RIDERS[:3]):
-            if name in terms:
-                self._riders[slot] += terms[name].detach().sum() / batch
+        present = [name for name in _RIDERS[:3] if name in terms]  # loss, mse, and vb where there is one
+        sums = torch.stack([terms[name].detach() for name in present]).sum(1)
+        self._riders[: len(present)].add_(sums, alpha=1.0 / batch)
 
     def ask_stop(self, wanted: bool) -> None:
         """Tell the other processes, with this step's all-reduce, whether this one was told to stop."""

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from dit_core.checkpoint import load_newest, require_space, save_checkpoint, save_snapshot
 from dit_core.curve import Curve
-from dit_core.data.load import Dataset
+from dit_core.data.ahead import Ahead
+from dit_core.data.load import ArrayDataset, Dataset
 from dit_core.data.order import batch_indices
 from dit_core.diffusion.objective import make_objective
 from dit_core.distributed import Group
@@ -44,7 +45,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a training is given besides its science: none of it changes the numbers."""
+    """What a training is given besides its science: none of it changes the numbers.
+
+    `mark` hears the name of each part of a step as it ends (data, forward, backward, reduce, check, optimiser, ema,
+    log, save): `ditlab bench` measures with it.
+    """
 
     paths: RunPaths
     attempt: Attempt
@@ -54,6 +59,7 @@ class Surroundings:
     group: Group = field(default_factory=Group)
     should_stop: Callable[[], str | None] = lambda: None
     on_progress: Callable[[int, float], None] = lambda images, images_per_s: None
+    mark: Callable[[str], None] = lambda part: None
 
 
 def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
@@ -63,33 +69,33 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     the position, so a stopped and resumed run gives the same numbers as an undisturbed one. Raises StorageFull with
     the last good checkpoint in place where the disk fills up.
     """
-    recipe, execution, paths, group = science.train, around.execution, around.paths, around.group
-    state, forward = build_state(science, execution, around.device)
-    require_space(paths, state, execution.keep_checkpoints, len(around.snapshots))
-    if group.rank == 0:
-        sweep_temporaries(paths.checkpoints)
-    troubles = load_newest(paths, state)
-    around.attempt.note(images_start=state.images_seen, events=around.attempt.record["events"] + troubles)
-
+    recipe, execution, paths, group, mark = science.train, around.execution, around.paths, around.group, around.mark
     share = group.share(recipe.batch)
+    state, forward = build_state(science, execution, around.device)
+    leads = group.rank == 0
+    _take_up(state, around)
+
     micro = min(execution.micro_batch or recipe.batch, share.stop - share.start)
     objective = make_objective(science.objective)
     shape = (science.data.channels, science.data.height, science.data.width)
     generator = torch.Generator(around.device)
     autocast = autocast_of(recipe.precision, around.device)
     curve = Curve(around.attempt, science, execution.log_every_images)
+    # data in memory is at hand sooner than a thread could fetch it
+    loader = data if isinstance(data, ArrayDataset) else Ahead(data, recipe.batch, pin=around.device.type == "cuda")
     saved = time.monotonic()
 
     while state.images_seen < recipe.images:
         # draw the batch
         stream = np.arange(state.images_seen + share.start, state.images_seen + share.stop)
         indices = batch_indices(recipe.seed, state.images_seen, recipe.batch, len(data))[share]
-        x, y = data.batch(indices, stream, recipe.seed)
+        x, y = loader.batch(indices, stream, recipe.seed)
         step = state.images_seen // recipe.batch
         drawn = step_draws(generator, recipe.seed, step, recipe.batch, shape)
         drawn = Draws(*(part[share] for part in drawn))
         x, y = x.to(around.device, non_blocking=True), y.to(around.device, non_blocking=True)
         y = torch.where(drawn.drop < recipe.label_dropout, science.data.classes, y)
+        mark("data")
 
         # gradients, summed over micro-batches and processes
         state.reduced.zero_()
@@ -98,10 +104,13 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
             with autocast():
                 terms = objective.loss(forward, x[part], drawn.u[part], drawn.noise[part], y[part])
             loss = terms["loss"].sum() / recipe.batch
+            mark("forward")
             loss.backward()
             state.add_terms(terms, recipe.batch)
+            mark("backward")
         state.ask_stop(around.should_stop() is not None)
         group.sum(state.reduced)
+        mark("reduce")
 
         # a non-finite loss or gradient on any process has reached all of them: stop before it touches the weights
         norm = torch.linalg.vector_norm(state.gradients)
@@ -112,25 +121,45 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
             return Ending("diverged", state.images_seen, reason)
         if recipe.clip is not None and seen["grad_norm"] > recipe.clip:
             state.gradients.mul_(recipe.clip / seen["grad_norm"])
+        mark("check")
 
         # step
         state.optimizer.param_groups[0]["lr"] = learning_rate(recipe, state.images_seen)
         state.optimizer.step()
+        mark("optimiser")
         state.ema.lerp_(state.weights, 1.0 - recipe.ema)
         state.images_seen += recipe.batch
+        mark("ema")
 
         # log, keep, save
         if curve.step(state, seen):
             around.on_progress(state.images_seen, curve.images_per_s)
-        if group.rank == 0 and state.images_seen in around.snapshots:
+        mark("log")
+        if leads and state.images_seen in around.snapshots:
             save_snapshot(paths, state.images_seen, state.named(state.ema))
         stopped = seen["stop"] > 0
-        if group.rank == 0 and (stopped or _save_is_due(execution, recipe.batch, state.images_seen, saved)):
+        if leads and (stopped or _save_is_due(execution, recipe.batch, state.images_seen, saved)):
+            around.attempt.metrics.sync()  # rows up to here will not be made again
             save_checkpoint(paths, state, execution.keep_checkpoints)
             saved = time.monotonic()
+        mark("save")
         if stopped and state.images_seen < recipe.images:
             return Ending("stopped", state.images_seen, around.should_stop() or "another process was told to stop")
     return Ending("done", state.images_seen)
+
+
+def _take_up(state: TrainState, around: Surroundings) -> None:
+    """Fill the state from the newest valid checkpoint; the first process reads it, the others get a copy."""
+    if around.group.rank == 0:
+        require_space(around.paths, state, around.execution.keep_checkpoints, len(around.snapshots))
+        sweep_temporaries(around.paths.checkpoints)
+        sweep_temporaries(around.paths.snapshots)
+        troubles = load_newest(around.paths, state)
+        around.attempt.note(images_start=state.images_seen, events=around.attempt.record["events"] + troubles)
+    position = torch.tensor(float(state.images_seen), dtype=torch.float64, device=around.device)
+    group = around.group
+    group.copy((state.weights, state.ema, state.exp_avg, state.exp_avg_sq, state.optimizer_steps, position))
+    state.images_seen = int(position)
 
 
 def build_state(
@@ -165,4 +194,3 @@ def _save_is_due(execution: Execution, batch: int, images_seen: int, saved: floa
     every = execution.save_every_images
     crossed = every is not None and images_seen // every != (images_seen - batch) // every
     return crossed or time.monotonic() - saved > execution.save_every_s
-

@@ -6,6 +6,7 @@ Rows of later attempts replace those of earlier ones at the same training point:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -45,11 +46,16 @@ class MetricsWriter:
             self._lines, self._bytes = [], 0
         self._flushed = time.monotonic()
 
+    def sync(self) -> None:
+        """Put all rows on disk: to be called before a checkpoint that lies behind them is published."""
+        self.flush()
+        with contextlib.suppress(OSError):  # a device like /dev/null cannot be synced
+            os.fsync(self._descriptor)
+
     def close(self) -> None:
         """Flush, sync and close; closing twice is harmless."""
         if self._descriptor >= 0:
-            self.flush()
-            os.fsync(self._descriptor)
+            self.sync()
             os.close(self._descriptor)
             self._descriptor = -1
 
