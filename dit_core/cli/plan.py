@@ -12,7 +12,7 @@ from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, Study
 from dit_core.evaluate.protocols import check_evaluations
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names
-from dit_core.records.state import RunState, state_of
+from dit_core.records.state import RunState, states_of
 from dit_core.study import cost
 from dit_core.study.diff import StudyDiff, compare
 from dit_core.study.expand import MAX_RUNS, Expansion, expand
@@ -66,7 +66,7 @@ def make_plan(
     check_evaluations(expansion.runs, few)
     before = planned_names(store, study.name)
     edit = compare(before, expansion) if before else None
-    return Planned(study, expansion, tuple(state_of(store, run) for run in expansion.runs), edit)
+    return Planned(study, expansion, states_of(store, expansion.runs), edit)
 
 
 def plan_document(planned: Planned) -> dict[str, Any]:
@@ -115,13 +115,14 @@ def totals(planned: Planned) -> dict[str, Any]:
     evaluations = evaluated = 0
     for run, state in zip(planned.runs, planned.states, strict=True):
         words[state.word] = words.get(state.word, 0) + 1
-        train += cost.train_flops(run.science)
+        training = float(cost.train_flops(run.science))
+        train += training
         evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
         each = [2.0 * cost.sampling_macs(run.science, e.evaluation) for e in run.evaluations]
         sampling += sum(each)
         if state.word not in ("done", "diverged"):
             share = (len(each) - state.evaluated) / len(each) if each else 0.0
-            left += sum(each) * share + (0.0 if state.word == "trained" else cost.train_flops(run.science))
+            left += sum(each) * share + (0.0 if state.word == "trained" else training)
     return {
         "runs": len(planned.runs),
         "states": words,
@@ -162,7 +163,8 @@ def summary_lines(planned: Planned) -> list[str]:
     sums = totals(planned)
     states = ", ".join(f"{count:,} {word}" for word, count in sums["states"].items())
     lines = [
-        f"{sums['runs']:,} runs ({states or 'none'}), {sums['evaluated']:,} of {sums['evaluations']:,} evaluations made",
+        f"{sums['runs']:,} runs ({states or 'none'}), "
+        f"{sums['evaluated']:,} of {sums['evaluations']:,} evaluations made",
         f"training {si(sums['train_flops'])}FLOP + sampling {si(sums['sampling_flops'])}FLOP, "
         f"{si(sums['flops_left'])}FLOP left to spend",
     ]

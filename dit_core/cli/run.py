@@ -15,7 +15,6 @@ from dit_core.cli.plan import Planned, make_plan, plan_document, si, summary_lin
 from dit_core.local import run_locally, work
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
-from dit_core.records.state import state_of
 from dit_core.study.expand import MAX_RUNS
 from dit_core.study.run import Run
 

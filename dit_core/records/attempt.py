@@ -1,4 +1,4 @@
-"""attempts/<n>/attempt.json: one start of a run on one host. The folder is claimed by creating it, so it has one writer."""
+"""attempts/<n>/attempt.json: one start of a run on one host; its folder is claimed by creating it, so by one writer."""
 
 from __future__ import annotations
 

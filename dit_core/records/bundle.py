@@ -49,7 +49,7 @@ def publish(target: Path, writers: dict[str, Callable[[Path], None]], facts: dic
 
 
 def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
-    """Return the manifest of a bundle after re-hashing every file; raise RecordError naming the first file that differs.
+    """Return the manifest of a bundle after re-hashing every file; raise RecordError naming the first that differs.
 
     `sizes_only` leaves the hashing out: enough to say what there is to do, not enough to believe the contents.
     """
@@ -89,7 +89,7 @@ def sweep_temporaries(parent: Path) -> None:
 
 
 def is_full(error: BaseException, folder: Path) -> bool:
-    """Return whether `error` comes from a full disk; torch and safetensors hide the errno, so free space is asked too."""
+    """Return whether `error` comes from a full disk; torch hides the errno, so free space is asked too."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     text = str(error)

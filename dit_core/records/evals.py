@@ -33,7 +33,7 @@ def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[st
 
 
 def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
-    """Return the record of an evaluation, or None where there is none; raise RecordError where it is torn or foreign."""
+    """Return the record of an evaluation, or None where there is none; raise RecordError where it is torn."""
     path = paths.eval(eval_id)
     try:
         record = read_json(path)

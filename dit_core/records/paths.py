@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,15 @@ class Store:
     def run(self, run_id: str) -> RunPaths:
         """Return the paths of one run."""
         return RunPaths(self.runs / run_id[:2] / run_id)
+
+    def run_ids(self) -> set[str]:
+        """Return the ids of all runs that have a folder: one listing per first two digits, not one look per run."""
+        found: set[str] = set()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for shard in os.scandir(self.runs):
+                with contextlib.suppress(NotADirectoryError):
+                    found.update(name for name in os.listdir(shard.path) if name.startswith(shard.name))
+        return found
 
     def study(self, name: str) -> Path:
         """Return the folder of one study: study.yaml, plan.json, intents, report."""

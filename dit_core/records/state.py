@@ -29,6 +29,13 @@ class RunState:
     images_seen: int | None = None
 
 
+def states_of(store: Store, runs: tuple[Run, ...]) -> tuple[RunState, ...]:
+    """Return how each of `runs` stands; of new runs the store is listed once, not asked one by one."""
+    there = store.run_ids()
+    new = RunState("new", "not started")
+    return tuple(state_of(store, run) if run.run_id in there else new for run in runs)
+
+
 def state_of(store: Store, run: Run) -> RunState:
     """Return how `run` stands in `store`; reads a handful of small files and hashes nothing."""
     paths = store.run(run.run_id)

@@ -75,7 +75,9 @@ def test_of_eight_claims_at_once_exactly_one_holds(tmp_path: Path):
     rounds = 10
     for number in range(rounds):
         barrier, results = context.Barrier(8), context.Queue()
-        claims = [context.Process(target=_claim, args=(tmp_path / f"{number}.json", barrier, results)) for _ in range(8)]
+        claims = [
+            context.Process(target=_claim, args=(tmp_path / f"{number}.json", barrier, results)) for _ in range(8)
+        ]
         for claim in claims:
             claim.start()
         words = [results.get(timeout=20) for _ in claims]
