@@ -137,12 +137,12 @@ def final_points(
     """
     need(frame, metric)
     one_protocol(frame, metric, mix)
-    left_out, rows, setting = [], frame, []
+    rows = frame
+    left_out: list[str] = []
+    setting: list[str] = []
     if same_design:
-        for column in ("conditioning", "objective"):
-            rows, said = _most_common(rows, column)
-            left_out += said
-            setting += [str(rows[column].iloc[0])] if column in rows and len(rows) else []
+        rows, left_out = one_design(rows)
+        setting = [str(rows[c].iloc[0]) for c in ("conditioning", "objective") if c in rows and len(rows)]
     of = rows["run_id"].nunique()
     chosen = {c: v for c, v in main_setting(rows, metric).items() if c not in keep}
     here = rows[rows[metric].notna()]
@@ -155,6 +155,15 @@ def final_points(
     here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
     words = _words(setting, chosen, here)
     return Points(here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out))
+
+
+def one_design(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the conditioning design and objective that most runs have, and what was left out in words."""
+    said = []
+    for column in ("conditioning", "objective"):
+        frame, out = _most_common(frame, column)
+        said += out
+    return frame, said
 
 
 def _most_common(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, list[str]]:

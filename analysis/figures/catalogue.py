@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import published
 from analysis.figures import bubbles, compute, gmacs_quality, loss_curves, other_metrics, over_training, sample_grid
 from analysis.figures.provenance import Provenance
-from analysis.points import final_points, need
+from analysis.points import final_points, need, one_design
 from analysis.source import Source
 from dit_core.errors import UserError
 from dit_core.study.figure import FIGURES
@@ -67,20 +67,34 @@ def _size_patch(source: Source, mix: bool) -> Figure:
 def _gmacs(source: Source, mix: bool) -> Figure:
     rows = _rows(source, "paper_scaling12")
     title = "The paper's twelve models" if source.is_published else source.title
-    return gmacs_quality.gmacs_quality(rows, source.metric, title=title, mix=mix, beside_paper=not source.is_published,
+    over = published.scaling() if _same_convention(source, published.PAPER_PROTOCOL) else None
+    beside = not source.is_published and over is None
+    return gmacs_quality.gmacs_quality(rows, source.metric, title=title, mix=mix, beside_paper=beside, overlay=over,
                                        provenance=_provenance(source, rows))  # fmt: skip
+
+
+def _same_convention(source: Source, protocol: str) -> bool:
+    """Return whether a study measured as the paper did, so that its points may share an axis with the paper's."""
+    if source.is_published or "protocol" not in source.results:
+        return False
+    return source.metric == "fid" and protocol in set(source.results["protocol"].dropna())
 
 
 def _training(source: Source, mix: bool) -> Figure:
     rows = _rows(source, "figure6", "figure9")
     points = final_points(rows, source.metric, mix=mix, every=True)
-    return compute.training_compute(points, provenance=_provenance(source, rows))
+    over = None
+    if _same_convention(source, published.PAPER_PROTOCOL):
+        over = published.curves()
+        over = over[over["conditioning"] == "adaln-zero"]
+    return compute.training_compute(points, overlay=over, provenance=_provenance(source, rows))
 
 
 def _sampling(source: Source, mix: bool) -> Figure:
     rows = _rows(source, "figure10")
     points = final_points(rows, source.metric, mix=mix, keep=("steps",))
-    return compute.sampling_compute(points, provenance=_provenance(source, rows))
+    over = published.sampling() if _same_convention(source, published.FIG10_PROTOCOL) else None
+    return compute.sampling_compute(points, overlay=over, provenance=_provenance(source, rows))
 
 
 def _others(source: Source, mix: bool) -> Figure:
@@ -94,7 +108,9 @@ def _losses(source: Source, mix: bool) -> Figure:
     if source.is_published:
         raise UserError("loss-curves: the paper's figure 13 has no published values; `ditlab figures STUDY` draws it "
                         "from your own runs")  # fmt: skip
-    return loss_curves.loss_curves(source.runs, source.metrics, provenance=_provenance(source, source.metrics))
+    chosen, left_out = one_design(source.runs)
+    return loss_curves.loss_curves(chosen, source.metrics, left_out=left_out,
+                                   provenance=_provenance(source, source.metrics))  # fmt: skip
 
 
 def _samples(source: Source, mix: bool) -> Figure:
@@ -121,7 +137,7 @@ def _grid(source: Source, guided: bool) -> Figure:
     column = "guidance" if guided and points.frame["guidance"].nunique() > 1 else "patch"
     grids = sample_grid.grids_of(points.frame, source.pictures, column)
     title = "Guided samples" if guided else "Samples"
-    return sample_grid.sample_grid(grids, title=title, footer=points.footer, columns=column.capitalize(),
+    return sample_grid.sample_grid(grids, title=title, footer=points.footer, columns=column,
                                    provenance=_provenance(source, points.frame))  # fmt: skip
 
 

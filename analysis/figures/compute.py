@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_compute(points: Points, *, provenance: Provenance | None = None) -> Figure:
+def training_compute(
+    points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
+) -> Figure:
     """Return quality against training compute, one line per model; `points.frame` holds many training points per run.
+
+    `overlay` holds the paper's lines, drawn thin and grey, where they were measured alike.
 
     Raises UserError where no run was measured at two training points.
     """
@@ -27,11 +31,15 @@ def training_compute(points: Points, *, provenance: Provenance | None = None) ->
                         "in `evaluate:` and `ditlab run STUDY` (trained runs keep their weights at new points only "
                         "where a snapshot was kept)")  # fmt: skip
     label = "Training compute (FLOP = 2 × 3 × MACs × images, log scale)"
-    return _lines(points, "train_flops", label, provenance, "Training compute against quality")
+    return _lines(points, "train_flops", label, provenance, "Training compute against quality", overlay)
 
 
-def sampling_compute(points: Points, *, provenance: Provenance | None = None) -> Figure:
+def sampling_compute(
+    points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
+) -> Figure:
     """Return quality against sampling compute per image, one line per model over its numbers of sampling steps.
+
+    `overlay` as in `training_compute`.
 
     Raises UserError where no run was sampled with two numbers of steps.
     """
@@ -40,27 +48,35 @@ def sampling_compute(points: Points, *, provenance: Provenance | None = None) ->
         raise UserError("sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, 50, 250]` "
                         "in `evaluate:` and `ditlab run STUDY` (nothing is trained again)")  # fmt: skip
     label = "Sampling compute per image (Gflops = 10⁹ MACs, log scale)"
-    return _lines(points, "sampling_gmacs", label, provenance, "Sampling compute against quality")
+    return _lines(points, "sampling_gmacs", label, provenance, "Sampling compute against quality", overlay)
 
 
-def _lines(points: Points, x: str, label: str, provenance: Provenance | None, title: str) -> Figure:
+def _lines(
+    points: Points, x: str, label: str, provenance: Provenance | None, title: str, overlay: pd.DataFrame | None
+) -> Figure:
     rows, metric = points.frame, points.metric
     looks = model_looks(rows)
     lines = mean_lines(rows, x, metric, short_name)
     lines = {name: lines[name] for name in looks if name in lines}
     fig, ax = style.new_figure(width=6.4, height=4.2)
-    style.log_axis(ax.xaxis, rows[x])
-    if _wide(rows[metric]):
-        style.log_axis(ax.yaxis, rows[metric])
+    every = rows if overlay is None else pd.concat([rows, overlay], ignore_index=True)
+    style.log_axis(ax.xaxis, every[x])
+    if _wide(every[metric]):
+        style.log_axis(ax.yaxis, every[metric])
     else:
-        ax.set_ylim(0, float(rows[metric].max()) * 1.05)
+        ax.set_ylim(0, float(every[metric].max()) * 1.05)
+    said = []
+    if overlay is not None:
+        for line in mean_lines(overlay, x, metric, short_name).values():
+            ax.plot(line[x], line[metric], color=style.QUIET, lw=0.7, alpha=0.7, zorder=1)
+        said = ["Thin grey lines: the paper's, read off its figure, measured alike."]
     draw_lines(ax, lines, looks, x, metric)
     ax.set_xlabel(label)
     ax.set_ylabel(style.metric_label(metric))
     ax.set_title(title)
     legend(ax, [looks[n] for n in lines], title="size/patch", ncols=1 if len(lines) <= 16 else 2,
            loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=2.6)  # fmt: skip
-    style.footer(fig, [points.footer, (provenance or Provenance.of(rows)).text])
+    style.footer(fig, [points.footer, *said, (provenance or Provenance.of(rows)).text])
     return fig
 
 

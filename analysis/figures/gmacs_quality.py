@@ -29,8 +29,12 @@ def gmacs_quality(
     provenance: Provenance | None = None,
     title: str = "These runs",
     mix: bool = False,
+    overlay: pd.DataFrame | None = None,
 ) -> Figure:
     """Return the demo figure: log Gmacs against `metric` with labels, line and correlation; the paper's beside it.
+
+    `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where `frame` was measured
+    by the paper's protocol.
 
     `frame` holds one row per evaluation with the run's columns (`analysis.points.join(runs, evals)`). Raises UserError
     where no row has the metric or where two protocols would share the axis.
@@ -46,11 +50,24 @@ def gmacs_quality(
     for ax, points, words in shown:
         panel(ax, points)
         ax.set_title(words)
+    if overlay is not None:
+        _overlay(shown[0][0], overlay, metric)
+        lines.append("Hollow: the paper's Table 4, measured alike; not part of the statistics.")
     style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
     for ax, points, _ in shown:
         rows = average_seeds(points.frame, points.metric)
         label_points(ax, rows["fwd_gmacs"], rows[points.metric], [short_name(r) for _, r in rows.iterrows()])
     return fig
+
+
+def _overlay(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
+    for _, row in rows.iterrows():
+        ax.scatter(row["fwd_gmacs"], row[metric], s=40, marker=style.marker(row["patch"]), facecolor="none",
+                   edgecolor=style.QUIET, linewidth=0.9, zorder=2)  # fmt: skip
+    x, y = rows["fwd_gmacs"], rows[metric]
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, float(x.min()) / 1.3), max(high, float(x.max()) * 1.3))
+    ax.set_ylim(top=max(ax.get_ylim()[1], float(y.max()) * 1.2))
 
 
 def panel(ax: Axes, points: Points) -> Correlation:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def loss_curves(
-    runs: pd.DataFrame, metrics: pd.DataFrame, column: str = "loss", *, provenance: Provenance | None = None
+    runs: pd.DataFrame,
+    metrics: pd.DataFrame,
+    column: str = "loss",
+    *,
+    left_out: list[str] | None = None,
+    provenance: Provenance | None = None,
 ) -> Figure:
     """Return the training curves of all runs: `metrics` has run_id, images and `column`, `runs` their descriptions.
 
@@ -28,6 +33,7 @@ def loss_curves(
     have = metrics[metrics[column].notna()] if column in metrics else metrics.iloc[:0]
     if have.empty:
         raise UserError(f"loss-curves: no training curve holds {column!r}; `ditlab run STUDY` writes them")
+    of = runs["run_id"].nunique()
     runs = runs[runs["run_id"].isin(set(have["run_id"]))]
     looks = model_looks(runs)
     patches = sorted(runs["patch"].unique(), reverse=True)[:4]
@@ -47,7 +53,8 @@ def loss_curves(
     axes[0][0].set_ylim(0, float(np.quantile(robust, 0.97)) * 1.4)
     axes[0][0].set_ylabel(style.metric_label(column))
     source = (provenance or Provenance.of(runs)).text
-    style.footer(fig, [f"{runs['run_id'].nunique()} runs with a curve; values above the axis are not shown.", source])
+    words = [f"{runs['run_id'].nunique()} of {of} runs", *(left_out or []), "values above the axis are not shown"]
+    style.footer(fig, ["; ".join(words) + ".", source])
     return fig
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from analysis import style
@@ -37,6 +38,8 @@ def conditioning(points: Points, *, provenance: Provenance | None = None, title:
     lines = mean_lines(rows, _X, points.metric, lambda r: str(r["conditioning"]))
     lines = {name: lines[name] for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))] if name in lines}
     looks = {name: design_look(name) for name in lines}
+    if max(map(len, lines.values())) == 1:
+        return _at_the_end(lines, points, rows, provenance, title or f"Conditioning designs at {size}/{patch}")
     fig, ax = style.new_figure(width=4.8, height=3.4)
     draw_lines(ax, lines, looks, _X, points.metric)
     finish(ax, rows, points.metric, room=1.32)
@@ -46,9 +49,34 @@ def conditioning(points: Points, *, provenance: Provenance | None = None, title:
     return fig
 
 
+def _at_the_end(
+    lines: dict[str, pd.DataFrame], points: Points, rows: pd.DataFrame, provenance: Provenance | None, title: str
+) -> Figure:
+    """Return the designs side by side where there is one training point only: a curve of one point is none."""
+    fig, ax = style.new_figure(width=4.8, height=3.2)
+    for i, (name, line) in enumerate(lines.items()):
+        look = design_look(name)
+        here = rows[rows["conditioning"] == name]
+        single = len(here) == 1 and f"{points.metric}_low" in here
+        low = here[f"{points.metric}_low"].iloc[0] if single else line["low"].iloc[0]
+        high = here[f"{points.metric}_high"].iloc[0] if single else line["high"].iloc[0]
+        ax.plot([i, i], [low, high], color=style.QUIET, lw=1.1, zorder=2)
+        ax.plot(i, line[points.metric].iloc[0], color=look.colour, marker=look.marker, markersize=7, zorder=3)
+    ax.set_xticks(range(len(lines)), [style.clean(design_look(n).label, 20) for n in lines])
+    ax.set_xlim(-0.6, len(lines) - 0.4)
+    ax.set_ylim(0, float(np.nanmax([rows[points.metric].max(), *ax.get_ylim()])) * 1.08)
+    ax.set_ylabel(style.metric_label(points.metric))
+    ax.set_title(style.clean(title, 60))
+    style.footer(fig, [_counted(points, rows), _source(provenance, rows)])
+    return fig
+
+
 def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figure:
     """Return size at every patch (upper rows) and patch at every size (lower rows), quality over training."""
     rows = points.frame
+    if rows.groupby("run_id")[_X].nunique().max() < 2:
+        raise UserError("size-patch: no run was measured at two training points; write `at: [25%, 50%, 100%]` in "
+                        "`evaluate:` and `ditlab run STUDY`; the figure `bubbles` needs one only")  # fmt: skip
     looks = model_looks(rows)
     sizes = style.size_order(rows["model_size"])
     patches = sorted(rows["patch"].unique(), reverse=True)
@@ -71,7 +99,7 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
             lines = {k: lines[k] for k in looks if k in lines}
             draw_lines(ax, lines, looks, _X, points.metric)
             finish(ax, rows, points.metric, room=1.3)
-            ax.set_title(panel[2])
+            ax.set_title(style.clean(panel[2], 24))
             ax.set_ylabel("")
         cells[0].set_ylabel(style.METRICS.get(points.metric, (points.metric, True))[0])
     for ax in axes[:-1].flat:

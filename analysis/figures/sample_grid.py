@@ -26,10 +26,10 @@ class Grid:
 
 
 def sample_grid(
-    grids: list[Grid], *, title: str, footer: str, rows: str = "Model size", columns: str = "Patch",
+    grids: list[Grid], *, title: str, footer: str, rows: str = "model size", columns: str = "patch",
     provenance: Provenance,
 ) -> Figure:  # fmt: skip
-    """Return the grids as a matrix, rows and columns in the order they first occur; an absent one is left empty.
+    """Return the grids as a matrix: sizes from small to large, columns from large to small; an absent one is empty.
 
     Raises UserError where there is none at all.
     """
@@ -37,7 +37,8 @@ def sample_grid(
     if not grids:
         raise UserError("sample-grid: no sample pictures beside the evaluation records; `ditlab run STUDY` writes "
                         "one per evaluation, `ditlab sample RUN` one for a run")  # fmt: skip
-    ys, xs = list(dict.fromkeys(g.row for g in grids)), list(dict.fromkeys(g.column for g in grids))
+    ys = style.size_order(g.row for g in grids)
+    xs = sorted({g.column for g in grids}, key=lambda w: -float(w.rsplit(" ", 1)[-1]))
     cell = min(1.9, 6.6 / len(xs))
     fig, axes = style.new_figure(len(xs), len(ys), width=max(3.4, cell * len(xs) + 0.7), height=cell * len(ys) + 1.0,
                                  squeeze=False)  # fmt: skip
@@ -54,8 +55,7 @@ def sample_grid(
         axes[i][0].set_ylabel(style.clean(name, 20))
     for i, name in enumerate(xs):
         axes[0][i].set_title(style.clean(name, 20))
-    fig.supylabel(rows, fontsize=8)
-    fig.suptitle(style.clean(f"{title}: {columns} across", 90), fontsize=9.5, fontweight="bold")
+    fig.suptitle(style.clean(f"{title} by {rows} and {columns}", 90), fontsize=9.5, fontweight="bold")
     style.footer(fig, [f"{len(grids)} of {len(ys) * len(xs)} cells. {footer}", provenance.text])
     return fig
 
