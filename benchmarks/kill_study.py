@@ -78,7 +78,7 @@ def outcomes(results: Path) -> dict[str, str]:
 
 
 def compare(calm: Path, disturbed: Path) -> dict[str, int]:
-    """Return how many records are missing, too many, or other than in the undisturbed study, and what was left lying."""
+    """Return how many records are missing, too many, or other than undisturbed, and how many files were left lying."""
     mine, other = evaluations(calm), evaluations(disturbed)
     return {
         "runs": len(outcomes(calm)),

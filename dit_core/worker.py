@@ -1,6 +1,6 @@
 """A worker process of the local executor: takes runs from its standard input, tells what happens on a pipe.
 
-It lives for many runs, so that torch is loaded once. When its parent goes away, its input ends, and it saves and leaves.
+It lives for many runs, so that torch is loaded once. When its parent goes away, its input ends: it saves and leaves.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def test_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path):
     target, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     elsewhere.mkdir()
     zipfile.ZipFile(wheel).extractall(target)
-    command = [sys.executable, "-c", "from dit_core.cli.app import main; import dit_core; print(dit_core.__file__); main()",
-               "plan", str(ROOT / "studies" / "digits.yaml"), "--json"]  # fmt: skip
+    code = "from dit_core.cli.app import main; import dit_core; print(dit_core.__file__); main()"
+    command = [sys.executable, "-c", code, "plan", str(ROOT / "studies" / "digits.yaml"), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(target)}
     result = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr

@@ -23,11 +23,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "import": ("dit_core.cli.exchange", "import_", "Make a run of weights trained elsewhere (DiT .pt, diffusers)."),
     "export-weights": ("dit_core.cli.exchange", "export", "Write a run's weights for the released code or diffusers."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
-    "query": ("dit_core.cli.query", "query", "Ask the result tables: SQL, or table, conditions, columns, pivot."),
+    "query": ("dit_core.cli.query", "query", "Ask the result tables, by SQL or by columns and conditions."),
     "diff": ("dit_core.cli.diff", "diff", "What differs between two runs, in science and in results."),
-    "compare": ("dit_core.cli.compare", "compare", "A study's results side by side by one column, against the noise."),
-    "gc": ("dit_core.cli.gc", "gc", "Free space: checkpoints, leftovers, logs; dry without --go; never a record."),
-    "doctor": ("dit_core.cli.doctor", "doctor", "Check every record: what is torn, missing, orphaned, and the remedy."),
+    "compare": ("dit_core.cli.compare", "compare", "A study's results by one column, held against the noise."),
+    "gc": ("dit_core.cli.gc", "gc", "Free space by policy; dry without --go; never a record."),
+    "doctor": ("dit_core.cli.doctor", "doctor", "Check every record; say what is torn and how to mend it."),
     "pack": ("dit_core.cli.pack", "pack", "One archive of a study's records and report."),
     "unpack": ("dit_core.cli.pack", "unpack", "Add the records of such an archive to the results."),
     "export": ("dit_core.cli.export", "export", "A study for TensorBoard, MLflow or Weights & Biases."),
@@ -100,7 +100,7 @@ def _help() -> str:
         "usage: ditlab COMMAND [ARGUMENTS]      (ditlab COMMAND --help for its options)\n\n"
         "An experiment and scaling-study harness for Diffusion Transformers.\n\n"
         f"commands:\n{rows}\n\n"
-        "Every command takes --results DIR (or DITLAB_RESULTS; default ./results); those that read take --json."
+        "Every command takes --results DIR (or DITLAB_RESULTS; default ./results);\nthose that read take --json."
     )
 
 

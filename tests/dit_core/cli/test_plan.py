@@ -63,8 +63,10 @@ def test_help_lists_every_command_and_needs_no_heavy_library():
     from dit_core.cli.app import COMMANDS
 
     text = ditlab("--help").stdout
+    assert max(map(len, text.splitlines())) <= 80
     assert all(f"  {name} " in text for name in COMMANDS)
-    code = "import sys; from dit_core.cli.app import _help; _help(); print({'typer', 'pydantic', 'torch'} & set(sys.modules))"
+    heavy = "{'typer', 'pydantic', 'torch'}"
+    code = f"import sys; from dit_core.cli.app import _help; _help(); print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "set()\n"
 
 
@@ -76,7 +78,6 @@ def test_every_command_of_the_table_exists_and_has_help():
     for name, (module, function, text) in COMMANDS.items():
         assert callable(getattr(importlib.import_module(module), function)), name
         assert text.endswith(".")
-        assert len(text) <= 66, name
 
 
 def test_an_edited_study_still_knows_its_runs(store, tmp_path: Path):

@@ -25,8 +25,11 @@ def test_a_second_claim_is_refused_and_names_the_owner(tmp_path: Path):
 
 
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path):
-    code = f"import os; from dit_core.records import lease; lease.acquire(__import__('pathlib').Path({str(tmp_path)!r}) / 'lease.json'); os._exit(9)"
-    subprocess.run([sys.executable, "-c", code], check=False)
+    code = (
+        "import os, sys; from pathlib import Path; from dit_core.records import lease;"
+        "lease.acquire(Path(sys.argv[1])); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "lease.json")])
     assert (tmp_path / "lease.json").exists()
     lease.acquire(tmp_path / "lease.json").release()
 
