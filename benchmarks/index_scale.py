@@ -117,16 +117,12 @@ def scale(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     incremental_cpu = cpu_s() - cpu
     answers, run = {}, None
     with closing(query.connect(state)) as con:
-        run = query.ask(con, "SELECT run_id FROM runs ORDER BY 1 LIMIT 1 OFFSET ?", [args.runs // 2]).to_pylist()[0][
-            "run_id"
-        ]
+        run = query.ask(con, "SELECT max(run_id) AS run FROM runs").to_pylist()[0]["run"]
         for name, sql in QUESTIONS.items():
             seconds = [timed(lambda sql=sql: query.ask(con, sql.format(run=run)))[0] for _ in range(3)]
             answers[name] = {"first_s": round(seconds[0], 3), "best_s": round(min(seconds), 3)}
         curve = [timed(lambda: query.ask(con, "SELECT * FROM metrics WHERE run_id = ?", [run])) for _ in range(5)]
-        counts = query.ask(
-            con, "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM evals), count(*) FROM metrics"
-        )
+        counts = [query.ask(con, f"SELECT count(*) AS n FROM {t}").to_pylist()[0]["n"] for t in TABLES]
     cold, _ = timed(lambda: _curve_from_nothing(store, run))
     size = sum(p.stat().st_size for p in store.index.iterdir())
     return {
