@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from analysis.columns import tables
 from analysis.order import rank
+from analysis.query import published_names
 from dit_core.errors import UserError, nearest
 
 TABLES = ("runs", "evals", "results", "metrics", "attempts", "members", "problems")
@@ -42,10 +43,7 @@ def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[An
 
     A question about evaluations that names a column of runs is asked of `results`, which holds both.
     """
-    if choice.table not in TABLES:
-        known = ", ".join(TABLES)
-        raise UserError(f"no table {choice.table!r}{nearest(choice.table, TABLES)}; tables are {known}")
-    table = choice.table
+    table = _table(con, choice.table)
     there = types_of(con, table)
     named = [*(_split(w)[0] for w in choice.where), *choice.columns, *(s.lstrip("-+") for s in choice.sort)]
     named += choice.pivot or ()
@@ -59,12 +57,22 @@ def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[An
     chosen = [column(name, there, table) for name in choice.columns] or _default(choice.table, there)
     if choice.pivot:
         chosen = _pivot_columns(choice, there, table)
-    order = [_order(s, there, table) for s in choice.sort] or [quote(c) for c in _keys(there)]
+    order = [_order(s, there, table) for s in choice.sort] or [quote(c) for c in _keys(there)] or ["ALL"]
     sql = f"SELECT {', '.join(map(quote, chosen))} FROM {table}"
     sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql += f" ORDER BY {', '.join(order)}"
     sql += f" LIMIT {int(choice.limit)}" if choice.limit is not None else ""
     return sql, values
+
+
+def _table(con: duckdb.DuckDBPyConnection, word: str) -> str:
+    """Return the table that `word` means: one of TABLES, published.NAME, or published for the paper's scaling table."""
+    known = (*TABLES, *published_names(con))
+    if word == "published" and len(known) > len(TABLES):
+        return "published.dit_scaling"
+    if word not in known:
+        raise UserError(f"no table {word!r}{nearest(word, known)}; tables are {', '.join(known)}")
+    return word
 
 
 def types_of(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:

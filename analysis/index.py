@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -254,7 +255,11 @@ def _writable(store: Store) -> Path:
         except OSError:
             pass
     folder = Path(_elsewhere().name) / hashlib.sha256(str(store.root).encode()).hexdigest()[:16]
-    folder.mkdir(exist_ok=True)
+    if not folder.exists():
+        folder.mkdir()
+        with contextlib.suppress(OSError):  # what others have indexed is a start; a torn copy is found and built anew
+            for part in [*load(store).parts(), {"file": "manifest.json"}]:
+                shutil.copy2(store.index / part["file"], folder / part["file"])
     return folder
 
 

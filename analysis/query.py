@@ -178,7 +178,7 @@ def _drain(reader: pa.RecordBatchReader) -> pa.Table:
 def explain(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
     """Return DuckDB's message, the nearest known name, and the tables with their columns."""
     known = {name: _columns(con, name) for name in VIEWS}
-    known |= {name: [] for name in _published_names(con)}
+    known |= {name: [] for name in published_names(con)}
     text = str(error).strip().replace("!\n", "\n", 1)
     words = [*known, *(c for columns in known.values() for c in columns)]
     asked = re.findall(r'(?:column|name|function) "?([\w.]+)"?', text)
@@ -192,6 +192,7 @@ def _columns(con: duckdb.DuckDBPyConnection, view: str) -> list[str]:
     return [str(row[0]) for row in con.execute(f"DESCRIBE {view}").fetchall()]
 
 
-def _published_names(con: duckdb.DuckDBPyConnection) -> list[str]:
+def published_names(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the names of the paper's tables, where they were asked for."""
     sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'published' ORDER BY 1"
     return [f"published.{row[0]}" for row in con.execute(sql).fetchall()]

@@ -90,7 +90,7 @@ def answer(index: Index, sql: str | None, plain: Choice, study: str | None, time
     from analysis import choose
     from analysis import query as engine
 
-    with closing(engine.connect(index, study=study, published="published" in (sql or "").lower())) as con:
+    with closing(engine.connect(index, study=study, published="published" in (sql or plain.table).lower())) as con:
         if study:
             engine.check_study(con, study)
         values: list[object] = []

@@ -254,3 +254,12 @@ def test_manifest_is_readable_and_old_parts_go(store, monkeypatch):
     manifest = json.loads((store.index / "manifest.json").read_text())
     named = {p["file"] for layer in manifest["layers"] for p in layer} | {p["file"] for p in manifest["members"]}
     assert {p.name for p in store.index.iterdir()} == named | {"manifest.json"}
+
+
+def test_read_only_results_start_from_the_index_of_others(store, monkeypatch):
+    fill(store, 3)
+    age(store)
+    index.update(store)
+    monkeypatch.setattr(index, "server_time", _refuse_in(store.index, index.server_time))
+    monkeypatch.setattr(index, "build_parts", None)
+    assert len(load.runs(store.root)) == 3

@@ -115,6 +115,10 @@ def test_study_option(ask, root):
 def test_published_joins(ask):
     sql = "SELECT p.model, r.model_size FROM published.dit_scaling p LEFT JOIN runs r ON r.model_size = p.size LIMIT 3"
     assert len(json.loads(ask(sql, "--json")[1])) == 3
+    words = ["--table", "published", "--where", "model=DiT-XL/2", "--where", "kind=paper_scaling12", "--json"]
+    assert [r["fid50k"] for r in json.loads(ask(*words)[1])] == [19.47]
+    assert json.loads(ask("--table", "published.imagenet256", "--limit", "2", "--json")[1])
+    assert "published.imagenet256" in ask("--table", "published.imagenet25")[2]
 
 
 MISTAKES = {
