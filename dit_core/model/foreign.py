@@ -40,6 +40,9 @@ FIXED = {
 }
 
 
+KNOWN_IMAGES = {"imagenet": 1_281_167, "digits": 1797}  # training images by name of the data set
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """What a file does not say and its user must."""
@@ -192,8 +195,9 @@ def _science(
             time_frequencies=described.frequencies or frequencies,
         )  # fmt: skip
         data = Data(
-            name=described.data, kind=described.kind, channels=C, height=side, width=side, images=1,
+            name=described.data, kind=described.kind, channels=C, height=side, width=side,
             classes=len(released["y_embedder.embedding_table.weight"]) - 1,
+            images=KNOWN_IMAGES.get(described.data, 1),
         )  # fmt: skip
         objective = Flow() if described.flow else Ddpm(learn_sigma=channels_out == 2 * C)
         batch = 256 if images and images % 256 == 0 else 1

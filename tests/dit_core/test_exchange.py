@@ -131,6 +131,24 @@ def test_export_and_import_give_the_same_weights(to, science, ours, tmp_path, st
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_study_can_name_an_imported_run_and_evaluate_it(science, ours, tmp_path, store, capsys):
+    import yaml
+
+    from dit_core.study.expand import expand
+    from dit_core.study.spec import load_study
+
+    write_released(tmp_path / "a.pt", ours.state_dict(), science)
+    assert run("import", tmp_path / "a.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
+    run_id = json.loads(capsys.readouterr().out)["run_id"]
+    base = yaml.safe_load(store.run(run_id).run_yaml.read_text())["science"]
+    evaluate = {"protocol": "digits", "sampler": "ddpm", "steps": 5, "samples": 100}
+    study = {"study": "imported", "question": "How good?", "base": base, "evaluate": evaluate}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    (planned,) = expand(load_study(tmp_path / "study.yaml")).runs
+    assert planned.run_id == run_id
+    assert planned.evaluations[0].evaluation.images_seen == 512
+
+
 class AsOurs(torch.nn.Module):
     """diffusers' network behind the signature of ours."""
 
