@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -265,6 +266,7 @@ def _writable(store: Store) -> Path:
 
 def _worker() -> None:
     """Build the parts of one batch, named on standard input, and print what a manifest says of them."""
+    gc.disable()  # rows make no cycles; looking for them costs a sixth of the time
     task = json.load(sys.stdin)
     parts = build_parts(Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"])
     json.dump(parts, sys.stdout)
