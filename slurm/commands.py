@@ -34,7 +34,7 @@ class Answer:
         return " ".join((self.err or self.out).split())[:400] or f"exit code {self.code}"
 
 
-def ask(*command: str, timeout_s: float = TIMEOUT_S) -> Answer:
+def ask(*command: str, timeout_s: float | None = None) -> Answer:
     """Run a command and return its answer; raise EnvironmentProblem where there is no such command.
 
     A command that hangs is killed; whether what it asked for happened is then unknown.
@@ -43,7 +43,7 @@ def ask(*command: str, timeout_s: float = TIMEOUT_S) -> Answer:
         done = subprocess.run(
             command,
             capture_output=True,
-            timeout=timeout_s,
+            timeout=timeout_s or TIMEOUT_S,
             stdin=subprocess.DEVNULL,
             env=clean_environment(),
             check=False,

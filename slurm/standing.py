@@ -23,6 +23,7 @@ _AGAIN = {
     "preempted": "was preempted",
     "node failure": "lost its node",
     "dependency": "its training did not end well",
+    "failed": "its task broke off or was killed",
 }
 
 
@@ -126,10 +127,10 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
     if facts.idle >= IDLE_LIMIT:
         why = f"{facts.idle} attempts in a row ended without progress; `ditlab retry` tries again"
         return Standing("failed", why, last.key if last else None)
-    if last is not None and last.kind == "failed" and not facts.started:
-        return Standing(
-            "failed", "its task ended before it wrote a record; `ditlab logs` shows its last lines", last.key
-        )
+    broken = sum(t.kind == "failed" for t in ended)
+    if last is not None and not facts.started and broken >= IDLE_LIMIT:
+        why = f"{broken} tasks ended before they wrote a record; `ditlab logs` shows the last lines"
+        return Standing("failed", why, last.key)
     if last is not None:
         return Standing("stopped", _AGAIN.get(last.kind or "", "its task ended"), last.key)
     if facts.submitted and not _dismissed(facts):

@@ -58,19 +58,24 @@ def look(store: Store, study: str, runs: Iterable[Run], *, ask_scheduler: bool =
 
 def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     """Return the facts of one run: a handful of small files, read only as far as they matter."""
-    tasks = tuple(book.training.get(run.run_id, ()))
+    tasks = _in_order(book.training.get(run.run_id, ()))
     common: dict[str, Any] = {
         "tasks": tasks,
         "submitted": run.run_id in book.submitted,
         "queue_ok": book.queue.trouble is None,
     }
-    if not paths.root.exists():
-        return Facts(evals={e.eval_id: _new_eval(e.eval_id, book) for e in run.evaluations}, **common)
     try:
         outcome = read_outcome(paths)
     except RecordError as error:
         return Facts(torn=str(error), **common)
+    if outcome is None and not paths.root.exists():
+        return Facts(evals={e.eval_id: _new_eval(e.eval_id, book) for e in run.evaluations}, **common)
     settled = outcome is not None and outcome.outcome != "FAILED"
+    evals = _evals(paths, run, book)
+    if outcome is not None and settled and all(e.done for e in evals.values()):
+        # Nothing else can change how this run stands: with ten thousand of them every file counts.
+        past = (outcome.outcome, outcome.reason, outcome.attempt)
+        return Facts(outcome=past, images_seen=outcome.images_seen, started=True, evals=evals, **common)
     wish = read_wish(paths)
     attempts = [] if settled else read_attempts_safely(paths)
     after = wish.attempt if wish and wish.word == "retry" else 0
@@ -82,7 +87,7 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
         idle=idle_attempts(attempts, newest, after) if attempts else 0,
         wish=wish,
         images_seen=outcome.images_seen if outcome and settled else newest or None,
-        evals=_evals(paths, run, book),
+        evals=evals,
         **common,
     )
 
@@ -201,7 +206,7 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
     """Return the facts of every evaluation of a run; a file that is there was published whole."""
     present = _names(paths.evals)
     kept = _names(paths.snapshots) if len(present) < len(run.evaluations) else set()
-    leases = _names(paths.root / "leases")
+    leases = _names(paths.root / "leases") if len(present) < len(run.evaluations) else set()
     found = {}
     for planned in run.evaluations:
         key = planned.eval_id
@@ -214,10 +219,15 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
             weights=point.name in kept and (point / MANIFEST).exists(),
             error=error,
             owner=owner_in_words(eval_lease(paths, key)) if f"{key}.json" in leases else None,
-            tasks=tuple(book.evaluating.get(key, ())),
+            tasks=_in_order(book.evaluating.get(key, ())),
             submitted=key in book.submitted,
         )
     return found
+
+
+def _in_order(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Return tasks oldest first: squeue lists them in any order, and the last word is the newest task's."""
+    return tuple(sorted(tasks, key=lambda t: int(t.key.partition("_")[0])))
 
 
 def _new_eval(key: str, book: Book) -> EvalFacts:

@@ -304,7 +304,7 @@ class Cluster:
                 "AccountingStorageEnforce": "limits",
                 "JobAcctGatherType": "jobacct_gather/linux",
             }
-        text = "".join(f"{key}={value}\n" for key, value in lines.items())
+        text = "".join(f"{key}={value}\n" for key, value in lines.items() if value)
         for node in NODES:
             text += f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node]} "
             text += "CPUs=8 RealMemory=8000 Gres=gpu:4\n"

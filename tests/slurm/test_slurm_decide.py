@@ -55,7 +55,7 @@ def test_every_state_word_of_slurm(capsys: pytest.CaptureFixture[str]):
     false_terminals = 0
     expected = {
         "CANCELLED": "cancelled", "CANCELLED by 0": "cancelled", "CANCELLED+": "cancelled", "COMPLETED": "stopped",
-        "FAILED": "failed", "TIMEOUT": "stopped", "DEADLINE": "stopped", "PREEMPTED": "stopped", "REVOKED": "stopped",
+        "FAILED": "stopped", "TIMEOUT": "stopped", "DEADLINE": "stopped", "PREEMPTED": "stopped", "REVOKED": "stopped",
         "NODE_FAIL": "stopped", "BOOT_FAIL": "stopped", "LAUNCH_FAILED": "stopped", "RECONFIG_FAIL": "stopped",
         "OUT_OF_MEMORY": "failed", "SOME_NEW_WORD": "unknown", "": "unknown", "completed": "stopped",
         **dict.fromkeys(WAITING, "waiting"), **dict.fromkeys(RUNNING, "running"),
@@ -117,6 +117,9 @@ def test_kinds_of_failure():
     assert stand(Facts(tasks=(task("TIMEOUT"),), started=True, idle=1)).word == "stopped"
     assert "without progress" in stand(Facts(tasks=(task("TIMEOUT"),), started=True, idle=2)).why
     assert stand(Facts(tasks=(task("FAILED"),), started=True)).word == "stopped"
+    assert stand(Facts(tasks=(task("FAILED"),))).word == "stopped"
+    twice = Facts(tasks=(task("FAILED"), task("FAILED", "8_0")))
+    assert "2 tasks ended before they wrote a record" in stand(twice).why
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,368 @@
+"""A study on a real Slurm under fire: every run must end with one outcome and the numbers of an undisturbed run.
+
+    python benchmarks/chaos.py --runs 24 --faults 60 [--seed 0] [--keep FOLDER]
+
+Brings up its own Slurm with accounting (root and the Debian packages are needed), carries the study out locally for
+reference, then on two nodes while faults strike at random, then compares. Exit code 0 only where nothing was lost,
+doubled or wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+
+from slurm_cluster import NODES, Cluster, missing  # noqa: E402
+
+from dit_core.records.attempt import read_attempts  # noqa: E402
+from dit_core.records.evals import read_eval  # noqa: E402
+from dit_core.records.metrics import read_curve  # noqa: E402
+from dit_core.records.outcome import Outcome, read_outcome  # noqa: E402
+from dit_core.records.paths import Store  # noqa: E402
+from dit_core.study.expand import expand  # noqa: E402
+from dit_core.study.run import Run  # noqa: E402
+from dit_core.study.spec import load_study  # noqa: E402
+
+STUDY = """\
+study: chaos
+question: Does every run survive?
+base:
+  data: {{name: digits}}
+  model: {{size: XXXS, patch: 4}}
+  train: {{duration: {steps} steps, batch: 16, lr: 1e-3, ema: 0.99}}
+axes: {{model.patch: [4, 8], train.seed: {seeds}}}
+evaluate:
+  - {{protocol: digits, at: [50%, 100%], sampler: ddim, steps: 2, samples: 100}}
+execution: {{threads: 1, device: cpu, save_every_images: 800}}
+"""
+PROFILE = "lab: {partition: gpu, gpus_per_node: 4, cpus_per_process: 4, minutes: 60}\n"
+MEASURED = ("images", "step", "loss", "mse", "vb", "grad_norm")
+
+
+@dataclass
+class Field:
+    """Where the faults strike: cluster, results, study, and what has been done so far."""
+
+    cluster: Cluster
+    store: Store
+    study: Path
+    profile: Path
+    dice: random.Random
+    struck: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment of the commands."""
+        return self.cluster.env | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def command(self, *words: object) -> list[str]:
+        """Return a ditlab command on this field."""
+        base = [sys.executable, "-m", "dit_core.cli.app", words[0], str(self.study)]
+        return [*base, *map(str, words[1:]), "--results", str(self.store.root)]
+
+    def submit(self) -> subprocess.Popen[str]:
+        """Start a submitter."""
+        words = self.command("submit", "-c", "lab", "--profile-file", self.profile, "--go", "--json")
+        return subprocess.Popen(
+            words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+        )
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return the runs of the study."""
+        return expand(load_study(self.study)).runs
+
+    def outcome_of(self, run: Run) -> Outcome | None:
+        """Return the outcome of a run, None while there is none."""
+        return read_outcome(self.store.run(run.run_id))
+
+    def running(self) -> list[str]:
+        """Return the tasks that run."""
+        return self.cluster.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.split()
+
+
+# Each fault returns whether it struck: a kill needs something that runs.
+
+
+def preempt(at: Field) -> bool:
+    """A more urgent job takes a node; its tasks hear a signal first."""
+    return _urgent(at)
+
+
+def preempt_without_warning(at: Field) -> bool:
+    """The same where the site sends no signal and KillWait is short: SIGTERM, SIGKILL a second later."""
+    at.cluster.configure(SlurmctldParameters="", KillWait="1")
+    try:
+        return _urgent(at)
+    finally:
+        at.cluster.configure(SlurmctldParameters="preempt_send_user_signal", KillWait="5")
+
+
+def kill_worker(at: Field) -> bool:
+    """SIGKILL to a process that trains."""
+    owners = list(at.store.runs.glob("*/*/lease.json")) + list(at.store.runs.glob("*/*/leases/*.json"))
+    at.dice.shuffle(owners)
+    for lease in owners:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            pid = json.loads(lease.read_text())["pid"]
+            if b"slurm.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+                return True
+    return False
+
+
+def kill_task_at_start(at: Field) -> bool:
+    """SIGKILL to a whole task through Slurm, wherever it is."""
+    jobs = at.running()
+    return bool(jobs) and at.cluster.run("scancel", "--signal=KILL", at.dice.choice(jobs)).returncode == 0
+
+
+def requeue(at: Field) -> bool:
+    """An operator requeues a running task."""
+    jobs = at.running()
+    return bool(jobs) and at.cluster.run("scontrol", "requeue", at.dice.choice(jobs)).returncode == 0
+
+
+def stop_node(at: Field) -> bool:
+    """slurmd of one node is killed and comes back."""
+    node = at.dice.choice(NODES)
+    at.cluster.stop(f"slurmd.{node}", hard=True)
+    time.sleep(at.dice.uniform(0.2, 2))
+    at.cluster.start_slurmd(node)
+    return True
+
+
+def fail_node(at: Field) -> bool:
+    """A node is declared down: its tasks are lost to it and start elsewhere; later it is well again."""
+    node = at.dice.choice(NODES)
+    at.cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
+    time.sleep(at.dice.uniform(0.2, 1))
+    at.cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    return True
+
+
+def restart_controller(at: Field) -> bool:
+    """slurmctld is killed and comes back."""
+    at.cluster.stop("slurmctld", hard=True)
+    time.sleep(at.dice.uniform(0.1, 1.5))
+    at.cluster.start_slurmctld()
+    return True
+
+
+def lose_accounting(at: Field) -> bool:
+    """slurmdbd goes away; sacct answers with an error until it is back."""
+    if not at.cluster.accounting:
+        return False
+    at.cluster.stop("slurmdbd")
+    said = at.submit()
+    said.communicate(timeout=120)
+    at.cluster.start_slurmdbd()
+    return True
+
+
+def kill_submitter(at: Field) -> bool:
+    """A submitter is killed somewhere on its way."""
+    child = at.submit()
+    time.sleep(at.dice.uniform(0.0, 2.5))
+    struck = child.poll() is None
+    child.kill()
+    child.communicate()
+    return struck
+
+
+def two_submitters(at: Field) -> bool:
+    """Two submitters start at once."""
+    pair = [at.submit(), at.submit()]
+    for child in pair:
+        child.communicate(timeout=180)
+    return True
+
+
+FAULTS: dict[Callable[[Field], bool], int] = {
+    preempt: 3,
+    preempt_without_warning: 2,
+    kill_worker: 4,
+    kill_task_at_start: 2,
+    requeue: 2,
+    stop_node: 2,
+    fail_node: 2,
+    restart_controller: 2,
+    lose_accounting: 1,
+    kill_submitter: 3,
+    two_submitters: 2,
+}
+
+
+def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None]) -> None:
+    """Let `faults` faults strike, submitting in between as a person would who comes back again and again."""
+    deadline = time.monotonic() + most_s
+    # every kind once, in random order, before chance decides: a short storm then still tries them all
+    first = [f for f in FAULTS if f is not lose_accounting or at.cluster.accounting]
+    at.dice.shuffle(first)
+    while sum(at.struck.values()) < faults and time.monotonic() < deadline and not _complete(at):
+        fault = first.pop() if first else at.dice.choices(list(FAULTS), weights=list(FAULTS.values()))[0]
+        struck = fault(at)
+        if struck:
+            at.struck[fault.__name__] += 1
+            say(f"{sum(at.struck.values()):3d} {fault.__name__}")
+        time.sleep(at.dice.uniform(0.2, 1.5))
+        _tend(at)
+
+
+def finish(at: Field, *, most_s: float, say: Callable[[str], None]) -> int:
+    """Let the study end in peace; return how often a run had to be retried by hand (no progress in two attempts)."""
+    retries = 0
+    deadline = time.monotonic() + most_s
+    while not _complete(at) and time.monotonic() < deadline:
+        retries += _tend(at)
+        done = sum(o is not None and o.outcome == "DONE" for o in map(at.outcome_of, at.runs()))
+        say(f"    {done} runs trained")
+        time.sleep(2)
+    return retries
+
+
+def compare(at: Field, calm: Store) -> dict[str, int]:
+    """Hold every run and evaluation against the undisturbed ones; return what was counted."""
+    counts = dict.fromkeys(
+        ("runs", "evaluations", "runs_lost", "runs_doubled", "evals_lost", "rows_lost", "rows_wrong", "values_wrong"), 0
+    )
+    for run in at.runs():
+        mine, theirs = at.store.run(run.run_id), calm.run(run.run_id)
+        counts["runs"] += 1
+        outcome = read_outcome(mine)
+        counts["runs_lost"] += outcome is None or outcome.outcome != "DONE"
+        counts["runs_doubled"] += sum(a.get("end") == "done" for a in read_attempts(mine)) > 1
+        rows = [[{k: r.get(k) for k in MEASURED} for r in read_curve(p)] for p in (mine, theirs)]
+        counts["rows_lost"] += len(rows[1]) - len(rows[0])
+        counts["rows_wrong"] += sum(a != b for a, b in zip(*rows, strict=False))
+        for planned in run.evaluations:
+            counts["evaluations"] += 1
+            ours, right = read_eval(mine, planned.eval_id), read_eval(theirs, planned.eval_id)
+            counts["evals_lost"] += ours is None
+            counts["values_wrong"] += ours is not None and right is not None and ours["metrics"] != right["metrics"]
+    return counts
+
+
+def main() -> None:
+    """Run the whole and print what was counted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--no-accounting", action="store_true")
+    parser.add_argument("--keep", type=Path, default=None, help="Keep everything in this folder.")
+    args = parser.parse_args()
+    if lacking := missing(accounting=not args.no_accounting):
+        print(f"error: {lacking}", file=sys.stderr)
+        raise SystemExit(3)
+    folder = args.keep or Path(tempfile.mkdtemp(prefix="ditlab-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(folder / "slurm", accounting=not args.no_accounting).up()
+    try:
+        counts = chaos(cluster, folder, args.runs, args.steps, args.faults, args.seed, args.minutes * 60, _say)
+    finally:
+        cluster.down()
+        if args.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(counts, indent=1))
+    bad = [k for k, v in counts.items() if k.endswith(("_lost", "_doubled", "_wrong")) and v]
+    raise SystemExit(1 if bad else 0)
+
+
+def chaos(
+    cluster: Cluster, folder: Path, runs: int, steps: int, faults: int, seed: int, most_s: float,
+    say: Callable[[str], None],
+) -> dict[str, int]:  # fmt: skip
+    """Return what was counted: faults by kind, what was lost, doubled or wrong, seconds, attempts, retries by hand."""
+    folder.chmod(0o755)
+    study, profile = folder / "chaos.yaml", folder / "clusters.yaml"
+    study.write_text(STUDY.format(steps=steps, seeds=list(range(max(runs // 2, 1)))))
+    profile.write_text(PROFILE)
+    profile.chmod(0o600)
+    calm = Store.at(folder / "calm")
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "dit_core.cli.app", "run", str(study), "--results", str(calm.root)],
+        check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    say(f"undisturbed: {time.monotonic() - started:.0f} s")
+    at = Field(cluster, Store.at(folder / "results"), study, profile, random.Random(seed))
+    began = time.monotonic()
+    at.submit().communicate(timeout=180)
+    strike(at, faults, most_s=most_s, say=say)
+    retries = finish(at, most_s=most_s, say=say)
+    counts = compare(at, calm)
+    attempts = sum(len(read_attempts(at.store.run(r.run_id))) for r in at.runs())
+    return {
+        **{f"fault {name}": n for name, n in sorted(at.struck.items())},
+        "faults": sum(at.struck.values()),
+        **counts,
+        "attempts": attempts,
+        "retries_by_hand": retries,
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+def _urgent(at: Field) -> bool:
+    before = at.running()
+    node = at.dice.choice(NODES)
+    words = ("sbatch", "--parsable", "-p", "urgent", f"--nodelist={node}", "--exclusive", "--output=/dev/null")
+    job = at.cluster.run(*words, "--wrap", "sleep 1").stdout.strip()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        state = at.cluster.run("squeue", "-h", "-j", job, "-o", "%T").stdout.strip()
+        if state not in ("PENDING", "CONFIGURING"):
+            break
+        time.sleep(0.2)
+    return bool(before)
+
+
+def _tend(at: Field) -> int:
+    """Submit what came back; retry what gave up for want of progress, as a person would who knows of the storm."""
+    child = at.submit()
+    out, err = child.communicate(timeout=180)
+    if child.returncode:
+        at.log.append(err.strip())
+        return 0
+    if json.loads(out)["tasks"]:
+        return 0
+    words = at.command("retry", "--json")
+    said = subprocess.run(words, env=at.env, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return len(json.loads(said.stdout)["runs"])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complete(at: Field) -> bool:
+    for run in at.runs():
+        paths = at.store.run(run.run_id)
+        outcome = at.outcome_of(run)
+        if outcome is None or outcome.outcome == "FAILED":
+            return False
+        if any(not paths.eval(p.eval_id).exists() for p in run.evaluations):
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
