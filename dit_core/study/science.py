@@ -35,6 +35,7 @@ Positions = Literal["sincos-2d", "sincos-1d", "learned", "none"]
 
 # name: (depth, hidden, heads). S, B, L, XL are Table 1 of the paper; the others are for small data.
 SIZES: dict[str, tuple[int, int, int]] = {
+    "XXXXS": (2, 32, 2),
     "XXXS": (2, 48, 2),
     "XXS": (3, 64, 2),
     "XS": (4, 96, 3),
