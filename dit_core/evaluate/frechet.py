@@ -40,28 +40,38 @@ def bootstrap_interval(
     Samples are drawn with replacement, as counts per sample, so that all covariances come from one matrix product.
     Drawing again adds the bias of N samples a second time; the replicates are therefore centred on the value itself.
     """
-    x = features.double()
-    n, width = x.shape
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    counts = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(replicates)])
-    weights = torch.from_numpy(counts).double()
+    n, width = features.shape
+    own = Moments.of(features)
+    centre = own.mean()
+    counts = _drawn_counts(n, replicates, seed)
     rows, columns = torch.triu_indices(width, width)
     products = torch.zeros(replicates, len(rows), dtype=torch.float64)
+    sums = torch.zeros(replicates, width, dtype=torch.float64)
     # In blocks, so that the products of one block are all that is held; in float32, enough for an interval and twice
     # as fast.
-    for block, counted in zip((x - x.mean(dim=0)).float().split(2048), weights.float().split(2048, dim=1), strict=True):
-        products += counted @ (block[:, rows] * block[:, columns])
+    for block, counted in zip(features.split(2048), counts.split(2048, dim=1), strict=True):
+        x, weights = (block - centre).float(), counted.float()
+        products += weights @ (x[:, rows] * x[:, columns])
+        sums += weights @ x
     outer = torch.zeros(replicates, width, width, dtype=torch.float64)
     outer[:, rows, columns] = products
     outer[:, columns, rows] = products
-    means = weights @ (x - x.mean(dim=0)) / n
+    means = sums / n
     covs = (outer - n * means.unsqueeze(2) * means.unsqueeze(1)) / (n - 1)
     root, trace2 = square_root(cov2.double()), torch.trace(cov2.double())
-    values = _distance(means + x.mean(dim=0), covs, mean2.double(), trace2, root)
-    own = Moments.of(features)
-    value = frechet(own.mean(), own.covariance(), mean2, cov2)
+    values = _distance(means + centre, covs, mean2.double(), trace2, root)
+    value = frechet(centre, own.covariance(), mean2, cov2)
     low, high = torch.quantile(values - values.mean(), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return max(0.0, value + low), value + high
+
+
+def _drawn_counts(n: int, replicates: int, seed: int) -> Tensor:
+    """Return how often each of n samples is drawn in each replicate, (replicates, n) uint8."""
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    counts = np.empty((replicates, n), np.uint8)  # more than 255 draws of one sample in n do not happen
+    for row in counts:
+        row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+    return torch.from_numpy(counts)
 
 
 def delta_interval(features: Tensor, mean2: Tensor, cov2: Tensor) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dit_core.evaluate.extractors import SPATIAL
@@ -14,6 +13,7 @@ from dit_core.evaluate.protocols import Protocol
 from dit_core.evaluate.reference import Reference
 
 BOOTSTRAP_WIDTH = 256
+DISTANCES = 2**23  # distances held at once by precision and recall: 32 MB, whatever the number of samples
 Metric = dict[str, float | None]
 
 
@@ -23,10 +23,11 @@ def measure(
     """Return {metric: {"value", "low", "high"}} of features by batch and layer, (B, width) each, and labels (N,).
 
     `low` and `high` are 95 % intervals over the choice of samples, None where they are not computed. Sums are merged
-    in the order of the batches, so processes and restarts give the same bits.
+    in the order of the batches, so processes and restarts give the same bits. The batches are emptied.
     """
     moments = Moments.merged([Moments.of(batch[protocol.layer]) for batch in batches])
-    features = {layer: torch.cat([batch[layer] for batch in batches]) for layer in batches[0]}
+    spatial = [batch.pop(SPATIAL) for batch in batches if SPATIAL in batch]
+    features = {layer: _joined(batches, layer) for layer in tuple(batches[0])}
     main = features[protocol.layer]
     found: dict[str, Metric] = {}
     for name in protocol.metrics:
@@ -35,7 +36,7 @@ def measure(
         elif name in ("fid_infinity", "fd_digits_infinity"):
             found[name] = _plain(frechet_infinity(main, reference.mean, reference.covariance))
         elif name == "sfid":
-            found[name] = _spatial([batch[SPATIAL] for batch in batches], reference)
+            found[name] = _spatial(spatial, reference)
         elif name == "is":
             found[name] = inception_score(features["logits_unbiased"], protocol.is_splits)
         elif name == "kid":
@@ -45,6 +46,18 @@ def measure(
     if {"precision", "recall"} & set(protocol.metrics):
         found |= precision_recall(main, reference.features, protocol.neighbours)
     return {name: found[name] for name in protocol.metrics}
+
+
+def _joined(batches: list[dict[str, Tensor]], layer: str) -> Tensor:
+    """Return one layer of all batches, (N, width), taking it out of them as it goes: never two copies of all."""
+    rows = sum(len(batch[layer]) for batch in batches)
+    whole = batches[0][layer].new_empty(rows, batches[0][layer].shape[1])
+    first = 0
+    for batch in batches:
+        part = batch.pop(layer)
+        whole[first : first + len(part)] = part
+        first += len(part)
+    return whole
 
 
 def _distance(moments: Moments, features: Tensor, reference: Reference) -> Metric:
@@ -83,7 +96,7 @@ def kid(features: Tensor, real: Tensor | None, subsets: int = 100, size: int = 1
 
 
 def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3) -> dict[str, Metric]:
-    """Return improved precision and recall of features (N, D) against real ones (M, D), in blocks of 1,000 rows.
+    """Return improved precision and recall of features (N, D) against real ones (M, D), in blocks of rows.
 
     The intervals are those of a share of N (precision) or M (recall) independent draws, the neighbourhoods held fixed.
     """
@@ -91,7 +104,8 @@ def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3)
 
     if real is None:
         return {"precision": _plain(None), "recall": _plain(None)}
-    settings: dict[str, Any] = {"prc_neighborhood": neighbours, "prc_batch_size": 1000, "save_cpu_ram": True}
+    rows = min(1000, max(16, DISTANCES // max(len(features), len(real))))
+    settings: dict[str, Any] = {"prc_neighborhood": neighbours, "prc_batch_size": rows, "save_cpu_ram": True}
     out = prc_features_to_metric(features, real, **settings, verbose=False)
     return {"precision": _share(out["precision"], len(features)), "recall": _share(out["recall"], len(real))}
 

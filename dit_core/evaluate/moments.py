@@ -9,6 +9,8 @@ from torch import Tensor
 
 from dit_core.errors import DataError
 
+BLOCK = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -21,11 +23,17 @@ class Moments:
     @classmethod
     def of(cls, features: Tensor) -> Moments:
         """Return the sums of features (N, D); raise DataError naming the first row that is not finite."""
-        finite = torch.isfinite(features).all(dim=1)
-        if not finite.all():
-            raise DataError(f"feature vector {int(torch.nonzero(~finite)[0])} holds values that are not finite")
-        x = features.double()
-        return cls(len(x), x.sum(dim=0), x.T @ x)
+        width = features.shape[1]
+        total, outer = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
+        for number, block in enumerate(features.split(BLOCK)):  # in blocks: never a second, wider copy of all features
+            finite = torch.isfinite(block).all(dim=1)
+            if not finite.all():
+                row = number * BLOCK + int(torch.nonzero(~finite)[0])
+                raise DataError(f"feature vector {row} holds values that are not finite")
+            x = block.double()
+            total += x.sum(dim=0)
+            outer += x.T @ x
+        return cls(len(features), total, outer)
 
     @classmethod
     def merged(cls, parts: list[Moments]) -> Moments:
