@@ -116,6 +116,7 @@ def ask(
         raise _translated(con, error, timeout_s) from None
     finally:
         clock.cancel()
+        clock.join()  # a thread still holding the connection while Python ends brings the process down
 
 
 def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
