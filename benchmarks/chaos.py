@@ -111,7 +111,7 @@ def preempt_without_warning(at: Field) -> bool:
     try:
         return _urgent(at)
     finally:
-        at.cluster.configure(SlurmctldParameters="preempt_send_user_signal", KillWait="5")
+        at.cluster.configure(SlurmctldParameters="preempt_send_user_signal", KillWait="15")
 
 
 def kill_worker(at: Field) -> bool:

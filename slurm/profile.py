@@ -74,7 +74,7 @@ class Profile(Frozen):
     evaluation_minutes: Positive | None = None
     """Time limit of an evaluation task; null is `minutes`."""
     constraint: Features | None = None
-    """Node features, joined by & or | as Slurm has it."""
+    """Node features, in Slurm's own notation."""
     concurrency: Positive = 64
     """Tasks of one array that may run at once."""
     max_queued: Positive | None = None
@@ -219,3 +219,13 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def key_table() -> str:
+    """Return the keys of a profile as rows of a Markdown table: docs/slurm.md holds them, and a test compares."""
+    rows = []
+    for name, info in Profile.model_fields.items():
+        default = "none" if info.default is None else info.get_default(call_default_factory=True)
+        plain = "none" if default in ((), {}) else default
+        rows.append(f"| `{name}` | {plain} | {info.description} |\n")
+    return "".join(rows)

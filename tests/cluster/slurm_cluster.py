@@ -287,7 +287,7 @@ class Cluster:
             "MaxJobCount": "20000",
             "MinJobAge": "300",
             "SlurmdTimeout": "20",
-            "KillWait": "5",
+            "KillWait": "15",
             "UnkillableStepTimeout": "60",
             "PreemptType": "preempt/partition_prio",
             "PreemptMode": "REQUEUE",
