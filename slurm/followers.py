@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dit_core.errors import RecordError
+from dit_core.errors import DitlabError
 from dit_core.records.bundle import MANIFEST
 from dit_core.records.paths import Store
 from dit_core.study.run import Run
@@ -48,7 +48,7 @@ class Followers:
                     if ask("scontrol", "update", f"JobId={task}", "Dependency=").ok:
                         self.say(f"weights are there: evaluation task {task} may start")
                     self.waiting.remove(intent)
-        except (OSError, RecordError) as error:
+        except (OSError, DitlabError) as error:
             self.say(f"evaluations wait for the end of the training: {error}")
             self.waiting.clear()
         finally:

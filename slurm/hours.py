@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from dit_core.records.paths import Store
 from dit_core.study import cost
@@ -12,7 +13,7 @@ from slurm.decide import Array, Decision
 from slurm.profile import Profile
 from slurm.state import read_attempts_safely
 
-_SAMPLE = 50
+_SAMPLE, _LOOKED_AT = 50, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def seconds_per_flop(store: Store, runs: Iterable[Run]) -> float | None:
     """Return device-seconds per FLOP of up to 50 finished trainings, or None where there is none."""
     seconds = flops = 0.0
     sampled = 0
-    for run in runs:
+    for run in islice(runs, _LOOKED_AT):
         if sampled == _SAMPLE:
             break
         if not store.run(run.run_id).outcome.exists():

@@ -98,13 +98,16 @@ class Worker:
     def work(self, runs: dict[str, Run]) -> int:
         """Carry out every item of this task; return the exit code."""
         worst = DONE
-        for item in self.payload.task(self.place.index):
+        items = self.payload.task(self.place.index)
+        for number, item in enumerate(items, start=1):
             how, reason = self._item(item, runs[item.run])
             self.say(f"run {item.run}: {how}{f': {reason}' if reason else ''}")
-            worst = max(worst, _CODES[how])
-            if self.stop() is not None:
-                self._ask_again(how)
-                return STOPPED
+            unfinished = how in ("stopped", "owned")
+            # Nothing waits for an evaluation: one that is left for later is no failure that Slurm should remember.
+            worst = max(worst, DONE if unfinished and not item.train else _CODES[how])
+            if self.stop() is not None and (unfinished or number < len(items)):
+                self._ask_again()
+                return STOPPED if item.train else DONE
         return worst
 
     def _item(self, item: Item, run: Run) -> tuple[str, str | None]:
@@ -182,10 +185,15 @@ class Worker:
                 claim.release()
         return ("failed", "; ".join(troubles)) if troubles else ("done", None)
 
-    def _ask_again(self, how: str) -> None:
+    def _ask_again(self) -> None:
         """Have Slurm requeue this task, if that is the profile's way and Slurm has not ended it by itself."""
-        if self.payload.requeue != "slurm" or self.place.rank != 0 or how in ("done", "failed", "diverged"):
-            return
+        if self.place.rank == 0 and self.payload.requeue == "slurm":
+            try:
+                self._requeue()
+            except DitlabError as error:
+                self.say(f"saved; Slurm could not be asked to requeue this task: {error}")
+
+    def _requeue(self) -> None:
         state = ask("squeue", "-h", "-j", self.place.raw_job, "-o", "%T")
         # Preempted or cancelled, it is COMPLETING by now: the first comes back by itself, the second must not.
         if state.ok and state.out.strip() == "RUNNING":

@@ -98,6 +98,27 @@ def test_preempted_with_a_signal(cluster, store, write_study, tmp_path, ditlab, 
     assert first["job"] == second["job"]
 
 
+@pytest.mark.parametrize("requeue", ["slurm", "ditlab"])
+def test_told_that_time_is_up(cluster, store, write_study, requeue: str):
+    """USR2 as Slurm sends it before the time limit: the task has itself requeued, or the next submission goes on."""
+    study = write_study(steps=2000, save=LONG)
+    (run,) = runs_in(study)[1]
+    profile = TOGETHER.model_copy(update={"requeue": requeue})
+    ((job, _),) = go(store, study, profile).submission.jobs
+    paths = store.run(run.run_id)
+    until(lambda: any(p.stat().st_size for p in paths.attempts.glob("*/metrics.jsonl")), 240)
+    cluster.run("scancel", "--signal=USR2", f"{job}_0", check=True)
+    if requeue == "ditlab":
+        until(lambda: not cluster.run("squeue", "-h", "-o", "%A").stdout, 60)
+        found = go(store, study, profile)
+        assert found.decision.rows[0].training.word == "stopped"
+    trained(store, run)
+    first, second = read_attempts(paths)
+    assert (first["end"], first["reason"], second["end"]) == ("stopped", "SIGUSR2", "done")
+    assert first["images_end"] == second["images_start"] > 0
+    assert (first["job"] == second["job"]) == (requeue == "slurm")
+
+
 def test_killed_without_warning(cluster, store, write_study, tmp_path, ditlab, capsys):
     """Loses at most what was trained since the last save; the next submission goes on; numbers are the same."""
     study = write_study(steps=1500, save=800)
