@@ -76,6 +76,7 @@ _EVALS = (
 )
 _EVALS_END = (
     Column("protocol_hash", "text", "", "First 16 digits of the sha256 of the protocol as recorded."),
+    Column("marks", "text", "", "What a reader must know: uncalibrated, few samples, sfid experimental."),
     Column("seconds", "number", "s", "Wall time of the evaluation."),
     Column("device", "text", "", "Device it ran on."),
     Column("host", "text", "", "Host it ran on."),

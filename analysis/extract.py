@@ -201,6 +201,7 @@ def _eval_row(record: dict[str, Any], run_id: str, path: str, problems: list[Pro
         if key != "sampling":
             row[evaluation_name(key)] = value
     row["protocol_hash"] = _protocol_hash(json.dumps(protocol))
+    row["marks"] = ", ".join(map(str, record.get("marks") or ())) or None
     for name, entry in metrics.items():
         _add_metric(row, name, entry, path, problems)
     origin = record.get("provenance")

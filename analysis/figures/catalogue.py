@@ -35,7 +35,10 @@ def stem(name: str) -> str:
 
 def _provenance(source: Source, frame: pd.DataFrame) -> Provenance:
     tables = set(frame["table"]) if source.is_published and "table" in frame else set()
-    return Provenance.of(frame, source.commit, _DIGITISED if any(t.startswith("figure") for t in tables) else "")
+    remarks = [_DIGITISED] if any(t.startswith("figure") for t in tables) else []
+    if "marks" in frame:
+        remarks += sorted(set(frame["marks"].dropna()))
+    return Provenance.of(frame, source.commit, " · ".join(remarks))
 
 
 def _rows(source: Source, *tables: str) -> pd.DataFrame:

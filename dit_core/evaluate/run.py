@@ -27,6 +27,7 @@ from dit_core.records.paths import RunPaths
 from dit_core.study.execution import Execution
 from dit_core.study.ids import canonical, canonical_json
 from dit_core.study.run import PlannedEvaluation
+from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Science
 
 Progress = Callable[[int, int], None]
@@ -45,6 +46,7 @@ class _Work:
     parts: Parts
     ranges: list[range]
     identity: dict[str, Any]
+    snapshot_sha256: str
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("sampling", "features", "statistics"), 0.0)
     )
@@ -123,18 +125,15 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "reference_sha256": reference.sha256,
         "reference_count": reference.count,
         "decoder": decoder,
-        "calibrated": is_calibrated(paths.root.parents[2], protocol, extractor, reference),
         "batch": size,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
         and device.type == "cuda",
-        "few_samples": evaluation.samples < (protocol.samples or protocol.width + 1),
     }
-    # Whether a row's sfid is the published one is known only after a calibration: the layer cannot be checked offline.
-    identity["experimental"] = ["sfid"] if "sfid" in protocol.metrics and not identity["calibrated"] else []
     setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
     parts = Parts(_parts_folder(paths, planned), setting)
-    identity["snapshot_sha256"] = weights_sha256
-    return _Work(protocol, extractor, reference, generator, parts, ranges, identity, device=_describe(device))
+    return _Work(
+        protocol, extractor, reference, generator, parts, ranges, identity, weights_sha256, device=_describe(device)
+    )
 
 
 def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths) -> dict[str, Tensor]:
@@ -193,6 +192,8 @@ def _finish(
         {
             "evaluation": canonical(evaluation),
             "protocol": work.identity,
+            "snapshot_sha256": work.snapshot_sha256,
+            "marks": _marks(work, paths, evaluation),
             "metrics": metrics,
             "seconds": time.perf_counter() - started,
             "seconds_of": work.seconds,
@@ -204,7 +205,20 @@ def _finish(
     return record
 
 
-def _weights(paths: RunPaths, evaluation: Any) -> tuple[dict[str, Tensor], str]:
+def _marks(work: _Work, paths: RunPaths, evaluation: Evaluation) -> list[str]:
+    """Return what a reader of the row must know; tables and figures carry it."""
+    protocol, marks = work.protocol, []
+    calibrated = is_calibrated(paths.root.parents[2], protocol, work.extractor, work.reference)
+    if calibrated is False:
+        marks.append("uncalibrated")
+        # Whether sfid is the published one is known only after a calibration: the layer cannot be checked offline.
+        marks += ["sfid experimental"] if "sfid" in protocol.metrics else []
+    if evaluation.samples < (protocol.samples or protocol.width + 1):
+        marks.append("few samples")
+    return marks
+
+
+def _weights(paths: RunPaths, evaluation: Evaluation) -> tuple[dict[str, Tensor], str]:
     """Return the weights to be sampled and the sha256 of their file."""
     from dit_core.checkpoint import load_ema
     from dit_core.records.files import sha256_of

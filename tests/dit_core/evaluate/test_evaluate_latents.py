@@ -101,7 +101,7 @@ def test_latents_are_decoded_and_scored(latent_run, execution, assets):
         assets / "tiny-vae" / "diffusion_pytorch_model.safetensors"
     )
     assert protocol["decoder"]["scale"] == 0.18215
-    assert protocol["calibrated"] is False
+    assert record["marks"] == ["uncalibrated"]
 
 
 def test_the_decoder_divides_by_the_scale_and_works_in_float32(assets, protocol):
@@ -165,13 +165,13 @@ def test_the_gate_passes_fails_and_marks_rows(latent_run, execution, protocol, t
     assert json.loads(capsys.readouterr().out)["passed"] is True
     planned = latent_run.plan(samples=70, protocol="small", seed=1)
     after = evaluate(latent_run.paths, latent_run.science, planned, execution)
-    assert (before["protocol"]["calibrated"], after["protocol"]["calibrated"]) == (False, True)
+    assert (before["marks"], after["marks"]) == (["uncalibrated"], [])
     record = store.root / "calibration" / "small.json"
     record.write_text(record.read_text().replace(json.loads(record.read_text())["identity"]["weights_sha256"], "0"))
     other = evaluate(
         latent_run.paths, latent_run.science, latent_run.plan(samples=70, protocol="small", seed=2), execution
     )
-    assert other["protocol"]["calibrated"] is False
+    assert other["marks"] == ["uncalibrated"]
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ def test_what_is_wrong_is_said_before_anything_is_sampled(trained, execution, mo
 
 def test_too_few_samples_are_measured_when_asked_and_labelled(trained, execution):
     record = evaluate(trained.paths, trained.science, trained.plan(samples=40), execution, few=True)
-    assert record["protocol"]["few_samples"] is True
+    assert record["marks"] == ["few samples"]
     full = evaluate(trained.paths, trained.science, trained.plan(), execution)
-    assert full["protocol"]["few_samples"] is False
+    assert full["marks"] == []
 
 
 def test_altered_or_missing_weights_are_an_error(trained, execution):

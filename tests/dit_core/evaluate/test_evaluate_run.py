@@ -54,8 +54,10 @@ def test_a_record_holds_the_whole_protocol(trained, execution):
         "uint8",
         "samples",
     }
-    needed |= {"reference_sha256", "labels", "weights", "decoder", "batch", "tf32", "snapshot_sha256", "calibrated"}
+    needed |= {"reference_sha256", "labels", "weights", "decoder", "batch", "tf32"}
     assert needed <= record["protocol"].keys()
+    assert record["marks"] == []
+    assert len(record["snapshot_sha256"]) == 64
     assert record["evaluation"]["seed"] == 0
     assert record["seconds"] > 0
     assert record["device"] == "cpu"
@@ -153,20 +155,19 @@ def test_a_killed_process_leaves_nothing_wrong(trained, execution, store):
     planned = trained.plan(samples=192, steps=20)
     run = Run(planned.run_id, "", trained.science, execution, (planned,), (planned.evaluation.images_seen,))
     command = [sys.executable, "-c", KILLED, str(store.root), json.dumps(run_record(run))]
-    folder, kills = trained.paths.evals / f"{planned.eval_id}.part", 0
-    for wanted in (1, 3):
-        process = subprocess.Popen(command, env=dict(os.environ, OMP_NUM_THREADS="1"))
-        deadline = time.monotonic() + 60
-        while len(list(folder.glob("*.safetensors"))) < wanted and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+    folder = trained.paths.evals / f"{planned.eval_id}.part"
+    process = subprocess.Popen(command, env=dict(os.environ, OMP_NUM_THREADS="1"))
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*.safetensors"))) < 3 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = len(list(folder.glob("*.safetensors")))
     resumed = evaluate(trained.paths, trained.science, planned, execution)
     forget(trained, planned)
     whole = evaluate(trained.paths, trained.science, planned, execution)
-    print(f"{kills} of 2 processes killed; relative difference after resuming {difference(whole, resumed):.1e}")
-    assert kills == 2
+    print(f"killed with {kept} of 6 batches kept; relative difference after resuming {difference(whole, resumed):.1e}")
     assert difference(whole, resumed) <= 1e-6
 
 
