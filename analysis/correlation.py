@@ -70,8 +70,7 @@ def correlate(
     r = float(_rowwise(xs[None], ys[None], method)[0])
     if n < FEWEST_INTERVAL:
         return Correlation(method, n, r, None, None, level, f"too few points for an interval ({n} < {FEWEST_INTERVAL})")
-    draws = _draw(members, rng, resamples)
-    values = _resampled(xs, ys, draws, method)
+    values = _resampled(xs, ys, members, rng, resamples, method)
     if len(values) < resamples // 2:  # nearly all resamples held one configuration only
         return Correlation(method, n, r, None, None, level, "no interval: too few different points")
     # Resampled ranks tie often, which makes |rho| = 1: there is no spread on Fisher's scale to take.
@@ -123,25 +122,49 @@ def _members(groups: NDArray[np.generic]) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)] if len(codes) else []
 
 
-def _draw(members: list[NDArray[np.intp]], rng: np.random.Generator, resamples: int) -> list[NDArray[np.intp]]:
-    if all(len(m) == 1 for m in members):
-        single = np.concatenate(members)
-        return list(single[rng.integers(0, len(single), (resamples, len(single)))])
-    rows = []
-    for chosen in rng.integers(0, len(members), (resamples, len(members))):
-        rows.append(np.concatenate([rng.choice(members[c], len(members[c])) for c in chosen]))
-    return rows
-
-
 def _resampled(
-    x: NDArray[np.float64], y: NDArray[np.float64], draws: list[NDArray[np.intp]], method: Method
-) -> NDArray[np.float64]:
-    if len({len(d) for d in draws}) == 1:
-        index = np.stack(draws)
-        values = _rowwise(x[index], y[index], method)
-    else:
-        values = np.concatenate([_rowwise(x[d][None], y[d][None], method) for d in draws])
-    return values[np.isfinite(values)]  # a resample may hold one configuration only: it has no correlation
+    x: NDArray[np.float64], y: NDArray[np.float64], members: list[NDArray[np.intp]], rng: np.random.Generator,
+    resamples: int, method: Method,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the finite coefficients of the resamples: one that holds a single configuration has none."""
+    found = []
+    for start in range(0, resamples, 500):  # in parts, so that a thousand runs need no gigabyte
+        counts = _counts(members, len(x), rng, min(500, resamples - start))
+        ranked = method == "spearman"
+        found.append(_weighted(_midranks(x, counts) if ranked else x, _midranks(y, counts) if ranked else y, counts))
+    values = np.concatenate(found)
+    return values[np.isfinite(values)]
+
+
+def _counts(members: list[NDArray[np.intp]], n: int, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
+    """Return (R, n): how often each resample holds each point; groups are drawn, then points within each of them."""
+    sizes = np.array([len(m) for m in members])
+    table = np.full((len(members), sizes.max()), -1)
+    for row, m in zip(table, members, strict=True):
+        row[: len(m)] = m
+    chosen = rng.integers(0, len(members), (resamples, len(members)))
+    inside = (rng.random((*chosen.shape, sizes.max())) * sizes[chosen][..., None]).astype(int)
+    points = table[chosen[..., None], inside]
+    kept = np.arange(sizes.max()) < sizes[chosen][..., None]
+    flat = (np.arange(resamples)[:, None, None] * n + points)[kept]
+    return np.bincount(flat, minlength=resamples * n).reshape(resamples, n).astype(float)
+
+
+def _midranks(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (R, n): the mean rank of each value among the points of each resample."""
+    _, code = np.unique(values, return_inverse=True)
+    each = np.zeros((len(counts), code.max() + 1))
+    np.add.at(each.T, code, counts.T)
+    return (np.cumsum(each, 1) - (each - 1) / 2)[:, code]
+
+
+def _weighted(x: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = counts.sum(1, keepdims=True)
+    dx = x - (counts * x).sum(1, keepdims=True) / total
+    dy = y - (counts * y).sum(1, keepdims=True) / total
+    size = np.sqrt((counts * dx**2).sum(1) * (counts * dy**2).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 1e-300, (counts * dx * dy).sum(1) / size, np.nan)
 
 
 def _student(r: float, values: NDArray[np.float64], n: int, level: float) -> tuple[float, float]:

@@ -213,6 +213,11 @@ def footer(fig: Figure, lines: Sequence[str]) -> None:
     fig.supxlabel(text, x=0.01, ha="left", fontsize=6, color=QUIET, linespacing=1.35)
 
 
+def close(fig: Figure) -> None:
+    """Release a figure's memory."""
+    _plt().close(fig)
+
+
 def settle(fig: Figure) -> None:
     """Lay the figure out once and keep it so: what is placed by measuring afterwards stays where it was measured."""
     if fig.get_layout_engine() is not None:

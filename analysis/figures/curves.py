@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LEGEND_ENTRIES = 16
+NAMED_ENDS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How one line is drawn."""
@@ -71,7 +75,7 @@ def name_ends(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], 
     """Write each line's name right of its end, spread so that names do not overlap. Call last: it settles."""
     ends = [(name, line[x].iloc[-1], line[y].iloc[-1]) for name, line in lines.items() if len(line)]
     fig = ax.get_figure()
-    if fig is None or not ends:
+    if fig is None or not 0 < len(ends) <= NAMED_ENDS:
         return
     style.settle(fig)
     pixels = [float(ax.transData.transform((xv, yv))[1]) for _, xv, yv in ends]
@@ -114,7 +118,13 @@ def legend(ax: Axes, looks: Iterable[Look], title: str | None = None, **kw: Any)
     """Draw a legend that shows every look, also of names that begin with an underscore."""
     from matplotlib.lines import Line2D
 
+    looks = list(looks)
+    more = len(looks) - LEGEND_ENTRIES
+    looks = looks[:LEGEND_ENTRIES]
     handles = [Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks]
     words = [style.clean(k.label, 32) for k in looks]
     words = ["\u200a" + w if w.startswith("_") else w for w in words]  # a leading underscore would hide the entry
+    if more > 0:
+        handles.append(Line2D([], [], lw=0))
+        words.append(f"and {more} more")
     ax.legend(handles, words, title=title, **kw)

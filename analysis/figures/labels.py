@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 # Directions in which a label may sit, best first, and how far off in points.
 _ANGLES = (20, 160, -20, -160, 55, 125, -55, -125, 90, -90)
+MOST = 60
 _REACH = (7, 11, 17, 25)
 Box = tuple[float, float, float, float]
 
 
 def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequence[str], size: float = 7.5) -> None:
     """Write each text near its point (data coordinates). Call last: the layout is settled here.
+    More than sixty points stay without labels.
 
     Greedy: every label takes the first place that overlaps nothing placed before, no point, and stays inside the axes;
     where there is none, the place with the least overlap. Deterministic.
@@ -28,6 +30,8 @@ def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequ
         return
     style.settle(fig)
     xs, ys = list(xs), list(ys)
+    if len(xs) > MOST:  # no place is left, and none could be read
+        return
     dots = [tuple(ax.transData.transform((x, y))) for x, y in zip(xs, ys, strict=True)]
     scale = fig.dpi / 72
     taken: list[Box] = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "figures": ("dit_core.cli.figures", "figures", "Draw the paper's figures and tables, of a study or published."),
     "fit": ("dit_core.cli.fit", "fit", "Fit the scaling laws of a study, or of the published numbers."),
     "claims": ("dit_core.cli.claims", "claims", "Judge a study's claims, or the paper's, with intervals."),
+    "report": ("dit_core.cli.report", "report", "Write a study's report: one self-contained HTML page."),
     "submit": ("dit_core.cli.submit", "submit", "Submit what is missing of a study to Slurm; dry without --go."),
     "status": ("dit_core.cli.status", "status", "How every run of a study stands."),
     "watch": ("dit_core.cli.watch", "watch", "The same, live."),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.source import Source
+
 
 def own_runs(seeds: int = 2) -> pd.DataFrame:
     """Return evaluations of 9 models and `seeds` seeds as the demo makes them, at two numbers of steps."""
@@ -24,3 +26,15 @@ def own_runs(seeds: int = 2) -> pd.DataFrame:
                          "fd_digits_low": fd - 3, "fd_digits_high": fd + 3}
                     )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def study_of(frame: pd.DataFrame, metrics: pd.DataFrame | None = None, name: str = "digits") -> Source:
+    """Return the source of a study whose evaluations are `frame`."""
+    columns = ["run_id", "name", "model_size", "patch", "conditioning", "objective", "seed", "params", "fwd_gmacs",
+               "outcome"]  # fmt: skip
+    if {"images_seen", "steps"} <= set(frame.columns):
+        spent = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
+        frame = frame.assign(train_flops=spent, sampling_gmacs=frame["fwd_gmacs"] * frame["steps"])
+    runs = frame.drop_duplicates("run_id")[columns].reset_index(drop=True)
+    empty = pd.DataFrame({"run_id": [], "images": [], "loss": []})
+    return Source(name, f"Study {name}", frame, runs, empty if metrics is None else metrics, "fd_digits")
