@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
 from slurm_cluster import NODES, Cluster, missing  # noqa: E402
 
+from dit_core.local import run_locally  # noqa: E402
 from dit_core.records.attempt import read_attempts  # noqa: E402
 from dit_core.records.evals import read_eval  # noqa: E402
 from dit_core.records.metrics import read_curve  # noqa: E402
@@ -299,10 +300,7 @@ def chaos(
     profile.chmod(0o600)
     calm = Store.at(folder / "calm")
     started = time.monotonic()
-    subprocess.run(
-        [sys.executable, "-m", "dit_core.cli.app", "run", str(study), "--results", str(calm.root)],
-        check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    run_locally(calm, "chaos", expand(load_study(study)).runs, lambda event: None)
     say(f"undisturbed: {time.monotonic() - started:.0f} s")
     at = Field(cluster, Store.at(folder / "results"), study, profile, random.Random(seed))
     began = time.monotonic()

@@ -48,6 +48,18 @@ def cancel_runs(store: Store, runs: Iterable[Run], view: View) -> dict[str, Any]
     return {"runs": cancelled, "tasks": list(tasks), "kept": kept}
 
 
+def release_held(view: View) -> list[str]:
+    """Let go the tasks that Slurm put on hold after a failed launch; return a line on each.
+
+    A task that a person holds has another reason and is left alone.
+    """
+    said = []
+    for key in sorted({t.key for facts in view.facts.values() for t in _all_tasks(facts) if t.held_after_launch}):
+        answer = ask("scontrol", "release", key)
+        said.append(f"task {key} was on hold after a failed launch: {'released' if answer.ok else answer.trouble}")
+    return said
+
+
 def retry_runs(store: Store, runs: Iterable[Run], view: View) -> list[str]:
     """Remember the wish to try again for every run that failed or was cancelled, or has such an evaluation."""
     meant = []

@@ -62,6 +62,11 @@ class Task:
         return meaning(self.word)[0]
 
     @property
+    def held_after_launch(self) -> bool:
+        """Return whether Slurm put the task on hold because a node could not start it; nobody else ever lets it go."""
+        return self.phase == "waiting" and self.reason.lower().startswith("launch failed")
+
+    @property
     def kind(self) -> str | None:
         """Return how an ended task ended."""
         kind = meaning(self.word)[1]

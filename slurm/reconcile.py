@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
 from dit_core.study.run import Run
+from slurm.actions import release_held
 from slurm.commands import site_limits
 from slurm.decide import Array, Decision, arrange, decide
 from slurm.hours import Bill, bill
@@ -65,6 +66,7 @@ def reconcile(store: Store, study: str, runs: tuple[Run, ...], profile: Profile,
             raise EnvironmentProblem(
                 f"{found.view.book.queue.trouble}; what is queued is not known: nothing is submitted"
             )
+        recovered += tuple(release_held(found.view))
         submission = None
         if found.arrays:
             if order.probe:

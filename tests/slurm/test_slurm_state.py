@@ -13,6 +13,7 @@ import slurm.commands
 from dit_core.records import lease
 from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import Store
+from slurm.actions import release_held
 from slurm.intent import publish, record_job
 from slurm.overview import overview
 from slurm.payload import Item, Payload, read_payload
@@ -89,6 +90,18 @@ def test_last_words_are_kept_when_slurm_forgets(store, write_study, fake):
         if script:
             fake("squeue", script)
         assert stand(look(store, "small", [run]).facts[run.run_id]).word == "cancelled"
+
+
+def test_only_what_slurm_itself_held_is_released(store, write_study, fake, tmp_path):
+    fake(
+        "squeue",
+        f'echo "70_0|PENDING|launch failed requeued held||small-{UUID}"; '
+        f'echo "70_1|PENDING|JobHeldUser||small-{UUID}"; echo "70_2|RUNNING|None|gpu01|small-{UUID}"',
+    )
+    fake("scontrol", f'echo "$@" >> {tmp_path / "said"}')
+    view = look(store, "small", submitted(store, write_study(seeds=3)))
+    assert len(release_held(view)) == 1
+    assert (tmp_path / "said").read_text() == "release 70_0\n"
 
 
 def test_no_slurm_at_all(store, write_study, ditlab, monkeypatch, tmp_path):
