@@ -13,7 +13,7 @@ from dit_core.distributed import Group
 from dit_core.errors import DitlabError
 from dit_core.evaluate.run import evaluate
 from dit_core.ranks import gathered
-from dit_core.records import lease
+from dit_core.records import bundle, lease
 from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
@@ -102,15 +102,26 @@ def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
     outcome = read_outcome(paths)
     if outcome is not None and outcome.outcome == "DIVERGED":
         return Carried("diverged", outcome.reason)
-    missing = [e for e in run.evaluations if not has_record(paths, e.eval_id)]
-    needed = {run.science.train.images, *(e.evaluation.images_seen for e in missing)}
-    # Weights that are about to be measured are re-hashed; where they are altered, training mends them.
     if outcome is not None and outcome.outcome == "DONE":
-        if all(has_snapshot(paths, images, sizes_only=not missing) for images in needed):
+        needed = {e.evaluation.images_seen for e in run.evaluations if not has_record(paths, e.eval_id)}
+        # Weights that are about to be measured are re-hashed; where they are altered, training makes them again.
+        # A point at which none were ever kept is no reason to train: its evaluation says what can be had instead.
+        kept = {i for i in needed if paths.snapshot(i).exists() or i in kept_points(run.science, ())}
+        altered = [images for images in kept if not has_snapshot(paths, images)]
+        if not altered:
             return Carried("done")
-        if not all(has_snapshot(paths, images) for images in needed & set(kept_points(run.science, ()))):
-            paths.outcome.unlink()
+        _go_back_before(paths, min(altered))
+    if run.science.train.imported is not None:
+        return Carried("failed", f"{paths.root}: imported weights are gone or altered; `ditlab import` them again")
     return None
+
+
+def _go_back_before(paths: RunPaths, images_seen: int) -> None:
+    """Make the training go on from a point before `images_seen`, so that it makes the weights there again."""
+    for folder in sorted(paths.checkpoints.glob("[0-9]*")):
+        if int(folder.name) >= images_seen:
+            bundle.remove(folder)
+    paths.outcome.unlink()
 
 
 def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:

@@ -77,6 +77,34 @@ def test_a_new_evaluation_axis_only_adds_evaluations(study: Path, calm: Path, tm
 
 
 @pytest.mark.slow
+def test_a_training_point_without_weights_is_no_reason_to_train_again(study: Path, calm: Path, tmp_path: Path):
+    attempts = len(list(calm.glob("runs/*/*/attempts/*")))
+    odd = tmp_path / "odd.yaml"
+    odd.write_text(STUDY.replace("steps: [2, 3]", "steps: 2, at: 101 steps"))
+    result = subprocess.run(command(odd, calm), capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "no weights were kept after 3,232 images; kept points: 960, 1,920" in result.stderr
+    assert len(list(calm.glob("runs/*/*/attempts/*"))) == attempts
+
+
+@pytest.mark.slow
+def test_altered_weights_are_trained_again_before_they_are_measured(study: Path, tmp_path: Path):
+    results = tmp_path / "r"
+    one = tmp_path / "one.yaml"
+    one.write_text(STUDY.replace("model.patch: [4, 2], train.seed: [0, 1]", "model.patch: [4]"))
+    run_to_the_end(one, results)
+    before = evaluations(results)
+    weights = next(results.glob("runs/*/*/snapshots/000000009600/ema.safetensors"))
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for record in results.glob("runs/*/*/evals/*.json"):
+        record.unlink()
+    run_to_the_end(one, results)
+    assert evaluations(results) == before
+    assert weights.read_bytes() == whole
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_path: Path, how: signal.Signals):
     long = tmp_path / "long.yaml"

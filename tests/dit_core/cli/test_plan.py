@@ -24,7 +24,7 @@ def test_the_digits_plan_names_every_run_and_its_cost(store):
     runs = document["runs"]
     assert len({r["run_id"] for r in runs}) == len(runs) == document["totals"]["runs"]
     assert {(r["model_size"], r["patch"]) for r in runs if r["conditioning"] == "adaln-zero"} >= {
-        (size, patch) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)
+        (size, patch) for size in ("XXXXS", "XXXS", "XXS") for patch in (4, 2, 1)
     }
     assert {r["conditioning"] for r in runs} == {"adaln-zero", "adaln", "cross-attention", "in-context"}
     for row in runs:
