@@ -11,6 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ditlab run studies/digits.yaml
 
 test: $(VENV)/.installed-test
+	@$(BIN)/python tests/cluster/slurm_cluster.py install
 	$(BIN)/python -m pytest tests
 
 lint: $(VENV)/.installed-test
@@ -26,7 +27,7 @@ bench: $(VENV)/.installed-test
 	$(BIN)/ditlab bench
 
 cluster: $(VENV)/.installed-test
-	$(BIN)/python -m tests.cluster.up
+	$(BIN)/python tests/cluster/slurm_cluster.py up
 
 chaos: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/chaos.py

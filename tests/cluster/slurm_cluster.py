@@ -374,13 +374,32 @@ def _free_ports(count: int) -> list[int]:
             s.close()
 
 
+def install_packages() -> str:
+    """Install the Debian packages of Slurm where they are missing and we are root; return what was done or is to do."""
+    lacking = missing(accounting=True)
+    if lacking is None:
+        return "Slurm for the tests: there"
+    if os.geteuid() != 0 or _which("apt-get") is None:
+        return f"Slurm for the tests: missing, its tests will be skipped; {lacking}"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = f"{PACKAGES} {ACCOUNTING_PACKAGES}".split()
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
+        done = subprocess.run(["apt-get", *words], env=environment, capture_output=True, check=False)
+        if done.returncode:
+            return f"Slurm for the tests: apt-get {words[0]} failed, its tests will be skipped; {lacking}"
+    return "Slurm for the tests: installed"
+
+
 def main() -> None:
-    """Bring a cluster up or take it down by hand."""
+    """Bring a cluster up or take it down by hand, or install what it needs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["up", "down"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=["up", "down", "install"])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("/tmp/ditlab-cluster"))
     parser.add_argument("--accounting", action="store_true")
     args = parser.parse_args()
+    if args.what == "install":
+        print(install_packages())
+        return
     cluster = Cluster(args.folder.absolute(), accounting=args.accounting)
     if args.what == "down":
         cluster.down()
