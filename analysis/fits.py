@@ -202,6 +202,7 @@ def _reweighted(
     that much smaller than the noise.
     """
     n = int(codes.max()) + 1
+    resamples = min(resamples, max(60, 30_000 // n))  # many points need fewer draws than a dozen, and cost more each
     weights = rng.exponential(1.0, (resamples, n))[:, codes]
     draws = solve(problem, np.repeat(theta[None], resamples, 0), weights, delta, 80)[0]
     return theta + (draws - theta) * np.sqrt(n / (n - len(theta)))

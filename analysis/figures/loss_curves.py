@@ -40,11 +40,12 @@ def loss_curves(
     fig, axes = style.new_figure(
         len(patches), width=max(4.6, 2.4 * len(patches)), height=3.3, sharey=True, squeeze=False
     )
+    curves = dict(iter(metrics.groupby("run_id")))
     robust = have[column].to_numpy(float)
     for ax, patch in zip(axes[0], patches, strict=True):
         here = runs[runs["patch"] == patch]
         for _, run in here.iterrows():
-            _line(ax, run, metrics[metrics["run_id"] == run["run_id"]], column, looks[short_name(run)])
+            _line(ax, run, curves[run["run_id"]], column, looks[short_name(run)])
         style.count_axis(ax.xaxis)
         ax.set_title(f"patch {patch}")
         ax.set_xlabel("Images seen")
