@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 
@@ -67,7 +68,8 @@ def column(browser, heading: str) -> list[str]:
     return browser.execute_script(
         "const t = document.getElementById('table'), heads = [...t.tHead.rows[0].cells].map(c => c.textContent);"
         "const i = heads.indexOf(arguments[0]);"
-        "return [...t.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[i].dataset.key ?? r.cells[i].textContent);",
+        "const rows = [...t.tBodies[0].rows].filter(r => !r.hidden);"
+        "return rows.map(r => r.cells[i].dataset.key ?? r.cells[i].textContent);",
         heading,
     )
 
@@ -154,7 +156,7 @@ def test_keyboard_and_headings(browser, pages):
     assert browser.switch_to.active_element.text == "Skip to the results"
     levels = browser.execute_script("return [...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
     assert levels[0] == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     named = "return [...document.querySelectorAll('input,select')].every(e => e.labels.length === 1)"
     assert browser.execute_script(named)
 
