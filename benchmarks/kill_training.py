@@ -2,10 +2,10 @@
 
     python benchmarks/kill_training.py [--kills 100] [--seed 0] [--json]
 
-Each run is trained twice: once undisturbed, once with SIGKILL, SIGTERM or SIGUSR2 at a random moment within a
-few dozen steps, and started again each time. Then weights, EMA and moments of the last checkpoint, every EMA snapshot and every row of the
-loss curve are compared bit for bit. Processes are forked from one that has loaded torch, so that a kill costs
-milliseconds, not a start.
+Each run is trained twice: once undisturbed, once with SIGKILL, SIGTERM or SIGUSR2 at a random moment within a few
+dozen steps, and started again each time. Then weights, EMA and moments of the last checkpoint, every EMA snapshot and
+every row of the loss curve are compared bit for bit. Processes are forked from one that has loaded torch, so that a
+kill costs milliseconds, not a start.
 """
 
 from __future__ import annotations

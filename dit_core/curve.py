@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections import deque
 
+import torch
+
+from dit_core.board import Board
 from dit_core.records.attempt import Attempt
 from dit_core.state import TrainState
 from dit_core.study import cost
@@ -16,13 +20,20 @@ _TERMS = ("loss", "mse", "vb", "grad_norm")
 
 
 class Curve:
-    """Write one row per window to the attempt's metrics; note loss spikes as events."""
+    """Write one row per window to the attempt's metrics and event file; note loss spikes as events.
 
-    def __init__(self, attempt: Attempt, science: Science, log_every_images: int | None) -> None:
+    `ceiling` is the FLOP/s of matrix products on this device, where it was measured: rows then hold the model FLOP
+    utilisation "mfu". "memory_bytes" is the peak so far, of the GPU or of this process.
+    """
+
+    def __init__(
+        self, attempt: Attempt, science: Science, log_every_images: int | None, ceiling: float | None = None
+    ) -> None:
         self._train = science.train
         every = log_every_images or max(self._train.images // _ROWS_PER_RUN, self._train.batch)
         self._every = max(every // self._train.batch, 1) * self._train.batch
-        self._attempt, self._fwd_macs = attempt, cost.fwd_macs(science)
+        self._attempt, self._fwd_macs, self._ceiling = attempt, cost.fwd_macs(science), ceiling
+        self._board = Board(attempt.paths.attempt(attempt.number)) if attempt.number else None
         has_vb = isinstance(science.objective, Ddpm) and science.objective.learn_sigma
         self._absent = () if has_vb else ("vb",)  # a term the objective lacks is missing, not zero
         self._spikes = _Spikes()
@@ -55,12 +66,24 @@ class Curve:
         row |= {name: total / steps for name, total in zip(_TERMS, sums, strict=True)}
         row |= dict.fromkeys(self._absent)
         row["images_per_s"] = round(self.images_per_s, 2)
-        row["train_flops_per_s"] = round(6.0 * self._fwd_macs * self.images_per_s)
+        flops_per_s = 6.0 * self._fwd_macs * self.images_per_s
+        row["train_flops_per_s"] = round(flops_per_s)
+        if self._ceiling is not None:
+            row["mfu"] = round(flops_per_s / self._ceiling, 4)
+        row["memory_bytes"] = _peak_bytes(state)
         self._attempt.metrics.write(row)
+        if self._board is not None:
+            self._board.write(row)
         self._since, self._images_since = now, 0
 
     def _place(self, state: TrainState) -> dict[str, int]:
         return {"images": state.images_seen, "step": state.images_seen // self._train.batch}
+
+
+def _peak_bytes(state: TrainState) -> int:
+    if state.weights.is_cuda:
+        return torch.cuda.max_memory_allocated(state.weights.device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
 
 
 class _Spikes:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dit_core.bench.ceiling import matrix_ceiling
 from dit_core.checkpoint import load_newest, require_space, save_checkpoint, save_snapshot
 from dit_core.curve import Curve
 from dit_core.data.ahead import Ahead
@@ -32,6 +33,7 @@ from dit_core.study.science import Science
 
 # Compiling on a CPU takes about a minute; it must be repaid. FLOP/s of one core, for that decision alone.
 _COMPILE_PAYS_S, _CORE_FLOPS_PER_S = 600.0, 5e10
+_CEILING_PAYS_FLOPS = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     shape = (science.data.channels, science.data.height, science.data.width)
     generator = torch.Generator(around.device)
     autocast = autocast_of(recipe.precision, around.device)
-    curve = Curve(around.attempt, science, execution.log_every_images)
+    curve = Curve(around.attempt, science, execution.log_every_images, _ceiling(science, around))
     # data in memory is at hand sooner than a thread could fetch it
     loader = data if isinstance(data, ArrayDataset) else Ahead(data, recipe.batch, pin=around.device.type == "cuda")
     saved = time.monotonic()
@@ -160,6 +162,15 @@ def _take_up(state: TrainState, around: Surroundings) -> None:
     group = around.group
     group.copy((state.weights, state.ema, state.exp_avg, state.exp_avg_sq, state.optimizer_steps, position))
     state.images_seen = int(position)
+
+
+def _ceiling(science: Science, around: Surroundings) -> float | None:
+    """Return the FLOP/s of matrix products here, measured where a second of it is nothing beside the run; else None."""
+    if around.group.rank != 0 or cost.train_flops(science) < _CEILING_PAYS_FLOPS:
+        return None
+    ceiling = matrix_ceiling(around.device, science.train.precision)
+    around.attempt.note(ceiling_flops_per_s=ceiling)
+    return ceiling
 
 
 def build_state(

@@ -45,6 +45,9 @@ def publish(target: Path, writers: dict[str, Callable[[Path], None]], facts: dic
                 f"{target.parent}: no space left to write {target.name}; the last good one is kept; "
                 "free some space (`ditlab gc`) and start the same command again"
             ) from error
+        if isinstance(error, OSError):
+            why = error.strerror or str(error)
+            raise EnvironmentProblem(f"{target}: cannot be written ({why}); what was there before is kept") from error
         raise
 
 
@@ -55,20 +58,20 @@ def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
     """
     try:
         manifest = read_json(folder / MANIFEST)
-        files = dict(manifest["files"])
+        files = {name: (int(file["size"]), str(file["sha256"])) for name, file in manifest["files"].items()}
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RecordError(f"{folder}: has no {MANIFEST}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{folder / MANIFEST}: is no manifest") from error
-    for name, expected in files.items():
+    for name, (expected, digest) in files.items():
         path = folder / name
         try:
             size = path.stat().st_size
         except OSError as error:
             raise RecordError(f"{path}: named in {MANIFEST} but {error.strerror or 'not readable'}") from error
-        if size != expected["size"]:
-            raise RecordError(f"{path}: has {size} bytes, its manifest says {expected['size']}")
-        if not sizes_only and sha256_of(path) != expected["sha256"]:
+        if size != expected:
+            raise RecordError(f"{path}: has {size} bytes, its manifest says {expected}")
+        if not sizes_only and sha256_of(path) != digest:
             raise RecordError(f"{path}: its contents do not give the sha256 of its manifest (altered or bit rot)")
     return dict(manifest)
 

@@ -73,7 +73,7 @@ def encode(row: dict[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any] | None:
     """Return the row of a line, or None where the line is torn or altered."""
     line = line.rstrip(b"\r\n")
-    if line[-18:-10] != b',"crc":"':
+    if line[-18:-10] != b',"crc":"' or line[-2:] != b'"}':
         return None
     text, crc = line[:-18] + b"}", line[-10:-2]
     if f"{zlib.crc32(text):08x}".encode() != crc:

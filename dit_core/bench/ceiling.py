@@ -1,0 +1,39 @@
+"""The rate of matrix products that this machine reaches: what a model's FLOP/s are held against (MFU)."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+_SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
+
+
+def matrix_ceiling(device: torch.device, precision: str, seconds: float = 1.0) -> float:
+    """Return the highest FLOP/s of square products over a few sizes, each repeated for `seconds` / number of sizes.
+
+    float32 on a GPU is measured with TF32, as the training runs.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    sides = _SIDES[device.type]
+    return max(_rate(side, device, dtype, seconds / len(sides)) for side in sides)
+
+
+def _rate(side: int, device: torch.device, dtype: torch.dtype, seconds: float) -> float:
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty(side, side, device=device, dtype=dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() < end:
+        # Several products at a time hide the launch on a GPU; the best of many is what the machine can do.
+        count = 10 if device.type == "cuda" else 1
+        begin = _now(device)
+        for _ in range(count):
+            torch.mm(a, b, out=out)
+        best = min(best, (_now(device) - begin) / count)
+    return 2.0 * side**3 / best
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,112 @@
+"""Our side of a benchmark: the real training loop, held at the end of a step; our samplers."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dit_core import train as loop
+from dit_core.bench.subject import Subject, data_of
+from dit_core.diffusion.objective import make_objective
+from dit_core.diffusion.samplers import sample
+from dit_core.draws import step_draws
+from dit_core.records.attempt import start_attempt
+from dit_core.records.paths import RunPaths
+from dit_core.study.execution import Execution
+from dit_core.study.sampling import Sampling
+
+PHASES = ("data", "forward", "backward", "reduce", "check", "optimiser", "ema", "log", "save")
+
+
+class _Enough(BaseException):
+    """Ends the loop from within."""
+
+
+def training(subject: Subject, at_step: Callable[[], bool], *, phases: dict[str, float] | None = None) -> None:
+    """Train, calling `at_step` at the end of every step until it returns False.
+
+    The loop is `dit_core.train.train` with its rows and checkpoints. `phases` gathers the seconds of each part of a
+    step; on a GPU this waits for the device at each, which the plain measurement does not.
+    """
+    science, device = subject.science, torch.device(subject.device)
+    last = [time.perf_counter()]
+
+    def mark(part: str) -> None:
+        if phases is not None:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            now = time.perf_counter()
+            phases[part] = phases.get(part, 0.0) + now - last[0]
+            last[0] = now
+        if part == "save":
+            if not at_step():
+                raise _Enough
+            last[0] = time.perf_counter()
+
+    with tempfile.TemporaryDirectory(prefix="ditlab-bench-") as folder:
+        paths = RunPaths(Path(folder))
+        around = loop.Surroundings(
+            paths=paths,
+            attempt=start_attempt(paths, device=subject.device),
+            execution=Execution(device=subject.device, compile=subject.compile, log_every_images=10 * subject.batch),
+            device=device,
+            snapshots=frozenset(),
+            mark=mark,
+        )
+        try:
+            loop.train(science, data_of(science), around)
+        except _Enough:
+            around.attempt.metrics.close()
+
+
+def gradients(subject: Subject) -> Callable[[], None]:
+    """Return the forward and backward pass of one step."""
+    science, device = subject.science, torch.device(subject.device)
+    execution = Execution(device=subject.device, compile=subject.compile)
+    state, forward = loop.build_state(science, execution, device)
+    objective, generator = make_objective(science.objective), torch.Generator(device)
+    autocast = loop.autocast_of(subject.precision, device)
+    data, batch = data_of(science), subject.batch
+    shape = (science.data.channels, science.data.height, science.data.width)
+    x, y = data._x[:batch].to(device), data._y[:batch].to(device)
+
+    def step() -> None:
+        drawn = step_draws(generator, 0, 0, batch, shape)
+        state.reduced.zero_()
+        with autocast():
+            loss = objective.loss(forward, x, drawn.u, drawn.noise, y)["loss"].mean()
+        loss.backward()
+
+    return step
+
+
+def sampling(subject: Subject, steps: int, guidance: float) -> Callable[[], None]:
+    """Return the making of one batch of guided DDIM samples."""
+    science, device = subject.science, torch.device(subject.device)
+    execution = Execution(device=subject.device, compile=subject.compile)
+    state, forward = loop.build_state(science, execution, device)
+    model = state.model.eval()
+    settings = Sampling(sampler="ddim", steps=steps, guidance=guidance)
+    data, batch = science.data, subject.batch
+    labels = torch.arange(batch, device=device) % data.classes
+    autocast = loop.autocast_of(subject.precision, device) if subject.precision == "bf16" else nullcontext
+
+    def network(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        with autocast():
+            return forward(x, t, y)
+
+    network.null_class = model.null_class  # type: ignore[attr-defined]
+
+    def make() -> None:
+        def noise(k: int) -> Tensor:
+            return torch.randn(batch, data.channels, data.height, data.width, device=device)
+
+        sample(network, science.objective, settings, labels, noise)
+
+    return make
