@@ -22,6 +22,12 @@ HOSTILE = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>
            "a" * 5000, "\u202egnp", "🙂", "'; DROP TABLE runs; --"]  # fmt: skip
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the figures out of a page: they have tests of their own and take seconds to draw."""
+    monkeypatch.setattr("analysis.report.collect._figures", lambda source, mix: ([], ["not drawn in this test"]))
+
+
 class Reader(HTMLParser):
     """Collects what a browser would fetch or run."""
 
@@ -81,6 +87,7 @@ def test_nothing_is_fetched_and_only_its_own_script_may_run():
     assert "unsafe" not in policy
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("word", HOSTILE)
 def test_hostile_words_stay_words(word):
     frame = own_runs(1)
@@ -107,6 +114,7 @@ def test_json_cannot_leave_its_element():
     assert json.loads(text) == {"a": "</script><!--&"}
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_missing_values_are_dashes_and_failures_are_named():
     frame = own_runs(1)
     frame.loc[frame["run_id"] == "XS10", ["fd_digits", "fd_digits_low", "fd_digits_high"]] = np.nan
@@ -129,6 +137,7 @@ def test_an_empty_study_still_has_a_page():
     assert "0 of 9 measured" in html
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_published_page_shows_seven_claims():
     html = render(collect(published_source(), core_claims()))
     assert html.count('class="claim ') == 7
@@ -162,6 +171,7 @@ def test_a_thousand_runs_make_a_page_under_five_megabytes(tmp_path):
     assert html.count("<tr>") > 2000
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_live_page_reloads_until_all_runs_are_finished():
     source = study_of(own_runs(1))
     assert 'http-equiv="refresh"' not in render(collect(source), refresh_s=20)
