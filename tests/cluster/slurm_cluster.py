@@ -91,7 +91,7 @@ class Cluster:
         jobs = sorted(set(self.run("squeue", "-h", "-o", "%A").stdout.split()))
         for part in (jobs[i : i + 100] for i in range(0, len(jobs), 100)):
             self.run("scancel", "--state=PENDING", *part)
-            self.run("scancel", "--signal=KILL", *part)
+            self.run("scancel", "--full", "--signal=KILL", *part)
             self.run("scancel", *part)
         until(lambda: not self.run("squeue", "-h", "-o", "%A").stdout.split(), 30, fail=False)
 

@@ -88,6 +88,10 @@ def test_a_study_ends_with_the_numbers_of_a_local_run(cluster, store, tmp_path, 
     assert (seen["counts"], seen["evaluations"]) == ({"done": 2}, {"done": 4})
     assert seen["device_hours_used"] > 0
     assert not list(store.root.rglob("*.pkl"))
+    assert "2 done" in ditlab("watch", study).stdout
+    assert "run " + runs[0].run_id in ditlab("logs", study, "train.seed=0", "-n", 0).stdout
+    proposed = json.loads(ditlab("clusters", "--json").stdout)["proposed"]
+    assert proposed["gpu"]["gpus_per_node"] == 4
     added = write_study(seeds=2, steps=40, at="[50%, 80%, 100%]")
     found = go(store, added, LAB)
     assert [(len(a.tasks), a.evaluates) for _, a in found.submission.jobs] == [(2, True)]
