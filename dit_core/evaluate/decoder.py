@@ -49,7 +49,10 @@ def make_decoder(
 
     @torch.inference_mode()
     def decode(latents: Tensor) -> Tensor:
-        parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(DECODE_BATCH)]
+        with torch.backends.cudnn.flags(
+            enabled=True, deterministic=True, allow_tf32=False
+        ):  # float32 means float32 here
+            parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(DECODE_BATCH)]
         return torch.cat(parts)
 
     identity = {

@@ -42,7 +42,9 @@ class Extractor:
             images = images.expand(-1, 3, -1, -1)
         self.hooked.clear()
         model: Any = self.model
-        features = model.convert_features_tuple_to_dict(model(images.to(self.device)))
+        # Convolutions on a GPU use TF32 unless told otherwise; an extractor is part of the measure and must not.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            features = model.convert_features_tuple_to_dict(model(images.to(self.device)))
         if self.hooked:
             maps = self.hooked.pop()[:, :SPATIAL_CHANNELS]  # (B, 7, 17, 17)
             features[SPATIAL] = maps.permute(0, 2, 3, 1).flatten(1)  # (B, 2023), channels last as in TensorFlow

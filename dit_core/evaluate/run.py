@@ -126,8 +126,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "reference_count": reference.count,
         "decoder": decoder,
         "batch": size,
-        "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
-        and device.type == "cuda",
+        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,  # of the sampled network only
     }
     setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
     parts = Parts(_parts_folder(paths, planned), setting)
