@@ -254,7 +254,8 @@ def crossing(claim: CrossingClaim, source: Source) -> Finding:
     words = {"quantity": f"{claim.x} at which the lines cross", "bound": _bounds(claim) or "they cross",
              "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by}  # fmt: skip
     if not low < high:
-        return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}", **words)
+        return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}; more training points under "
+                       f"`at:` in `evaluate:` and `ditlab run {source.name}` make one", **words)  # fmt: skip
     grid = np.geomspace(low, high, 2000)
     first, second = (np.interp(np.log(grid), np.log(m.index.to_numpy(float)), m.to_numpy(float)) for m in means)
     gap = second - first
