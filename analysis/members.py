@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.columns import schema
-from analysis.parts import Part, write_part
+from analysis.parts import Part, to_array, write_part
 from dit_core.records.paths import Store
 
 Row = dict[str, Any]
@@ -24,7 +24,7 @@ def build(store: Store, plans: dict[str, str], folder: Path) -> list[Part]:
             rows += plan_rows(json.loads(Path(path).read_bytes()), Path(path).parent.name)
     if not rows:
         return []
-    columns = {f.name: pa.array([r.get(f.name) for r in rows], f.type) for f in schema("members")}
+    columns = {f.name: to_array([r.get(f.name) for r in rows], f.type) for f in schema("members")}
     return [write_part(folder, "members", pa.table(columns))]
 
 

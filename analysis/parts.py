@@ -94,12 +94,12 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     found = _columns(rows)
     for column in schema:
         values = found.pop(column.name, None)
-        data[column.name] = pa.nulls(len(rows), column.type) if values is None else _array(values, column.type)
+        data[column.name] = pa.nulls(len(rows), column.type) if values is None else to_array(values, column.type)
     for key, values in sorted(found.items()):
         if all(type(v) in (int, float) or v is None for v in values):
             data[key] = pa.array([None if v is None else float(v) for v in values], pa.float64())
         else:  # a name of its own, so that one column never has two types in two parts
-            data[f"{key}_text"] = pa.array([None if v is None else str(v) for v in values], pa.string())
+            data[f"{key}_text"] = to_array([None if v is None else str(v) for v in values], pa.string())
     return pa.table(data)
 
 
@@ -112,13 +112,21 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
         return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return a column; a value of another type (a record edited by hand) is missing rather than converted."""
     try:
         return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        fits = {"int64": int, "double": float, "string": str, "bool": bool}[str(kind)]
-        return pa.array([v if type(v) is fits else None for v in values], kind)
+    except (ValueError, TypeError, OverflowError):
+        return pa.array([_cell(v, str(kind)) for v in values], kind)
+
+
+def _cell(value: Any, kind: str) -> Any:
+    """Return a value as its column can hold it, else None; text that is no Unicode has its bad places replaced."""
+    if type(value) is not {"int64": int, "double": float, "string": str, "bool": bool}[kind]:
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return None if kind == "int64" and abs(value) >= 1 << 63 else value
 
 
 def write_part(folder: Path, table: str, data: pa.Table) -> Part:

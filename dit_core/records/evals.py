@@ -28,7 +28,7 @@ def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[st
     }
     missing = _NEEDED - whole.keys()
     assert not missing, f"an evaluation record needs {missing}"
-    write_json(paths.eval(eval_id), whole)
+    write_json(paths.eval(eval_id), whole, sealed=True)
     return whole
 
 

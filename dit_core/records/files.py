@@ -6,11 +6,15 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError
+
+_SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -33,15 +37,33 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Publish `value` as readable JSON; NaN and infinities are refused (write null and say why in another field)."""
-    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
+    """Publish `value` as readable JSON; NaN and infinities are refused (write null and say why in another field).
+
+    A sealed document (an object) ends in the crc32 of what stands before, so that an altered digit is noticed.
+    """
+    data = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode()
+    if sealed:
+        body = data.removesuffix(b"\n}")
+        data = body + f',\n "crc": "{zlib.crc32(body):08x}"\n}}'.encode()
+    write_atomic(path, data + b"\n")
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the document in `data`, its seal checked and taken off; raise ValueError where it is torn or altered."""
+    value = json.loads(data.decode("utf-8-sig"))
+    if type(value) is dict and "crc" in value:
+        seal = _SEAL.search(data, max(0, len(data) - 40))
+        if seal is None or zlib.crc32(data[: seal.start()]) != int(seal[1], 16):
+            raise ValueError("its checksum does not hold: altered, or edited by hand")
+        del value["crc"]
+    return value
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON document at `path`; raise RecordError naming the file where it is torn or no JSON."""
+    """Return the JSON document at `path`; raise RecordError naming the file where it is torn, altered or no JSON."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise
     except (ValueError, UnicodeDecodeError) as error:

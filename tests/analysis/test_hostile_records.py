@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
 import shutil
 
 import pandas as pd
 import pytest
 from synthetic_store import add_run, fill, sciences, unsynced
 
+from analysis.extract import read_run_folder
+from analysis.extract_evals import read_evals
 from analysis.load import evals, metrics, problems, runs
+from analysis.parts import _table
+from dit_core.records.files import read_json, write_json
 from dit_core.records.metrics import encode
 from dit_core.records.paths import Store
 from dit_core.records.rows import read_metrics
@@ -107,9 +112,9 @@ def test_impossible_metric_is_left_out_and_named(tmp_path, name):
     store = Store(tmp_path)
     run = fill(store, 1)[0]
     path = next(store.run(run).evals.glob("*.json"))
-    record = json.loads(path.read_text())
+    record = read_json(path)
     record["metrics"]["fd_digits"]["value"] = VALUES[name]
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(record))  # without a seal, as by another program
     frame = evals(tmp_path).set_index("eval_id")
     assert math.isnan(frame.loc[path.stem, "fd_digits"])
     assert frame["fd_digits"].notna().sum() == 1
@@ -120,7 +125,7 @@ def test_number_too_large_for_a_float(tmp_path):
     store = Store(tmp_path)
     run = fill(store, 1)[0]
     path = next(store.run(run).evals.glob("*.json"))
-    record = json.loads(path.read_text())
+    record = read_json(path)
     text = json.dumps(record).replace(json.dumps(record["metrics"]["fd_digits"]["value"]), "1e309")
     path.write_text(text)
     assert evals(tmp_path)["fd_digits"].notna().sum() == 1
@@ -131,7 +136,7 @@ RECORDS = {
     "torn evaluation": ("evals/*.json", lambda data: data[: len(data) // 2], "torn"),
     "empty evaluation": ("evals/*.json", lambda data: b"", "torn"),
     "evaluation of NULs": ("evals/*.json", lambda data: b"\0" * len(data), "torn"),
-    "evaluation of another run": ("evals/*.json", lambda data: data.replace(b'run_id": "', b'run_id": "f'), "foreign"),
+    "edited evaluation": ("evals/*.json", lambda data: data.replace(b'"seconds": 1', b'"seconds": 2'), "altered"),
     "evaluation as list": ("evals/*.json", lambda data: b"[1]", "type"),
     "evaluation nested too deep": ("evals/*.json", lambda data: b"[" * 200_000, "torn"),
     "torn outcome": ("outcome.json", lambda data: data[:20], "torn"),
@@ -164,6 +169,15 @@ def test_damaged_record_is_named_and_the_others_stay(tmp_path, name):
     assert len(evals(tmp_path)) == (4 if pattern == "run.yaml" else 5 if "evals" in pattern else 6)
 
 
+def test_record_copied_into_another_run(tmp_path):
+    store = Store(tmp_path)
+    one, two = (store.run(run) for run in fill(store, 2, evals=1))
+    path = next(one.evals.glob("*.json"))
+    (two.evals / path.name).write_bytes(path.read_bytes())
+    assert len(evals(tmp_path)) == 2
+    assert list(problems(tmp_path)["kind"]) == ["foreign"]
+
+
 def test_later_attempt_wins(tmp_path):
     """A second attempt that redoes work from a checkpoint: each training point once, the later row."""
     store = Store(tmp_path)
@@ -180,3 +194,98 @@ def test_later_attempt_wins(tmp_path):
     assert list(frame["images"]) == [1600, 3200, 4800, 6400, 8000]
     assert list(frame["attempt"]) == [1, 1, 2, 2, 2]
     assert list(frame["loss"][2:]) == [7.0] * 3
+
+
+def test_every_flipped_bit_of_an_evaluation_is_noticed(tmp_path):
+    """Each single bit of a sealed record, flipped: no other number is ever believed."""
+    store = Store(tmp_path)
+    paths = store.run(fill(store, 1, evals=1)[0])
+    path = next(paths.evals.glob("*.json"))
+    whole = path.read_bytes()
+    before = read_evals(paths, [])
+    noticed = accepted = 0
+    bits = range(0, len(whole) * 8, 7)  # each bit of a byte in turn
+    for bit in bits:
+        altered = bytearray(whole)
+        altered[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        found: list = []
+        rows = read_evals(paths, found)
+        noticed += bool(found)
+        accepted += rows != before and rows != []
+    print(f"{len(bits)} bits flipped in an evaluation: noticed {noticed}, wrong values accepted {accepted}")
+    assert accepted == 0
+    assert noticed > len(bits) - 20  # a flip within the seal's own name or blanks may be harmless
+
+
+JUNK = (None, True, -1, 1 << 70, 1e308, "text", [], [[1]], {}, {"run_id": {"a": 1}}, "x" * 5000, "\ud800")
+
+
+def _mutations(value, place=()):
+    """Yield (path of keys) of every value in a record."""
+    if isinstance(value, dict):
+        for key in value:
+            yield (*place, key)
+            yield from _mutations(value[key], (*place, key))
+
+
+@pytest.mark.parametrize("pattern", ["evals/*.json", "outcome.json", "attempts/*/attempt.json"])
+def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern):
+    """Every value of a record replaced by every kind of junk: read without an error, ids unaltered."""
+    store = Store(tmp_path)
+    run = fill(store, 1, points=2, evals=1)[0]
+    path = next(store.run(run).root.glob(pattern))
+    whole = read_json(path)
+    tried = 0
+    for place in list(_mutations(whole)):
+        for junk in JUNK:
+            record = json.loads(json.dumps(whole))
+            inner = record
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = junk
+            path.write_text(json.dumps(record))
+            rows = read_run_folder(store.run(run), tmp_path)
+            assert {r["run_id"] for t in (rows.runs, rows.evals, rows.attempts, rows.metrics[:0]) for r in t} == {run}
+            for name in ("runs", "evals", "attempts"):
+                if getattr(rows, name):
+                    _table(name, getattr(rows, name))
+            tried += 1
+    print(f"{pattern}: {tried} records with junk read")
+
+
+def test_a_file_name_that_is_no_unicode_does_not_stop_the_index(tmp_path):
+    store = Store(tmp_path)
+    paths = store.run(fill(store, 1, evals=1)[0])
+    (paths.evals / os.fsdecode(b"\xff.json")).write_text("[]")
+    assert len(evals(tmp_path)) == 1
+    assert list(problems(tmp_path)["kind"]) == ["type"]
+
+
+def test_a_metric_cannot_take_the_name_of_another_column(tmp_path):
+    store = Store(tmp_path)
+    paths = store.run(fill(store, 1, evals=1)[0])
+    path = next(paths.evals.glob("*.json"))
+    record = read_json(path)
+    record["metrics"] |= {
+        "run_id": {"value": 1.0},
+        "steps": {"value": 3.0},
+        "A b": {"value": 1.0},
+        "new": {"value": 2.0},
+    }
+    write_json(path, record, sealed=True)
+    found: list = []
+    (row,) = read_evals(paths, found)
+    assert (row["run_id"], row["steps"], row["new"]) == (paths.root.name, 10, 2.0)
+    assert len(found) == 3
+
+
+def test_a_setting_of_another_kind_rejects_the_evaluation(tmp_path):
+    store = Store(tmp_path)
+    paths = store.run(fill(store, 1, evals=1)[0])
+    path = next(paths.evals.glob("*.json"))
+    record = read_json(path)
+    record["evaluation"]["sampling"]["steps"] = "50"
+    write_json(path, record, sealed=True)
+    assert len(evals(tmp_path)) == 0
+    assert list(problems(tmp_path)["kind"]) == ["type"]
