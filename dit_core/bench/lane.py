@@ -133,7 +133,7 @@ def main() -> None:
         ours.training(subject, meter.at_step, phases=phases)
         return
     if what == "sampling":
-        work = {"ours": ours, "peer": peer}[side].sampling(subject, order["steps"], order["guidance"])
+        work = {"ours": ours, "peer": peer}[side].sampling(subject, order["sampling_steps"], order["guidance"])
     elif side == "ours":
         work = ours.gradients(subject)
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dit_core.bench.lane import Lane
+from dit_core.bench.phases import steps_of_a_block
 from dit_core.bench.subject import Subject
 
 
@@ -39,24 +40,26 @@ def paired(
     what: str,
     subject: Subject,
     blocks: int,
-    steps: int,
+    steps: int | None = None,
     on_block: Callable[[int], None] = lambda k: None,
     **settings: Any,
 ) -> Paired:
-    """Return the comparison of `blocks` pairs of blocks of `steps` steps each; the order within a pair alternates.
+    """Return the comparison of `blocks` pairs of blocks; the order within a pair alternates.
+
+    A block has `steps` steps, or as many as the faster side makes in half a second.
 
     `subject` says how ours is run; the peer is always float32 and never compiled.
     """
     peer_subject = Subject(**(subject.plain() | {"precision": "float32", "compile": "off"}))
     with contextlib.ExitStack() as stack:
-        lanes = []
-        firsts = []
+        lanes, firsts, warm = [], [], []
         for side, its in (("ours", subject), ("peer", peer_subject)):
-            lane = Lane(side, what, its, **settings)
+            lane = Lane(side, what, its, **settings)  # one after the other: set up, neither disturbs the other
             stack.callback(lane.close)
             firsts.append(lane.ready()["first_s"])
-            lane.block(max(steps // 2, 1))  # warm caches and allocator
+            warm.append(lane.block(steps or 2)["s"])  # caches and allocator
             lanes.append(lane)
+        steps = steps or steps_of_a_block(min(warm))
         times: list[list[dict[str, Any]]] = [[], []]
         for k in range(blocks):
             for side in (0, 1) if k % 2 else (1, 0):

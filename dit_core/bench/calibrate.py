@@ -1,0 +1,196 @@
+"""Measure this machine by small real runs, as the local executor carries them out, and fit the prices of a step."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dit_core.allocator import environment_to_train
+from dit_core.bench.device import device_name
+from dit_core.bench.fit import prices, worst
+from dit_core.bench.lane import Lane
+from dit_core.bench.subject import SMALL, Subject
+from dit_core.errors import EnvironmentProblem
+from dit_core.local import Crew, crew_for, run_locally
+from dit_core.records.attempt import read_attempts
+from dit_core.records.evals import read_eval
+from dit_core.records.files import read_json, write_json
+from dit_core.records.metrics import read_curve
+from dit_core.records.paths import Store
+from dit_core.records.provenance import now
+from dit_core.study import cost, ids
+from dit_core.study.execution import Execution
+from dit_core.study.predict import PASS_TERMS, SCHEMA, STEP_TERMS, pass_terms, step_terms
+from dit_core.study.run import PlannedEvaluation, Run
+from dit_core.study.sampling import Evaluation, Sampling
+from dit_core.study.science import Data, Ddpm, Model, Science, Train, dims_of
+from dit_core.study.steps import passes
+
+SHAPES = [(size, patch) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
+GPU_SHAPES = [("S", 8), ("S", 4), ("S", 2), ("B", 4), ("B", 2), ("L", 4), ("L", 2), ("XL", 4), ("XL", 2)]
+_BATCH, _RUN_S, _RATE = 64, 4.0, 3e10  # a run is long enough for about this many seconds at this many FLOP/s
+_SAMPLES, _SAMPLING_STEPS = (300, 1200), 4
+
+
+def calibrate(store: Store, on_run: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+    """Measure, write results/bench/calibration.json (other devices in it are kept) and return this device's entry."""
+    entry = _gpu(on_run) if torch.cuda.is_available() else _cpu(on_run)
+    path = store.root / "bench" / "calibration.json"
+    try:
+        devices = read_json(path)["devices"]
+    except (FileNotFoundError, KeyError, TypeError):
+        devices = {}
+    write_json(path, {"schema": SCHEMA, "devices": devices | {entry["device"]: entry}})
+    return entry
+
+
+def calibration_run(size: str, patch: int) -> Run:
+    """Return a run of a few seconds with two evaluations of different size."""
+    depth, hidden, heads = dims_of(size)
+    model = Model(depth=depth, hidden=hidden, heads=heads, patch=patch)
+    science = Science(model=model, data=Data(), objective=Ddpm(), train=Train(images=_BATCH, batch=_BATCH))
+    steps = int(min(max(_RUN_S * _RATE / cost.train_flops(science), 20), 300))
+    science = science.model_copy(update={"train": science.train.model_copy(update={"images": steps * _BATCH})})
+    run_id = ids.run_id(science)
+    evaluations = []
+    for samples in _SAMPLES:
+        evaluation = Evaluation(
+            images_seen=science.train.images, samples=samples, sampling=Sampling(steps=_SAMPLING_STEPS)
+        )
+        evaluations.append(PlannedEvaluation(ids.eval_id(run_id, evaluation), run_id, evaluation))
+    execution = Execution(log_every_images=_BATCH * max(steps // 20, 1))
+    return Run(run_id, f"{size}/{patch}", science, execution, tuple(evaluations), (science.train.images,))
+
+
+def _cpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
+    runs = tuple(calibration_run(size, patch) for size, patch in SHAPES)
+    crew = crew_for(runs)
+    start_s = _start_s(crew)
+    done = 0
+
+    def hear(event: dict[str, Any]) -> None:
+        nonlocal done
+        if event["event"] == "end":
+            done += 1
+            on_run(done, len(runs))
+            if event["how"] != "done":
+                raise EnvironmentProblem(f"calibration run {event['run']} ended as {event['how']}: {event['reason']}")
+
+    with tempfile.TemporaryDirectory(prefix="ditlab-bench-") as folder:
+        store = Store(Path(folder))
+        run_locally(store, "calibration", runs, hear)
+        return _entry(crew, start_s, [_read(store, run) for run in runs], runs)
+
+
+def _read(store: Store, run: Run) -> dict[str, Any]:
+    """Return what one calibration run took."""
+    paths = store.run(run.run_id)
+    rates = [row["images_per_s"] for row in read_curve(paths)][2:]  # the first rows warm up
+    step_s = run.science.train.batch / statistics.median(rates)
+    attempt = read_attempts(paths)[-1]
+    evaluations = {}
+    for planned in run.evaluations:
+        record = read_eval(paths, planned.eval_id)
+        assert record is not None
+        evaluations[planned.evaluation.samples] = (record["seconds_of"]["sampling"], record["seconds"])
+    rest = attempt["seconds"] - run.science.train.steps * step_s
+    return {"run": run.name, "step_s": step_s, "rest_s": max(rest, 0.0), "evaluations": evaluations}
+
+
+def _entry(crew: Crew, start_s: float, found: list[dict[str, Any]], runs: tuple[Run, ...]) -> dict[str, Any]:
+    steps = [step_terms(run.science) for run in runs]
+    step_s = [one["step_s"] for one in found]
+    sampled, sampled_s, fixed = [], [], {}
+    for run, one in zip(runs, found, strict=True):
+        calls = passes(run.science.objective, Sampling(steps=_SAMPLING_STEPS), run.science.data.channels)
+        for samples, (sampling, whole) in one["evaluations"].items():
+            batches = [256] * (samples // 256) + ([samples % 256] if samples % 256 else [])
+            parts = [pass_terms(run.science, batch) for batch in batches]
+            sampled.append({name: calls * sum(part[name] for part in parts) for name in PASS_TERMS})
+            sampled_s.append(sampling)
+            fixed.setdefault(samples, []).append(whole - sampling)
+    few, many = (statistics.median(fixed[samples]) for samples in _SAMPLES)
+    per_sample = max(many - few, 0.0) / (_SAMPLES[1] - _SAMPLES[0])
+    step, sampling = prices(steps, step_s, STEP_TERMS), prices(sampled, sampled_s, PASS_TERMS)
+    return {
+        "device": device_name(),
+        "measured_at": now(),
+        "torch": torch.__version__,
+        "workers": crew.workers,
+        "threads": crew.threads,
+        "batch": 256,
+        "start_s": start_s,
+        "run_s": statistics.median(one["rest_s"] for one in found),
+        "evaluation_s": max(few - _SAMPLES[0] * per_sample, 0.0),
+        "sample_s": per_sample,
+        "step": step,
+        "sampling": sampling,
+        "step_fit_error": worst(steps, step_s, step),
+        "sampling_fit_error": worst(sampled, sampled_s, sampling),
+        "points": [{k: one[k] for k in ("run", "step_s", "rest_s")} for one in found],
+    }
+
+
+def _start_s(crew: Crew) -> float:
+    """Return the seconds until as many workers as there will be have loaded what they need."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-c", "import dit_core.worker"]
+    starting = [subprocess.Popen(command, env=environment_to_train(crew.threads)) for _ in range(crew.workers)]
+    for process in starting:
+        process.wait()
+    return time.perf_counter() - begin
+
+
+def _gpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
+    """Measure one GPU by itself: bf16, compiled, the sizes of the paper on random latents."""
+    points = []
+    for done, (size, patch) in enumerate(GPU_SHAPES, 1):
+        subject = Subject(size, patch, 64, "bf16", "on", device="cuda")
+        points.append((subject.science, _per_block("step", subject), _per_block("sampling", subject)))
+        on_run(done, len(GPU_SHAPES))
+    steps = [step_terms(science) for science, _, _ in points]
+    sampled = [pass_terms(science, 128) for science, _, _ in points]  # guided: twice the batch
+    step_s, pass_s = [s for _, s, _ in points], [s / _SAMPLING_STEPS for _, _, s in points]
+    step, sampling = prices(steps, step_s, STEP_TERMS), prices(sampled, pass_s, PASS_TERMS)
+    return {
+        "device": device_name(),
+        "measured_at": now(),
+        "torch": torch.__version__,
+        "workers": torch.cuda.device_count(),
+        "threads": 1,
+        "batch": 256,
+        "start_s": _start_s(Crew(1, 1)),
+        "run_s": 60.0,  # compiling
+        "evaluation_s": 60.0,
+        "sample_s": 0.0,
+        "step": step,
+        "sampling": sampling,
+        "step_fit_error": worst(steps, step_s, step),
+        "sampling_fit_error": worst(sampled, pass_s, sampling),
+        "points": [{"run": f"{s.model.size}/{s.model.patch}", "step_s": a} for s, a, _ in points],
+    }
+
+
+def _per_block(what: str, subject: Subject) -> float:
+    lane = Lane("ours", what, subject, sampling_steps=_SAMPLING_STEPS, guidance=1.5)
+    try:
+        lane.ready()
+        lane.block(3)
+        return statistics.median(lane.block(5)["s"] for _ in range(3))
+    finally:
+        lane.close()
+
+
+def default_subject(size: str, patch: int, device: str, cores: int) -> Subject:
+    """Return how a model of this size is measured where nothing else is said."""
+    if size in SMALL:
+        return Subject(size, patch, _BATCH, "float32", "off", 1, device)
+    return Subject(size, patch, 256 if device == "cuda" else 32, "bf16", "on", cores, device)

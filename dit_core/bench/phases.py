@@ -1,0 +1,47 @@
+"""Where the time of a training step goes."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from dit_core.bench.lane import Lane
+from dit_core.bench.ours import PHASES
+from dit_core.bench.subject import Subject
+
+_BLOCK_S = 0.5
+# What is neither data, network nor optimiser. Checkpoints come besides: one every five minutes by default.
+BOOKKEEPING = ("ema", "log", "save")
+
+
+def phases_of(subject: Subject, blocks: int) -> dict[str, Any]:
+    """Return images/s and memory of the plain loop, and the seconds of each phase of a step (medians of blocks)."""
+    plain = _blocks(subject, blocks, phases=False)
+    parts = _blocks(subject, blocks, phases=True)
+    step_s = statistics.median(block["s"] for block in plain)
+    found = {name: statistics.median(block["phases"].get(name, 0.0) for block in parts) for name in PHASES}
+    whole = sum(found.values())
+    return {
+        "step_s": step_s,
+        "images_per_s": subject.batch / step_s,
+        "memory_bytes": plain[-1]["gpu"] or plain[-1]["peak_bytes"],
+        "phases_s": found,
+        "phases_step_s": whole,
+        "bookkeeping_share": sum(found[name] for name in BOOKKEEPING) / whole,
+        "data_share": found["data"] / whole,
+    }
+
+
+def _blocks(subject: Subject, blocks: int, *, phases: bool) -> list[dict[str, Any]]:
+    lane = Lane("ours", "step", subject, phases=phases)
+    try:
+        lane.ready()
+        steps = steps_of_a_block(lane.block(2)["s"])
+        return [lane.block(steps) for _ in range(blocks)]
+    finally:
+        lane.close()
+
+
+def steps_of_a_block(step_s: float) -> int:
+    """Return how many steps make a block that is long enough for the clock and short beside the machine's moods."""
+    return max(round(_BLOCK_S / step_s), 1)
