@@ -15,6 +15,9 @@ from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem
 
 _NEVER_ZERO = ("fd", "fid", "sfid")
+MAX_MET = 4096
+_settings_met: dict[str, dict[str, Any] | str] = {}
+_protocols_met: dict[str, str] = {}
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KINDS = {"text": (str,), "integer": (int,), "number": (int, float), "yes/no": (bool,)}
 
@@ -45,18 +48,14 @@ def _row(record: dict[str, Any], run_id: str, path: str, problems: list[Problem]
     if not isinstance(asked, dict) or not isinstance(metrics, dict) or count(asked.get("images_seen")) is None:
         problems.append(Problem(path, "type", "lacks its evaluation or its metrics"))
         return None
-    row: dict[str, Any] = {}
-    for key, value in {**asked, **part(asked, "sampling")}.items():
-        name = evaluation_name(key)
-        if key == "sampling" or name not in _settings():
-            continue
-        if value is not None and not _fits(value, _settings()[name]):
-            problems.append(Problem(path, "type", f"{key} is {str(value)[:40]!r}, not {_settings()[name]}"))
-            return None
-        row[name] = value
+    settings = _known_settings(str(asked), asked)
+    if isinstance(settings, str):
+        problems.append(Problem(path, "type", settings))
+        return None
+    row = dict(settings)
     marks = record.get("marks")
     row |= {"run_id": run_id, "eval_id": record["eval_id"], **origin(record)}
-    row["protocol_hash"] = _protocol_hash(json.dumps(record.get("protocol")))
+    row["protocol_hash"] = _known_protocol(record.get("protocol"))
     row["marks"] = ", ".join(map(str, marks)) or None if isinstance(marks, list) else None
     row["seconds"], row["device"] = number(record.get("seconds")), text(record.get("device"))
     row["ended_at"] = text(record.get("ended_at"))
@@ -106,7 +105,33 @@ def _taken() -> frozenset[str]:
     return frozenset(c.name for name in ("evals", "runs") for c in tables()[name])
 
 
-@functools.lru_cache(maxsize=1024)
-def _protocol_hash(words: str) -> str:
+def _known_settings(words: str, asked: dict[str, Any]) -> dict[str, Any] | str:
+    """Return the columns of an evaluation's settings, or what is wrong with them; a grid has few different ones."""
+    if words not in _settings_met:
+        if len(_settings_met) > MAX_MET:
+            _settings_met.clear()
+        _settings_met[words] = _read_settings(asked)
+    return _settings_met[words]
+
+
+def _read_settings(asked: dict[str, Any]) -> dict[str, Any] | str:
+    found = {}
+    for key, value in {**asked, **part(asked, "sampling")}.items():
+        name = evaluation_name(key)
+        if key == "sampling" or name not in _settings():
+            continue
+        if value is not None and not _fits(value, _settings()[name]):
+            return f"{key} is {str(value)[:40]!r}, not {_settings()[name]}"
+        found[name] = value
+    return found
+
+
+def _known_protocol(protocol: Any) -> str:
     """Return 16 digits of the sha256 of a protocol's JSON, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(json.loads(words), sort_keys=True).encode()).hexdigest()[:16]
+    words = str(protocol)
+    if words not in _protocols_met:
+        if len(_protocols_met) > MAX_MET:
+            _protocols_met.clear()
+        digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()
+        _protocols_met[words] = digest[:16]
+    return _protocols_met[words]
