@@ -65,9 +65,7 @@ def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
             f"{word!r} means {len(found)} runs ({', '.join(found[:4])}, …): give the whole id, or STUDY/NAME"
         )
     names = [r["name"] for r in _ask(con, "SELECT DISTINCT name FROM members WHERE name IS NOT NULL")]
-    raise UserError(
-        f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs"
-    )
+    raise UserError(f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs")
 
 
 def _results(con: duckdb.DuckDBPyConnection, a: str, b: str) -> tuple[list[dict[str, Any]], int, int]:

@@ -125,9 +125,8 @@ def main() -> None:
     args = parser.parse_args()
     start, rows = time.monotonic(), []
     if not args.json:
-        print(
-            f"{'fit':<34}{'parameter':<12}{'median bias':>12}{'coverage':>10}{'no interval':>13}  ({args.studies} studies)"
-        )
+        head = f"{'fit':<34}{'parameter':<12}{'median bias':>12}{'coverage':>10}{'no interval':>13}"
+        print(f"{head}  ({args.studies} studies)")
     for name in (n for n in STUDIES if args.only in n):
         for row in simulate(name, args.studies):
             rows.append(row)

@@ -112,7 +112,7 @@ class Worker:
         return moments
 
 
-class Stopped(Exception):  # noqa: N818 - not an error
+class Stopped(Exception):
     """The pass was asked to end; what was published stays."""
 
 

@@ -75,4 +75,3 @@ def has_snapshot(paths: RunPaths, images_seen: int, *, sizes_only: bool = False)
     except RecordError:
         return False
     return True
-

@@ -149,9 +149,7 @@ def test_loss_spikes_are_counted_and_short_curves_are_missing():
 def test_unknown_metric_run_and_value_say_the_remedy():
     with pytest.raises(UserError, match=r"unknown metric 'fd_digit', did you mean 'fd_digits'\?"):
         judge(parse_claim({"id": "c", "text": "t", "kind": "threshold", "metric": "fd_digit", "at_most": 1}), source())
-    with pytest.raises(
-        UserError, match=r"has model_size = .XSS.*did you mean .XS.*`ditlab run digits`"
-    ):
+    with pytest.raises(UserError, match=r"has model_size = .XSS.*did you mean .XS.*`ditlab run digits`"):
         judge(claim("threshold", at_most=1, where={"model_size": "XSS"}), source())
     later = judge(claim("threshold", at_most=1, where={"steps": 250}), source())
     assert later.verdict == "UNDECIDED"
