@@ -10,12 +10,14 @@ import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.evaluate.protocols import check_evaluations
+from dit_core.records.calibration import read_calibration
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names
 from dit_core.records.state import RunState, states_of
-from dit_core.study import cost
+from dit_core.study import cost, predict
 from dit_core.study.diff import StudyDiff, compare
 from dit_core.study.expand import MAX_RUNS, Expansion, expand
+from dit_core.study.predict import Calibration
 from dit_core.study.run import Run
 from dit_core.study.spec import load_study
 from dit_core.study.study_model import Study
@@ -28,12 +30,14 @@ class Planned:
     """A study expanded and held against the store.
 
     `edit` says what differs from the runs the study had when it was last carried out; None if it never was.
+    `calibration` is this machine's (`ditlab bench --save`); None where it was never measured.
     """
 
     study: Study
     expansion: Expansion
     states: tuple[RunState, ...]
     edit: StudyDiff | None
+    calibration: Calibration | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -66,12 +70,23 @@ def make_plan(
     check_evaluations(expansion.runs, few)
     before = planned_names(store, study.name)
     edit = compare(before, expansion) if before else None
-    return Planned(study, expansion, states_of(store, expansion.runs), edit)
+    return Planned(study, expansion, states_of(store, expansion.runs), edit, _calibration(store))
+
+
+def _calibration(store: Store) -> Calibration | None:
+    """Return this machine's calibration; the machine is asked for its name only where there is one to look up."""
+    if not (store.root / "bench" / "calibration.json").exists():
+        return None
+    from dit_core.bench.device import device_name
+
+    return read_calibration(store, device_name())
 
 
 def plan_document(planned: Planned) -> dict[str, Any]:
     """Return the plan as plain values, field names as in the tables."""
     rows = [run_row(run, state) for run, state in zip(planned.runs, planned.states, strict=True)]
+    for row, run in zip(rows, planned.runs, strict=True):
+        row["predicted_s"] = predict.run_s(planned.calibration, run) if planned.calibration else None
     return {
         "study": planned.study.name,
         "question": planned.study.question,
@@ -131,7 +146,16 @@ def totals(planned: Planned) -> dict[str, Any]:
         "train_flops": train,
         "sampling_flops": sampling,
         "flops_left": left,
+        "predicted_wall_s": _wall_s(planned),
     }
+
+
+def _wall_s(planned: Planned) -> float | None:
+    """Return the predicted seconds until this machine has done what is left; None without a calibration."""
+    if planned.calibration is None:
+        return None
+    left = [r for r, s in zip(planned.runs, planned.states, strict=True) if s.word not in ("done", "diverged")]
+    return predict.wall_s(planned.calibration, left) if left else 0.0
 
 
 def print_plan(planned: Planned, shown: int | None) -> None:
@@ -168,6 +192,11 @@ def summary_lines(planned: Planned) -> list[str]:
         f"training {si(sums['train_flops'])}FLOP + sampling {si(sums['sampling_flops'])}FLOP, "
         f"{si(sums['flops_left'])}FLOP left to spend",
     ]
+    if sums["predicted_wall_s"] is not None:
+        assert planned.calibration is not None
+        lines.append(
+            f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine ({planned.calibration.device})"
+        )
     if planned.edit and (planned.edit.added or planned.edit.orphaned):
         lines += [f"edited since it last ran: {planned.edit.lines()[0]}", *planned.edit.lines()[1:]]
     if planned.expansion.merged_duplicates:

@@ -1,0 +1,20 @@
+"""results/bench/calibration.json: what this machine was measured to take, kept by `ditlab bench --save`."""
+
+from __future__ import annotations
+
+from dit_core.errors import RecordError
+from dit_core.records.files import read_json
+from dit_core.records.paths import Store
+from dit_core.study.predict import Calibration
+
+
+def read_calibration(store: Store, device: str) -> Calibration | None:
+    """Return the calibration of `device`, or None where it was never measured; raise RecordError if torn."""
+    path = store.root / "bench" / "calibration.json"
+    try:
+        entry = read_json(path)["devices"].get(device)
+        return Calibration.of(entry) if entry is not None else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: is no calibration ({error}); `ditlab bench --save` makes it again") from error
