@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "calibrate": ("dit_core.cli.calibrate", "calibrate", "Hold the evaluator against a public sample batch."),
     "import": ("dit_core.cli.exchange", "import_", "Make a run of weights trained elsewhere (DiT .pt, diffusers)."),
     "export-weights": ("dit_core.cli.exchange", "export", "Write a run's weights for the released code or diffusers."),
-    "bench": ("dit_core.cli.bench", "bench", "Measure this machine: speed against a peer, calibration for `plan`."),
+    "bench": ("dit_core.cli.bench", "bench", "Measure this machine: its speed, and what `plan` predicts by."),
     "encode": ("dit_core.cli.encode", "encode", "Turn a folder of images into shards of VAE latents."),
     "query": ("dit_core.cli.query", "query", "Ask the result tables, by SQL or by columns and conditions."),
     "diff": ("dit_core.cli.diff", "diff", "What differs between two runs, in science and in results."),

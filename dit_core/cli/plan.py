@@ -193,10 +193,7 @@ def summary_lines(planned: Planned) -> list[str]:
         f"{si(sums['flops_left'])}FLOP left to spend",
     ]
     if sums["predicted_wall_s"] is not None:
-        assert planned.calibration is not None
-        lines.append(
-            f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine ({planned.calibration.device})"
-        )
+        lines.append(f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine, as calibrated")
     if planned.edit and (planned.edit.added or planned.edit.orphaned):
         lines += [f"edited since it last ran: {planned.edit.lines()[0]}", *planned.edit.lines()[1:]]
     if planned.expansion.merged_duplicates:

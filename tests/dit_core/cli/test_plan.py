@@ -105,3 +105,19 @@ def test_an_edit_of_a_study_that_has_run_is_shown_and_deletes_nothing(store, tmp
     assert "+ seed=2" in shown
     assert "- seed=0" in shown
     assert sorted(store.runs.rglob("outcome.json")) == records
+
+
+def test_a_calibrated_machine_predicts_the_time(store):
+    from dit_core.bench.device import device_name
+    from dit_core.records.files import write_json
+
+    entry = {"device": device_name(), "workers": 1, "threads": 1, "step": {"loop": 0.01}, "sampling": {"loop": 0.0},
+             "start_s": 3.0, "run_s": 0.0, "evaluation_s": 0.0, "sample_s": 0.0}  # fmt: skip
+    study = str(ROOT / "studies/digits.yaml")
+    before = json.loads(ditlab("plan", study, "--json").stdout)
+    assert before["totals"]["predicted_wall_s"] is None
+    write_json(store.root / "bench" / "calibration.json", {"schema": 1, "devices": {device_name(): entry}})
+    after = json.loads(ditlab("plan", study, "--json").stdout)
+    assert [r["predicted_s"] for r in after["runs"]] == pytest.approx([40.0] * len(after["runs"]))
+    assert after["totals"]["predicted_wall_s"] == pytest.approx(3.0 + 40.0 * len(after["runs"]))
+    assert "about 10.7 minutes on this machine" in ditlab("plan", study).stdout
