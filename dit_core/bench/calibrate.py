@@ -180,13 +180,10 @@ def _gpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
 
 
 def _per_block(what: str, subject: Subject) -> float:
-    lane = Lane("ours", what, subject, sampling_steps=_SAMPLING_STEPS, guidance=1.5)
-    try:
+    with Lane("ours", what, subject, sampling_steps=_SAMPLING_STEPS, guidance=1.5) as lane:
         lane.ready()
         lane.block(3)
         return statistics.median(lane.block(5)["s"] for _ in range(3))
-    finally:
-        lane.close()
 
 
 def default_subject(size: str, patch: int, device: str, cores: int) -> Subject:

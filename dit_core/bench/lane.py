@@ -1,7 +1,8 @@
 """One side of a paired benchmark in a process of its own: `python -m dit_core.bench.lane`.
 
-The first line on its input says what to measure, every further one how many steps to make now; each is answered with
-one line of JSON. Two lanes take turns, so that what else happens on the machine hits both alike.
+The first line on its input says what to measure, every further one how many steps to make now and whether to time
+their phases; each is answered with one line of JSON. Two lanes take turns, so that what else happens on the machine
+hits both alike.
 """
 
 from __future__ import annotations
@@ -39,13 +40,20 @@ class Lane:
         )
         self._say({"side": side, "what": what, "subject": subject.plain(), **settings})
 
-    def ready(self) -> dict[str, Any]:
-        """Wait until it is warm; return {"first_s": seconds of the first step, compiling included}."""
-        return self._hear()
+    def __enter__(self) -> Lane:
+        return self
 
-    def block(self, steps: int) -> dict[str, Any]:
-        """Return {"s", "cpu_s"} per step of a block, and with phases the seconds of each."""
-        self._say(steps)
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ready(self) -> float:
+        """Wait until it is warm; return and keep as `first_s` the seconds of the first step, compiling included."""
+        self.first_s = float(self._hear()["first_s"])
+        return self.first_s
+
+    def block(self, steps: int, *, phases: bool = False) -> dict[str, Any]:
+        """Return {"s", "cpu_s"} per step of a block, and with `phases` the seconds of each (ours alone has them)."""
+        self._say([steps, phases])
         return self._hear()
 
     def close(self) -> None:
@@ -69,11 +77,13 @@ class Lane:
         return json.loads(line)
 
 
-class _Meter:
-    """Counts steps; at the end of a block answers it and waits for the next."""
+class Meter:
+    """Counts steps; at the end of a block answers it and waits for the next. `phases` is what the loop adds up."""
 
-    def __init__(self, phases: dict[str, float] | None, synchronize: Callable[[], None]) -> None:
-        self._phases, self._synchronize = phases, synchronize
+    def __init__(self, synchronize: Callable[[], None]) -> None:
+        self.phases: dict[str, float] = {}
+        self.wanted = False
+        self._synchronize = synchronize
         self._left = 0
         self._begin = time.perf_counter()
 
@@ -88,7 +98,7 @@ class _Meter:
             return True
         self._synchronize()
         seconds, cpu = time.perf_counter() - self._begin, time.process_time() - self._cpu
-        phases = {name: value / self._steps for name, value in (self._phases or {}).items()}
+        phases = {name: value / self._steps for name, value in self.phases.items()}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         _answer(s=seconds / self._steps, cpu_s=cpu / self._steps, phases=phases, peak_bytes=peak, gpu=_gpu_peak())
         return self._next()
@@ -97,9 +107,9 @@ class _Meter:
         line = sys.stdin.readline()
         if not line:
             return False
-        self._left = self._steps = json.loads(line)
-        if self._phases:
-            self._phases.clear()
+        self._steps, self.wanted = json.loads(line)
+        self._left = self._steps
+        self.phases.clear()
         self._begin, self._cpu = time.perf_counter(), time.process_time()
         return True
 
@@ -124,13 +134,12 @@ def main() -> None:
     if subject.device == "cpu":
         torch.set_flush_denormal(True)
     synchronize = torch.cuda.synchronize if subject.device == "cuda" else lambda: None
-    phases: dict[str, float] | None = {} if order.get("phases") else None
-    meter = _Meter(phases, synchronize)
+    meter = Meter(synchronize)
     from dit_core.bench import ours, peer
 
     side, what = order["side"], order["what"]
     if (side, what) == ("ours", "step"):
-        ours.training(subject, meter.at_step, phases=phases)
+        ours.training(subject, meter)
         return
     if what == "sampling":
         work = {"ours": ours, "peer": peer}[side].sampling(subject, order["sampling_steps"], order["guidance"])

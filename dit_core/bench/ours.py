@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -28,24 +29,34 @@ class _Enough(BaseException):
     """Ends the loop from within."""
 
 
-def training(subject: Subject, at_step: Callable[[], bool], *, phases: dict[str, float] | None = None) -> None:
-    """Train, calling `at_step` at the end of every step until it returns False.
+class Meter(Protocol):
+    """What hears of the steps."""
 
-    The loop is `dit_core.train.train` with its rows and checkpoints. `phases` gathers the seconds of each part of a
-    step; on a GPU this waits for the device at each, which the plain measurement does not.
+    phases: dict[str, float]
+    wanted: bool
+
+    def at_step(self) -> bool:
+        """Take note of a step; return whether there are more to make."""
+
+
+def training(subject: Subject, meter: Meter) -> None:
+    """Train until the meter has had enough.
+
+    The loop is `dit_core.train.train` with its rows and checkpoints. Where phases are `wanted`, the seconds of each
+    part of a step are added up; on a GPU this waits for the device at each, which the plain measurement does not.
     """
     science, device = subject.science, torch.device(subject.device)
     last = [time.perf_counter()]
 
     def mark(part: str) -> None:
-        if phases is not None:
+        if meter.wanted:
             if device.type == "cuda":
                 torch.cuda.synchronize()
             now = time.perf_counter()
-            phases[part] = phases.get(part, 0.0) + now - last[0]
+            meter.phases[part] = meter.phases.get(part, 0.0) + now - last[0]
             last[0] = now
         if part == "save":
-            if not at_step():
+            if not meter.at_step():
                 raise _Enough
             last[0] = time.perf_counter()
 

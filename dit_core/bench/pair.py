@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dit_core.bench.lane import Lane
@@ -35,6 +35,10 @@ class Paired:
             return 0
         return round(extra / gain) if gain > 0 else None
 
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as plain values, with `pays_after_steps`."""
+        return asdict(self) | {"pays_after_steps": self.pays_after_steps}
+
 
 def paired(
     what: str,
@@ -42,40 +46,42 @@ def paired(
     blocks: int,
     steps: int | None = None,
     on_block: Callable[[int], None] = lambda k: None,
+    ours: Lane | None = None,
     **settings: Any,
 ) -> Paired:
     """Return the comparison of `blocks` pairs of blocks; the order within a pair alternates.
 
     A block has `steps` steps, or as many as the faster side makes in half a second.
 
-    `subject` says how ours is run; the peer is always float32 and never compiled.
+    `ours` is a warm lane to be used instead of a new one. `subject` says how ours is run; the peer is always float32
+    and never compiled.
     """
     peer_subject = Subject(**(subject.plain() | {"precision": "float32", "compile": "off"}))
     with contextlib.ExitStack() as stack:
-        lanes, firsts, warm = [], [], []
-        for side, its in (("ours", subject), ("peer", peer_subject)):
-            lane = Lane(side, what, its, **settings)  # one after the other: set up, neither disturbs the other
-            stack.callback(lane.close)
-            firsts.append(lane.ready()["first_s"])
-            warm.append(lane.block(steps or 2)["s"])  # caches and allocator
-            lanes.append(lane)
+        peer = stack.enter_context(Lane("peer", what, peer_subject, **settings))
+        peer_first_s = peer.ready()
+        if ours is None:
+            ours = stack.enter_context(Lane("ours", what, subject, **settings))
+            ours.ready()
+        lanes = (ours, peer)
+        warm = [lane.block(steps or 2)["s"] for lane in lanes]  # caches and allocator
         steps = steps or steps_of_a_block(min(warm))
         times: list[list[dict[str, Any]]] = [[], []]
         for k in range(blocks):
             for side in (0, 1) if k % 2 else (1, 0):
                 times[side].append(lanes[side].block(steps))
             on_block(k + 1)
-    ours, peer = ([block["s"] for block in side] for side in times)
-    ratios = [b / a for a, b in zip(ours, peer, strict=True)]
+    ours_s, peer_s = ([block["s"] for block in side] for side in times)
+    ratios = [b / a for a, b in zip(ours_s, peer_s, strict=True)]
     cpu = [b["cpu_s"] / max(a["cpu_s"], 1e-9) for a, b in zip(*times, strict=True)]
     return Paired(
-        ours_s=statistics.median(ours),
-        peer_s=statistics.median(peer),
+        ours_s=statistics.median(ours_s),
+        peer_s=statistics.median(peer_s),
         ratio=statistics.median(ratios),
         lowest=min(ratios),
         highest=max(ratios),
         cpu_ratio=statistics.median(cpu),
         blocks=blocks,
-        first_s=firsts[0],
-        peer_first_s=firsts[1],
+        first_s=ours.first_s,
+        peer_first_s=peer_first_s,
     )

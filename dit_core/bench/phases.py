@@ -14,10 +14,14 @@ _BLOCK_S = 0.5
 BOOKKEEPING = ("ema", "log", "save")
 
 
-def phases_of(subject: Subject, blocks: int) -> dict[str, Any]:
-    """Return images/s and memory of the plain loop, and the seconds of each phase of a step (medians of blocks)."""
-    plain = _blocks(subject, blocks, phases=False)
-    parts = _blocks(subject, blocks, phases=True)
+def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
+    """Return images/s and memory of the plain loop, and the seconds of each phase of a step (medians of blocks).
+
+    `lane` is ours, warm, and measures steps.
+    """
+    steps = steps_of_a_block(lane.block(2)["s"])
+    plain = [lane.block(steps) for _ in range(blocks)]
+    parts = [lane.block(steps, phases=True) for _ in range(blocks)]
     step_s = statistics.median(block["s"] for block in plain)
     found = {name: statistics.median(block["phases"].get(name, 0.0) for block in parts) for name in PHASES}
     whole = sum(found.values())
@@ -30,16 +34,6 @@ def phases_of(subject: Subject, blocks: int) -> dict[str, Any]:
         "bookkeeping_share": sum(found[name] for name in BOOKKEEPING) / whole,
         "data_share": found["data"] / whole,
     }
-
-
-def _blocks(subject: Subject, blocks: int, *, phases: bool) -> list[dict[str, Any]]:
-    lane = Lane("ours", "step", subject, phases=phases)
-    try:
-        lane.ready()
-        steps = steps_of_a_block(lane.block(2)["s"])
-        return [lane.block(steps) for _ in range(blocks)]
-    finally:
-        lane.close()
 
 
 def steps_of_a_block(step_s: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -74,23 +74,28 @@ def _measure(
 
     from dit_core.bench.ceiling import matrix_ceiling
     from dit_core.bench.device import device_name
+    from dit_core.bench.lane import Lane
     from dit_core.bench.pair import paired
     from dit_core.bench.phases import phases_of
     from dit_core.study import cost
 
-    show("phases", 0, 1)
     document: dict[str, Any] = {"device": device_name(), "subject": subject.plain()}
-    document |= phases_of(subject, blocks)
-    torch.set_num_threads(subject.threads)
-    ceiling = matrix_ceiling(torch.device(subject.device), subject.precision)
-    flops = 6.0 * cost.fwd_macs(subject.science) * document["images_per_s"]
-    document |= {"flops_per_s": flops, "ceiling_flops_per_s": ceiling, "mfu": flops / ceiling}
-    if with_peer:
-        for what, name in (("step", "step"), ("gradients", "forward + backward"), ("sampling", "guided sampling")):
-            if what == "step" or sampling:
-                settings = {"sampling_steps": 10, "guidance": 1.5} if what == "sampling" else {}
-                found = paired(what, subject, blocks, steps, lambda k, n=name: show(n, k, blocks), **settings)
-                document.setdefault("peer", {})[what] = asdict(found) | {"pays_after_steps": found.pays_after_steps}
+    with Lane("ours", "step", subject) as lane:
+        show("first step", 0, 1)
+        lane.ready()
+        show("first step", 1, 1)
+        document |= phases_of(lane, subject, blocks)
+        torch.set_num_threads(subject.threads)
+        ceiling = matrix_ceiling(torch.device(subject.device), subject.precision)
+        flops = 6.0 * cost.fwd_macs(subject.science) * document["images_per_s"]
+        document |= {"flops_per_s": flops, "ceiling_flops_per_s": ceiling, "mfu": flops / ceiling}
+        if with_peer:
+            found = paired("step", subject, blocks, steps, lambda k: show("step", k, blocks), lane)
+            document["peer"] = {"step": found.plain()}
+    if with_peer and sampling:
+        for what, settings in (("gradients", {}), ("sampling", {"sampling_steps": 10, "guidance": 1.5})):
+            found = paired(what, subject, blocks, steps, lambda k, w=what: show(w, k, blocks), **settings)
+            document["peer"][what] = found.plain()
     return document
 
 
