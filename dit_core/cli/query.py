@@ -51,15 +51,8 @@ def query(
     from dit_core.records.paths import Store
 
     kind = _format(form, out, as_json)
-    plain = Choice(
-        table=table or "runs",
-        where=tuple(where or ()),
-        columns=_split(columns),
-        sort=_split(sort),
-        pivot=_pair(pivot),
-        aggregate=aggregate,
-        limit=limit,
-    )
+    words = tuple(where or ()), _split(columns), _split(sort), _pair(pivot)
+    plain = Choice(table or "runs", *words, aggregate, limit)
     if sql is not None and (table is not None or plain != Choice(table="runs")):
         raise UserError("give SQL or --table with its options, not both: conditions belong into the SELECT")
     store = Store.at(results)
