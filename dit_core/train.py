@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -64,6 +65,18 @@ class Surroundings:
     mark: Callable[[str], None] = lambda part: None
 
 
+@contextlib.contextmanager
+def _tf32() -> Iterator[None]:
+    """Let GPUs multiply float32 matrices with TF32, as the paper's models were trained; evaluations keep their own."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@_tf32()
 def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     """Train until the end, a stop or a divergence, from the newest valid checkpoint on.
 
@@ -157,7 +170,9 @@ def _take_up(state: TrainState, around: Surroundings) -> None:
         sweep_temporaries(around.paths.checkpoints)
         sweep_temporaries(around.paths.snapshots)
         troubles = load_newest(around.paths, state)
-        around.attempt.note(images_start=state.images_seen, events=around.attempt.record["events"] + troubles)
+        facts = {"tf32": around.device.type == "cuda", "processes": around.group.world}
+        events = around.attempt.record["events"] + troubles
+        around.attempt.note(images_start=state.images_seen, events=events, **facts)
     position = torch.tensor(float(state.images_seen), dtype=torch.float64, device=around.device)
     group = around.group
     group.copy((state.weights, state.ema, state.exp_avg, state.exp_avg_sq, state.optimizer_steps, position))
