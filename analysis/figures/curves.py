@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-LEGEND_ENTRIES = 16
+LEGEND_ENTRIES = 40
 NAMED_ENDS = 20
 
 
