@@ -7,28 +7,16 @@ the canonical form, so that runs older than the field keep their ids.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from dit_core.errors import nearest
-
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-
-
-class Frozen(BaseModel):
-    """A closed, immutable, strictly typed record: an unknown key or a value of another type is an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-def neutral(value: Any) -> dict[str, Any]:
-    """Mark a field as younger than id version 1: left out of the canonical form while it equals `value`."""
-    return {"neutral": value}
-
+from dit_core.study.data import Data as Data
+from dit_core.study.frozen import Fraction as Fraction
+from dit_core.study.frozen import Frozen as Frozen
+from dit_core.study.frozen import Positive as Positive
+from dit_core.study.frozen import neutral as neutral
 
 Conditioning = Literal["adaln-zero", "adaln", "cross-attention", "in-context"]
 Positions = Literal["sincos-2d", "sincos-1d", "learned", "none"]
@@ -90,29 +78,6 @@ class Model(Frozen):
         if self.positions == "sincos-2d" and self.hidden % 4:
             raise ValueError(f"hidden {self.hidden} is not a multiple of 4, which 2-D sine-cosine positions need")
         return self
-
-
-class Data(Frozen):
-    """What is trained on. Where it lies is execution (`execution.data_roots`), what it is is science."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "digits"
-    """Name of the data set: "digits" is built in; any other is looked up in `execution.data_roots`."""
-    kind: Literal["digits", "images", "npz", "latents"] = "digits"
-    """How it is stored: built in, image folders, an .npz of arrays, or shards of VAE latents (`ditlab encode`)."""
-    channels: Positive = 1
-    """Channels C of one sample as the network sees it."""
-    height: Positive = 8
-    """Height H of one sample as the network sees it (a latent's, not the image's)."""
-    width: Positive = 8
-    """Width W of one sample as the network sees it."""
-    classes: Positive = 10
-    """Number of labels; the null class of guidance comes on top."""
-    images: Positive = 1797
-    """Number of training samples; an epoch is this many images."""
-    flip: bool = False
-    """Flip each sample left-right with probability one half (the paper does on ImageNet; digits must not)."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Hash of the data's manifest; checked at the start of a run when given."""
 
 
 class Ddpm(Frozen):
