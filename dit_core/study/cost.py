@@ -29,18 +29,27 @@ def mlp_width(science: Science) -> int:
 
 def params(science: Science) -> int:
     """Return the number of trained parameters (a fixed position table is none)."""
+    return entry_params(science) + science.model.depth * block_params(science) + exit_params(science)
+
+
+def entry_params(science: Science) -> int:
+    """Return the parameters of all that comes before the first block: embeddings of patches, time and label."""
     m, data, d = science.model, science.data, science.model.hidden
-    patch = m.patch * m.patch
-    total = data.channels * patch * d + d  # patch embedding
+    total = data.channels * m.patch * m.patch * d + d
     total += FREQUENCIES * d + d + d * d + d  # time
     total += (data.classes + 1) * d  # labels and the null class
-    total += d * patch * out_channels(science) + patch * out_channels(science)  # final layer
-    total += science.tokens * d if m.positions == "learned" else 0
-    total += 2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d  # final modulation, or LayerNorm's weights
-    return total + m.depth * _block_params(science)
+    return total + (science.tokens * d if m.positions == "learned" else 0)
 
 
-def _block_params(science: Science) -> int:
+def exit_params(science: Science) -> int:
+    """Return the parameters of all that comes after the last block: final norm or modulation, final layer."""
+    m, d = science.model, science.model.hidden
+    total = (d + 1) * m.patch * m.patch * out_channels(science)
+    return total + (2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d)
+
+
+def block_params(science: Science) -> int:
+    """Return the parameters of one block, its modulations included."""
     m, d, w = science.model, science.model.hidden, mlp_width(science)
     attention, norms, branches = 4 * d * d + 4 * d, 2, 2
     total = attention + 2 * d * w + w + d
@@ -56,22 +65,35 @@ def _block_params(science: Science) -> int:
 
 def fwd_macs(science: Science) -> int:
     """Return the multiply-accumulates of one forward pass of one sample."""
-    m, data, d, T = science.model, science.data, science.model.hidden, science.tokens
-    patch = m.patch * m.patch
-    total = T * data.channels * patch * d + FREQUENCIES * d + d * d
-    total += T * d * patch * out_channels(science)
-    total += 2 * d * d if MODULATIONS[m.conditioning] else 0
-    return total + m.depth * _block_macs(science)
+    return entry_macs(science) + science.model.depth * block_macs(science) + exit_macs(science)
 
 
-def _block_macs(science: Science) -> int:
-    m, d, w = science.model, science.model.hidden, mlp_width(science)
-    T = science.tokens + (CONDITION_TOKENS if m.conditioning == "in-context" else 0)
+def entry_macs(science: Science) -> int:
+    """Return the multiply-accumulates of all that comes before the first block."""
+    m, d = science.model, science.model.hidden
+    return science.tokens * science.data.channels * m.patch * m.patch * d + FREQUENCIES * d + d * d
+
+
+def exit_macs(science: Science) -> int:
+    """Return the multiply-accumulates of all that comes after the last block."""
+    m, d = science.model, science.model.hidden
+    total = science.tokens * d * m.patch * m.patch * out_channels(science)
+    return total + (2 * d * d if MODULATIONS[m.conditioning] else 0)
+
+
+def block_macs(science: Science) -> int:
+    """Return the multiply-accumulates of one block, its modulations included."""
+    m, d, w, T = science.model, science.model.hidden, mlp_width(science), block_tokens(science)
     total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
     total += MODULATIONS[m.conditioning] * d * d
     if m.conditioning == "cross-attention":
         total += 2 * d * d * (T + CONDITION_TOKENS) + 2 * T * CONDITION_TOKENS * d
     return total
+
+
+def block_tokens(science: Science) -> int:
+    """Return the length of the sequence that goes through the blocks, in-context condition tokens included."""
+    return science.tokens + (CONDITION_TOKENS if science.model.conditioning == "in-context" else 0)
 
 
 def train_flops(science: Science) -> int:
@@ -93,12 +115,11 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
     """
     m, data, d, T = science.model, science.data, science.model.hidden, science.tokens
     modulations = MODULATIONS[m.conditioning]
-    extra = CONDITION_TOKENS if m.conditioning == "in-context" else 0
     narrow = 2 if science.train.precision == "bf16" else 4  # bytes of what a linear layer takes and gives
-    block = (T + extra) * _block_token_bytes(science, narrow)
+    block = block_tokens(science) * _block_token_bytes(science, narrow)
     if m.conditioning == "cross-attention":
         block += CONDITION_TOKENS * 2 * d * narrow
-    blocks = (m.depth * (T + extra) * d * 4 + block) if grad_checkpoint else m.depth * block
+    blocks = (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
     patch = m.patch * m.patch
     ends = T * (data.channels * patch * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
     # Condition: waves, time MLP (twice its width), its SiLU, modulations. Loss: a dozen maps of the input's size.
