@@ -6,14 +6,22 @@ multiply-add; norms, activations, softmax and element-wise products count nothin
 
 from __future__ import annotations
 
+import math
+
+from dit_core.study.cost_conditions import (
+    FREQUENCIES,
+    condition_macs,
+    condition_params,
+    condition_tokens,
+    patch_inputs,
+    sequence_tokens,
+)
 from dit_core.study.execution import Execution
 from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Ddpm, Science
 from dit_core.study.steps import passes
 
-FREQUENCIES = 256  # of the time embedding
 MODULATIONS = {"adaln-zero": 6, "adaln": 4, "cross-attention": 0, "in-context": 0}  # per block
-CONDITION_TOKENS = 2  # time and label
 
 
 def out_channels(science: Science) -> int:
@@ -33,18 +41,17 @@ def params(science: Science) -> int:
 
 
 def entry_params(science: Science) -> int:
-    """Return the parameters of all that comes before the first block: embeddings of patches, time and label."""
+    """Return the parameters of all that comes before the first block: embeddings of tokens, time and conditions."""
     m, data, d = science.model, science.data, science.model.hidden
-    total = data.channels * m.patch * m.patch * d + d
-    total += FREQUENCIES * d + d + d * d + d  # time
-    total += (data.classes + 1) * d  # labels and the null class
-    return total + (science.tokens * d if m.positions == "learned" else 0)
+    total = sum(n * d + d for n in science.token_sizes or (patch_inputs(science),))
+    total += data.map_channels if m.map_entry == "concat" else 0  # the map's null
+    return total + condition_params(science) + (science.tokens * d if m.positions == "learned" else 0)
 
 
 def exit_params(science: Science) -> int:
     """Return the parameters of all that comes after the last block: final norm or modulation, final layer."""
     m, d = science.model, science.model.hidden
-    total = (d + 1) * m.patch * m.patch * out_channels(science)
+    total = sum((d + 1) * n * out_channels(science) for n in science.token_sizes or (math.prod(science.patch_shape),))
     return total + (2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d)
 
 
@@ -54,7 +61,7 @@ def block_params(science: Science) -> int:
     attention, norms, branches = 4 * d * d + 4 * d, 2, 2
     total = attention + 2 * d * w + w + d
     total += MODULATIONS[m.conditioning] * (d * d + d)
-    if m.conditioning == "cross-attention":
+    if attended_tokens(science):
         total, norms, branches = total + attention, 3, 3
     if not MODULATIONS[m.conditioning]:
         total += norms * 2 * d
@@ -70,14 +77,15 @@ def fwd_macs(science: Science) -> int:
 
 def entry_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes before the first block."""
-    m, d = science.model, science.model.hidden
-    return science.tokens * science.data.channels * m.patch * m.patch * d + FREQUENCIES * d + d * d
+    d = science.model.hidden
+    tokens = science.data.width if science.token_sizes else science.tokens * patch_inputs(science)
+    return tokens * d + condition_macs(science)
 
 
 def exit_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes after the last block."""
-    m, d = science.model, science.model.hidden
-    total = science.tokens * d * m.patch * m.patch * out_channels(science)
+    m, data, d = science.model, science.data, science.model.hidden
+    total = data.height * data.width * d * out_channels(science)
     return total + (2 * d * d if MODULATIONS[m.conditioning] else 0)
 
 
@@ -86,14 +94,20 @@ def block_macs(science: Science) -> int:
     m, d, w, T = science.model, science.model.hidden, mlp_width(science), block_tokens(science)
     total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
     total += MODULATIONS[m.conditioning] * d * d
-    if m.conditioning == "cross-attention":
-        total += 2 * d * d * (T + CONDITION_TOKENS) + 2 * T * CONDITION_TOKENS * d
+    if S := attended_tokens(science):
+        total += 2 * d * d * (T + S) + 2 * T * S * d
     return total
 
 
 def block_tokens(science: Science) -> int:
     """Return the length of the sequence that goes through the blocks, in-context condition tokens included."""
-    return science.tokens + (CONDITION_TOKENS if science.model.conditioning == "in-context" else 0)
+    return science.tokens + (condition_tokens(science) if science.model.conditioning == "in-context" else 0)
+
+
+def attended_tokens(science: Science) -> int:
+    """Return the length of the sequence that a block's cross-attention looks at; 0 where it has none."""
+    own = condition_tokens(science) if science.model.conditioning == "cross-attention" else 0
+    return own + sequence_tokens(science)
 
 
 def train_flops(science: Science) -> int:
@@ -117,13 +131,12 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
     modulations = MODULATIONS[m.conditioning]
     narrow = 2 if science.train.precision == "bf16" else 4  # bytes of what a linear layer takes and gives
     block = block_tokens(science) * _block_token_bytes(science, narrow)
-    if m.conditioning == "cross-attention":
-        block += CONDITION_TOKENS * 2 * d * narrow
+    block += attended_tokens(science) * 2 * d * narrow
     blocks = (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
-    patch = m.patch * m.patch
-    ends = T * (data.channels * patch * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
-    # Condition: waves, time MLP (twice its width), its SiLU, modulations. Loss: a dozen maps of the input's size.
-    condition = 4 * (FREQUENCIES + 4 * d + ((m.depth * modulations + 2) * d if modulations else 0))
+    ends = T * (patch_inputs(science) * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
+    # Condition: waves, time MLP (twice its width), its SiLU, sequences, modulations. Loss: a dozen maps of the input.
+    condition = 4 * (FREQUENCIES + (4 + sequence_tokens(science)) * d)
+    condition += 4 * (m.depth * modulations + 2) * d if modulations else 0
     loss = 4 * 12 * data.channels * data.height * data.width
     return micro_batch * (blocks + ends + condition + loss)
 
@@ -131,11 +144,11 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
 def _block_token_bytes(science: Science, narrow: int) -> int:
     """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around the linear layers."""
     m, d, w = science.model, science.model.hidden, mlp_width(science)
-    branches = 3 if m.conditioning == "cross-attention" else 2
+    branches = 3 if attended_tokens(science) else 2
     modulated, gated = m.conditioning in ("adaln", "adaln-zero"), m.conditioning == "adaln-zero"
     wide = 4 * branches * (d * (2 if modulated else 1) + 2)  # residual stream, its normalised copy, mean and deviation
     linear = branches * d + (3 * d + d) + 2 * w  # inputs of the branches, q k v, attention's result, hidden layer
-    if m.conditioning == "cross-attention":
+    if branches == 3:
         linear += 2 * d
     if m.qk_norm:
         linear += (3 if branches == 2 else 5) * d  # queries and keys before and after their norm

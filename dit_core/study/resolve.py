@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dit_core.study.data import BUILT_IN
 from dit_core.study.duration import Duration, images_of
 from dit_core.study.fields import model_facts, sections
-from dit_core.study.science import SIZES, Data, Science
+from dit_core.study.science import SIZES, Science
 
 Flat = dict[str, Any]
 SECTIONS = tuple(Science.model_fields)
 DIMS = ("depth", "hidden", "heads")
-DIGITS = Data()
 DATA_NEEDED = ("kind", "channels", "height", "width", "classes", "images")
+DATA_CONDITIONS = ("vectors", "modules", "vector", "context_tokens", "context_width", "map_channels", "map_height")
+DATA_FACTS = (*DATA_NEEDED, *DATA_CONDITIONS, "map_width", "held_out")  # what a built-in data set fixes
 # The paths a value depends on besides itself.
 DEPENDS: dict[str, tuple[str, ...]] = {
     **{f"model.{name}": ("model.size", *(f"model.{d}" for d in DIMS)) for name in ("size", *DIMS)},
@@ -21,7 +23,7 @@ DEPENDS: dict[str, tuple[str, ...]] = {
         f"train.{name}": ("train.duration", "train.images", "train.batch", "data.images", "data.name")
         for name in ("duration", "images")
     },
-    **{f"data.{name}": ("data.name", f"data.{name}") for name in DATA_NEEDED},
+    **{f"data.{name}": ("data.name", f"data.{name}") for name in DATA_FACTS},
 }
 
 
@@ -109,17 +111,20 @@ def _spell_out_size(fields: Flat) -> list[str]:
 
 
 def _fill_data(fields: Flat) -> list[str]:
-    name = fields.setdefault("name", DIGITS.name)
-    if name == DIGITS.name:
-        wrong = [n for n in DATA_NEEDED if n in fields and fields[n] != getattr(DIGITS, n)]
-        fields.update({n: getattr(DIGITS, n) for n in DATA_NEEDED})
-        is_built_in = ", ".join(f"{n} {getattr(DIGITS, n)}" for n in DATA_NEEDED)
+    name = fields.setdefault("name", "digits")
+    known = BUILT_IN.get(name)
+    if known is not None:
+        facts = {n: getattr(known, n) for n in DATA_FACTS}
+        wrong = [n for n in DATA_FACTS if n in fields and fields[n] != facts[n]]
+        fields.update(facts)
+        is_built_in = ", ".join(f"{n} {facts[n]}" for n in DATA_FACTS if n in DATA_NEEDED or n in wrong)
         return [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"] if wrong else []
     missing = [n for n in DATA_NEEDED if n not in fields]
     if missing:
         return [f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"]
-    if fields["kind"] == DIGITS.kind:
-        return [f"kind {DIGITS.kind!r} is the built-in data set's; data {name!r} wants images, npz or latents"]
+    if fields["kind"] in {data.kind for data in BUILT_IN.values()}:
+        sets = ", ".join(n for n, data in BUILT_IN.items() if data.kind == fields["kind"])
+        return [f"kind {fields['kind']!r} is of the built-in {sets}; data {name!r} wants images, npz or latents"]
     return []
 
 

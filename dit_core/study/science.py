@@ -61,6 +61,10 @@ class Model(Frozen):
     """Start value of a learned per-channel scale on every residual branch; null is none (the paper)."""
     time_frequencies: Literal["released", "diffusers"] = Field("released", json_schema_extra=neutral("released"))
     """Frequencies of the time embedding, i = 0..127: 10000^(-i/128) as released, or diffusers' 10000^(-i/127)."""
+    tokens: Literal["patches", "features", "modules"] = Field("patches", json_schema_extra=neutral("patches"))
+    """What a token is: a patch (of a vector: `patch` features in a row), one feature, or one of `data.modules`."""
+    map_entry: Literal["concat", "cross-attention"] = Field("concat", json_schema_extra=neutral("concat"))
+    """How a spatial condition enters: as further input channels, or as a sequence of patches in every block."""
 
     @property
     def size(self) -> str:
@@ -134,6 +138,12 @@ class Train(Frozen):
     """Decay of the weights' exponential moving average, per step."""
     label_dropout: Fraction = 0.1
     """Probability with which a label becomes the null class (0.1 is in the paper's code, not its text)."""
+    vector_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
+    """Probability with which a continuous condition becomes its null; one draw decides for all conditions."""
+    context_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
+    """Probability with which context tokens become their null."""
+    map_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
+    """Probability with which a spatial condition becomes its null."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast with float32 master weights, EMA, modulation and loss."""
     imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(None, json_schema_extra=neutral(None))
@@ -161,16 +171,74 @@ class Science(Frozen):
 
     @model_validator(mode="after")
     def _patch_divides_input(self) -> Science:
-        h, w, p = self.data.height, self.data.width, self.model.patch
-        if h % p or w % p:
-            fits = [q for q in range(1, min(h, w) + 1) if h % q == 0 and w % q == 0]
-            raise ValueError(f"patch {p} does not divide the input {h}x{w}; these do: {fits}")
+        (h, w), (ph, pw) = (self.data.height, self.data.width), self.patch_shape
+        if self.model.tokens == "patches" and (h % ph or w % pw):
+            fits = [q for q in range(1, w + 1) if w % q == 0 and (self.data.vectors or h % q == 0)]
+            raise ValueError(f"patch {pw} does not divide the input {h}x{w}; these do: {fits}")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_of_data(self) -> Science:
+        if self.model.tokens != "patches" and not self.data.vectors:
+            raise ValueError(f"tokens {self.model.tokens!r} are made of vectors; data {self.data.name!r} are images")
+        if self.model.tokens == "modules" and not self.data.modules:
+            raise ValueError("tokens 'modules' need the sizes of the groups in data.modules; they are not given")
+        if self.model.tokens != "patches" and self.model.patch != 1:
+            raise ValueError(f"patch {self.model.patch} has no meaning with tokens {self.model.tokens!r}; set it to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_enter(self) -> Science:
+        model, data = self.model, self.data
+        by_attention = self.sequences
+        if by_attention and model.conditioning == "in-context":
+            raise ValueError(
+                f"{' and '.join(by_attention)} enter by cross-attention, which conditioning 'in-context' has not; "
+                "take adaln-zero, adaln or cross-attention (a map may also enter by map_entry: concat)"
+            )
+        if not data.map_channels:
+            return self
+        size, by = f"{data.map_height}x{data.map_width}", model.map_entry
+        p = model.patch
+        if by == "concat" and (
+            data.height % data.map_height
+            or data.width % data.map_width
+            or data.height // data.map_height != data.width // data.map_width
+        ):
+            raise ValueError(
+                f"a map of {size} is no whole fraction of the input {data.height}x{data.width}, which map_entry "
+                "'concat' needs; take map_entry: cross-attention"
+            )
+        if by == "cross-attention" and (data.map_height % p or data.map_width % p):
+            raise ValueError(f"patch {p} does not divide the map of {size}, whose patches are attended to")
         return self
 
     @property
+    def patch_shape(self) -> tuple[int, int]:
+        """Return height and width of a patch: one row for vectors."""
+        p = self.model.patch
+        return (1, p) if self.data.vectors else (p, p)
+
+    @property
+    def token_sizes(self) -> tuple[int, ...]:
+        """Return the numbers of features of the tokens where each has an embedding of its own; else nothing."""
+        if self.model.tokens == "features":
+            return (1,) * self.data.width
+        return self.data.module_sizes if self.model.tokens == "modules" else ()
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Return the conditions that enter as sequences which every block attends to: context, map."""
+        by_attention = self.model.map_entry == "cross-attention"
+        return tuple(n for n in self.data.conditions if n == "context" or (n == "map" and by_attention))
+
+    @property
     def tokens(self) -> int:
-        """Return the sequence length T = (H / p) (W / p), without condition tokens."""
-        return (self.data.height // self.model.patch) * (self.data.width // self.model.patch)
+        """Return the sequence length T = (H / p) (W / p), or the number of groups, without condition tokens."""
+        if self.token_sizes:
+            return len(self.token_sizes)
+        ph, pw = self.patch_shape
+        return (self.data.height // ph) * (self.data.width // pw)
 
 
 def dims_of(size: str) -> tuple[int, int, int]:
