@@ -68,7 +68,9 @@ _FRONT = (
     Column("attempts", "integer", "", "Starts of the run."),
     Column("attempts_open", "integer", "", "Attempts without an end: running, or killed before they could write it."),
     Column("device_hours", "number", "h", "Hours x devices of closed attempts; a lower bound while attempts_open > 0."),
-    Column("predicted_hours", "number", "h", "Device-hours the plan of the study predicted."),
+    Column("predicted_hours", "number", "h", "Device-hours of the training, as predicted when the study was started."),
+    Column("planned_evals", "integer", "", "Evaluations that the studies that hold the run ask for."),
+    Column("predicted_eval_hours", "number", "h", "Device-hours of one study's evaluations of the run, as predicted."),
 )
 _EVALS = (
     Column("run_id", "text", "", "The run that was measured."),
@@ -118,7 +120,10 @@ _MEMBERS = (
     Column("run_id", "text", "", "A run it holds, started or not."),
     Column("name", "text", "", "The run's name within the study."),
     Column("eval_id", "text", "", "An evaluation it asks of the run; missing on a row where it asks none."),
-    Column("predicted_hours", "number", "h", "Device-hours its plan predicted for the run."),
+    Column("predicted_hours", "number", "h", "Device-hours its plan predicted for the run's training."),
+    Column(
+        "predicted_eval_hours", "number", "h", "Device-hours its plan predicted for all its evaluations of the run."
+    ),
 )
 _PROBLEMS = (
     Column("run_id", "text", "", "The run whose files are concerned."),

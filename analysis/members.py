@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from analysis.columns import schema
 from analysis.parts import Part, to_array, write_part
+from analysis.plain import number
 from dit_core.records.paths import Store
 
 Row = dict[str, Any]
@@ -34,12 +35,12 @@ def plan_rows(plan: Any, study: str) -> list[Row]:
     for run in plan.get("runs", ()) if isinstance(plan, dict) else ():
         if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
             continue
-        hours = run.get("predicted_hours")
         row = {
             "study": study,
             "run_id": run["run_id"],
             "name": run.get("name") if isinstance(run.get("name"), str) else None,
-            "predicted_hours": float(hours) if type(hours) in (int, float) else None,
+            "predicted_hours": number(run.get("predicted_hours")),
+            "predicted_eval_hours": number(run.get("predicted_eval_hours")),
         }
         evaluations = [_eval_id(e) for e in run.get("evaluations", ())]
         found += [{**row, "eval_id": e} for e in evaluations if e] or [{**row, "eval_id": None}]

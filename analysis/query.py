@@ -31,12 +31,14 @@ _LOCKED = {
 _DAMAGE = ("CRC checksum", "Corrupt", "corrupt", "Couldn't deserialize", "No such file", "ZSTD", "Unexpected end")
 Answer = TypeVar("Answer")
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-_OF_ALL = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.total AS predicted_hours) FROM _runs r LEFT JOIN
- (SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study, min_by(name, study) AS name,
-  max(predicted_hours) AS total FROM members GROUP BY run_id) m USING (run_id)"""
-_OF_ONE = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.total AS predicted_hours) FROM _runs r JOIN
- (SELECT run_id, min(study) study, min(name) AS name, max(predicted_hours) AS total
-  FROM members WHERE study = {study} GROUP BY run_id) m USING (run_id)"""
+_FROM_PLANS = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.predicted_hours AS predicted_hours,
+ m.planned_evals AS planned_evals, m.predicted_eval_hours AS predicted_eval_hours) FROM _runs r """
+_SUMS = """max(predicted_hours) AS predicted_hours, count(DISTINCT eval_id) AS planned_evals,
+ max(predicted_eval_hours) AS predicted_eval_hours FROM members"""
+_OF_ALL = f"""{_FROM_PLANS} LEFT JOIN (SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study,
+ min_by(name, study) AS name, {_SUMS} GROUP BY run_id) m USING (run_id)"""
+_OF_ONE = f"""{_FROM_PLANS} JOIN (SELECT run_id, min(study) study, min(name) AS name, {_SUMS}
+ WHERE study = {{study}} GROUP BY run_id) m USING (run_id)"""
 _EVALS_OF_ONE = "SELECT e.* FROM _evals e JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m \
 USING (run_id, eval_id)"
 

@@ -16,6 +16,7 @@ from analysis.claims import Judgement, judge
 from analysis.figures import catalogue
 from analysis.figures.provenance import table_hash
 from analysis.points import final_points
+from analysis.report.cost import cost_rows
 from analysis.source import Source
 from dit_core import __version__
 from dit_core.errors import UserError
@@ -81,7 +82,7 @@ def collect(source: Source, claims: tuple[Claim, ...] = (), commands: tuple[str,
     measured = source.results.loc[_values(source).notna(), "run_id"].nunique()
     return Page(
         source.name, source.title, source.question, answer, [_judge(c, source) for c in claims], figures, missing,
-        columns, rows, _curves(source), _grids(source), _cost(source), _failures(source), list(commands),
+        columns, rows, _curves(source), _grids(source), cost_rows(source), _failures(source), list(commands),
         _provenance(source), f"{finished} of {total} runs finished, {measured} of {total} measured",
         finished == total, notes,
     )  # fmt: skip
@@ -205,29 +206,6 @@ def _grids(source: Source) -> list[dict[str, str]]:
         words = {"caption": f"{label}: {value}", "alt": f"grid of samples of model {label}, {value}"}
         found.append({"data": address, **words})
     return found
-
-
-def _cost(source: Source) -> list[dict[str, str]]:
-    runs = source.runs
-    rows = []
-    if "train_flops" in runs and runs["train_flops"].notna().any():
-        rows.append({"what": "Training compute planned", "value": f"{runs['train_flops'].sum():.3g} FLOP"})
-    hours = {"predicted_hours": "Device-hours predicted by the plan", "device_hours": "Device-hours used"}
-    for column, what in hours.items():
-        if column in runs and runs[column].notna().any():
-            known = runs[column].dropna()
-            rows.append({"what": what, "value": f"{known.sum():.3g} h ({len(known)} of {len(runs)} runs)"})
-    if {"predicted_hours", "device_hours"} <= set(runs.columns):
-        both = runs.dropna(subset=["predicted_hours", "device_hours"])
-        if len(both) and both["predicted_hours"].sum() > 0:
-            ratio = both["device_hours"].sum() / both["predicted_hours"].sum()
-            what = f"Used / predicted, over the {len(both)} runs that have both"
-            rows.append({"what": what, "value": f"{ratio:.2f}"})
-    if "attempts" in runs and runs["attempts"].notna().any():
-        rows.append({"what": "Starts", "value": f"{runs['attempts'].sum():.0f} for {len(runs)} runs"})
-    if "seconds" in source.results and source.results["seconds"].notna().any():
-        rows.append({"what": "Evaluation", "value": f"{source.results['seconds'].sum() / 3600:.3g} device-hours"})
-    return rows
 
 
 def _failures(source: Source) -> list[dict[str, str]]:

@@ -39,7 +39,7 @@ def run(
     say = (lambda line: None) if as_json else print
     for line in summary_lines(planned):
         say(line)
-    write_plan(store, planned.study.name, planned.study.text, planned.runs)
+    write_plan(store, planned.study.name, planned.study.text, planned.runs, planned.calibration)
     ended: dict[str, tuple[str, str | None]] = {}
     if todo:
         # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same save-and-leave.

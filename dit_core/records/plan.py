@@ -7,8 +7,9 @@ from typing import Any
 from dit_core.errors import UserError, nearest
 from dit_core.records.files import read_json, write_atomic, write_json
 from dit_core.records.paths import Store
-from dit_core.study import ids
+from dit_core.study import ids, predict
 from dit_core.study.execution import Execution
+from dit_core.study.predict import Calibration
 from dit_core.study.run import PlannedEvaluation, Run
 from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Science
@@ -16,11 +17,30 @@ from dit_core.study.science import Science
 SCHEMA = 1
 
 
-def write_plan(store: Store, name: str, text: str, runs: tuple[Run, ...]) -> None:
-    """Keep the study's text and its runs; runs of an earlier version of the study stay where they are."""
+def write_plan(
+    store: Store, name: str, text: str, runs: tuple[Run, ...], calibration: Calibration | None = None
+) -> None:
+    """Keep the study's text, its runs and, with a calibration, the device-hours it predicts for each.
+
+    Runs of an earlier version of the study stay where they are. Without a calibration a run that was predicted before,
+    with the same evaluations, keeps that prediction.
+    """
     folder = store.study(name)
+    before = {} if calibration else {entry["run_id"]: entry for entry in _entries(store, name)}
+    entries = [run_record(run) | _predicted(run, calibration, before.get(run.run_id, {})) for run in runs]
     write_atomic(folder / "study.yaml", text.encode())
-    write_json(folder / "plan.json", {"schema": SCHEMA, "study": name, "runs": [run_record(run) for run in runs]})
+    write_json(folder / "plan.json", {"schema": SCHEMA, "study": name, "runs": entries})
+
+
+def _predicted(run: Run, calibration: Calibration | None, before: dict[str, Any]) -> dict[str, float]:
+    """Return the predicted device-hours of a run's training and of its evaluations; empty where nothing is known."""
+    if calibration is not None:
+        training = predict.train_s(calibration, run.science)
+        evaluating = predict.run_s(calibration, run) - training
+        return {"predicted_hours": training / 3600, "predicted_eval_hours": evaluating / 3600}
+    if set(before.get("evaluations", ())) != {planned.eval_id for planned in run.evaluations}:
+        return {}
+    return {key: before[key] for key in ("predicted_hours", "predicted_eval_hours") if key in before}
 
 
 def read_plan(store: Store, name: str) -> tuple[Run, ...]:
@@ -38,11 +58,16 @@ def read_plan(store: Store, name: str) -> tuple[Run, ...]:
 
 def planned_names(store: Store, name: str) -> dict[str, str]:
     """Return run id to name of the runs a study had when it was last carried out or submitted; empty if never."""
+    return {entry["run_id"]: entry["name"] for entry in _entries(store, name)}
+
+
+def _entries(store: Store, name: str) -> list[dict[str, Any]]:
+    """Return the runs of a study's plan as recorded; empty where it has none yet."""
     try:
-        record = read_json(store.study(name) / "plan.json")
+        found: list[dict[str, Any]] = read_json(store.study(name) / "plan.json")["runs"]
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    return {entry["run_id"]: entry["name"] for entry in record["runs"]}
+        return []
+    return found
 
 
 def study_names(store: Store) -> list[str]:

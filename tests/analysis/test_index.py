@@ -212,10 +212,14 @@ def test_processes_build_the_same(store, monkeypatch):
     same(before, tables(store))
 
 
-def _write_runs(root, writer, count, out):
-    store = Store(root)
+def _write_runs(root, writer, count, out, was_seen):
+    store, made = Store(root), []
+    mine = [s for n, s in enumerate(sciences(4 * count)) if n % 4 == writer]
     with unsynced():
-        made = [add_run(store, s, points=10) for n, s in enumerate(sciences(4 * count)) if n % 4 == writer]
+        for number, science in enumerate(mine):
+            if number == count // 2:
+                was_seen.wait(60)  # so that the reader meets more than one state, however slow it is
+            made.append(add_run(store, science, points=10))
     out.put(made)
 
 
@@ -226,8 +230,8 @@ def test_writers_and_a_reader(store):
     benchmarks/index_scale.py does the same with eight writers for two minutes.
     """
     context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    writers = [context.Process(target=_write_runs, args=(store.root, i, 25, out)) for i in range(4)]
+    out, was_seen = context.Queue(), context.Event()
+    writers = [context.Process(target=_write_runs, args=(store.root, i, 25, out, was_seen)) for i in range(4)]
     for process in writers:
         process.start()
     reads = seen = last = 0
@@ -237,8 +241,11 @@ def test_writers_and_a_reader(store):
         assert len(frame) >= last
         assert not load.evals(store.root)["eval_id"].duplicated().any()
         reads, seen, last = reads + 1, seen + (len(frame) > last), len(frame)
+        if last:
+            was_seen.set()
     written = [run for _ in writers for run in out.get(timeout=60)]
     runs, evals, metrics = load.runs(store.root), load.evals(store.root), load.metrics(store.root)
+    seen += len(runs) > last
     lost = len(set(written) - set(runs["run_id"]))
     print(f"{len(written)} runs by 4 writers, {reads} reads, {seen} of them of a new state: lost {lost}")
     assert (lost, len(written), len(runs), len(evals), len(metrics)) == (0, 100, 100, 200, 1000)

@@ -178,3 +178,19 @@ def test_live_page_reloads_until_all_runs_are_finished():
     source.runs.loc[0, "outcome"] = None
     assert 'http-equiv="refresh" content="20"' in render(collect(source), refresh_s=20)
     assert 'http-equiv="refresh"' not in render(collect(source))
+
+
+def test_predicted_and_used_hours_are_compared_like_with_like(no_figures):
+    """Evaluations count where all that the plan asks for are made; a ratio is over finished runs with a prediction."""
+    source = study_of(own_runs(seeds=1).assign(seconds=36.0))
+    source.runs["device_hours"] = 0.5
+    source.runs["predicted_hours"] = [0.4] * 8 + [np.nan]
+    source.runs.loc[0, "outcome"] = "DIVERGED"
+    source.runs["planned_evals"] = [2] * 7 + [3, 3]
+    source.runs["predicted_eval_hours"] = 0.04
+    rows = {c["what"]: c["value"] for c in collect(source, ()).cost}
+    assert rows["Device-hours of training predicted by the plan"] == "3.2 h (8 of 9 runs)"
+    assert rows["Used / predicted, training, over 7 finished runs"] == "1.25"
+    assert rows["Device-hours of evaluation used"] == "0.14 h (7 of 9 runs)"
+    assert rows["Used / predicted, evaluation, over 6 finished runs"] == "0.50"
+    assert not any("predicted" in what for what in (c["what"] for c in collect(study_of(own_runs()), ()).cost))

@@ -103,6 +103,7 @@ def test_a_nan_on_one_process_stops_all_before_the_step(tmp_path, monkeypatch):
     paths = paths_of(tmp_path, run)
     assert carried.how == "diverged"
     assert read_outcome(paths).images_seen == 5 * 16
+    assert [attempt["processes"] for attempt in read_attempts(paths)] == [2]
     assert max(paths.checkpoints.iterdir()).name == f"{5 * 16:012d}"
     assert not any(paths.evals.glob("*")) if paths.evals.exists() else True
 

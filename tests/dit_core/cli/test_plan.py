@@ -121,3 +121,27 @@ def test_a_calibrated_machine_predicts_the_time(store):
     assert [r["predicted_s"] for r in after["runs"]] == pytest.approx([40.0] * len(after["runs"]))
     assert after["totals"]["predicted_wall_s"] == pytest.approx(3.0 + 40.0 * len(after["runs"]))
     assert "about 10.7 minutes on this machine" in ditlab("plan", study).stdout
+
+
+def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was_used(store, tmp_path: Path):
+    """A later start without the calibration keeps the prediction, as long as the same evaluations are asked for."""
+    from analysis import load
+    from dit_core.bench.device import device_name
+    from dit_core.records.files import write_json
+
+    entry = {"device": device_name(), "workers": 1, "threads": 1, "step": {"loop": 9.0}, "sampling": {"loop": 0.0},
+             "start_s": 3.0, "run_s": 0.0, "evaluation_s": 7.2, "sample_s": 0.0}  # fmt: skip
+    calibration = store.root / "bench" / "calibration.json"
+    write_json(calibration, {"schema": 1, "devices": {device_name(): entry}})
+    study = tmp_path / "a.yaml"
+    base = "base: {model: {size: XXXS, patch: 4}, train: {duration: 4 steps, batch: 8}}"
+    rest = "evaluate: [{protocol: digits, sampler: ddim, steps: 1}]"
+    study.write_text(f"study: a\nquestion: q\n{base}\n{rest}\n")
+    assert ditlab("run", str(study)).returncode == 0
+    calibration.unlink()
+    assert ditlab("run", str(study)).returncode == 0
+    row = load.runs(store.root, "a").iloc[0]
+    assert row["predicted_hours"] == pytest.approx(4 * 9.0 / 3600)
+    assert (row["planned_evals"], row["predicted_eval_hours"]) == (1, pytest.approx(7.2 / 3600))
+    assert 0 < row["device_hours"] < row["predicted_hours"]
+    assert list(load.attempts(store.root)["processes"]) == [1]
