@@ -51,14 +51,26 @@ def plan(
     max_runs: MaxRunsOption = MAX_RUNS,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a study without runs.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")] = False,
+    stages: Annotated[int | None, typer.Option("--stages", help="Split each Transformer into N stages.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would run, what it costs, what is done already. Nothing is written or started."""
     planned = make_plan(study, Store.at(results), max_runs, allow_empty)
-    if as_json:
+    if stages is not None:
+        _stages(planned, stages, as_json)
+    elif as_json:
         print_json(plan_document(planned))
     else:
         print_plan(planned, _SHOWN if not show_all else None)
+
+
+def _stages(planned: Planned, count: int, as_json: bool) -> None:
+    from dit_core.cli.stages import print_stages, stage_document
+
+    if as_json:
+        print_json(stage_document(planned.study.name, planned.runs, count))
+    else:
+        print_stages(planned.runs, count)
 
 
 def make_plan(

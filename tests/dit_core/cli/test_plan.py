@@ -145,3 +145,21 @@ def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was
     assert (row["planned_evals"], row["predicted_eval_hours"]) == (1, pytest.approx(7.2 / 3600))
     assert 0 < row["device_hours"] < row["predicted_hours"]
     assert list(load.attempts(store.root)["processes"]) == [1]
+
+
+def test_stages_of_every_run_add_up_and_too_many_are_refused_in_a_line(store):
+    study = str(ROOT / "studies/paper-conditioning.yaml")
+    document = json.loads(ditlab("plan", study, "--stages", "4", "--json").stdout)
+    costs = {
+        r["run_id"]: (r["params"], r["fwd_gmacs"]) for r in json.loads(ditlab("plan", study, "--json").stdout)["runs"]
+    }
+    assert {row["run_id"] for row in document["runs"]} == set(costs)
+    for row in document["runs"]:
+        params, gmacs = costs[row["run_id"]]
+        assert len(row["stages"]) == 4
+        assert sum(s["params"] for s in row["stages"]) == params
+        assert sum(s["macs"] for s in row["stages"]) / 1e9 == gmacs
+    refused = ditlab("plan", study, "--stages", "29")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--stages 29: a model of 28 blocks has 1 to 28 stages" in refused.stderr
+    assert refused.stderr.count("\n") == 1
