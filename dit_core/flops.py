@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dit_core.conditions import Conditions
 from dit_core.errors import DitlabError
 from dit_core.model.build import build_model
 from dit_core.study.science import Science
@@ -41,12 +42,33 @@ def measure(science: Science) -> Count:
     with torch.device("meta"):
         network = build_model(science)
         data = science.data
-        inputs = (
+        inputs = [
             torch.empty(1, data.channels, data.height, data.width),
             torch.empty(1),
             torch.zeros(1, dtype=torch.long),
-        )
-    return Count(count_macs(network, inputs), sum(p.numel() for p in network.parameters() if p.requires_grad))
+        ]
+        further = {
+            "vector": torch.empty(1, data.vector),
+            "context": torch.empty(1, data.context_tokens, data.context_width),
+            "map": torch.empty(1, data.map_channels, data.map_height, data.map_width),
+        }
+        inputs += [further[name] for name in data.conditions]
+    counted = _Flat(network, data.conditions) if data.conditions else network
+    return Count(count_macs(counted, inputs), sum(p.numel() for p in network.parameters() if p.requires_grad))
+
+
+class _Flat(nn.Module):
+    """A network whose conditions are arguments of their own: tracing takes tensors alone."""
+
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.names = network, tuple(names)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, *further: torch.Tensor) -> torch.Tensor:
+        given = dict(zip(self.names, further, strict=True))
+        if "context" in given:
+            given["mask"] = torch.ones_like(given["context"][..., 0], dtype=torch.bool)
+        return self.network(x, t, Conditions(label, **given))
 
 
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:

@@ -21,8 +21,8 @@ def build_model(science: Science, grad_checkpoint: bool = False) -> DiT:
         raise UserError(f"unknown conditioning {word!r}{nearest(word, BLOCKS)}; designs are {', '.join(BLOCKS)}")
     if model.hidden % model.heads:
         raise UserError(f"heads {model.heads} do not divide hidden {model.hidden}")
-    if data.height % model.patch or data.width % model.patch:
+    if model.tokens == "patches" and (data.height % science.patch_shape[0] or data.width % science.patch_shape[1]):
         raise UserError(f"patch {model.patch} does not divide the input {data.height}x{data.width}")
-    network = DiT(model, data, out_channels(science), grad_checkpoint)
+    network = DiT(science, out_channels(science), grad_checkpoint)
     network.reset_parameters()
     return network

@@ -9,6 +9,9 @@ A block takes tokens x (B, T, d) and its own condition c, and returns tokens (B,
     adaln-zero        6 x (B, 1, d): shift, scale and gate,      ditto, and a gate on each residual branch that is
                       twice                                      zero at the start
 
+Where the data have context tokens or a map to attend to, `context` (B, S, d), the two adaLN designs gain an attention
+from x to it after the self-attention, whose result starts at zero; in the cross-attention design it lengthens c.
+
 A scale arrives with its one already added (`Modulation` does so for all blocks at once), so that modulating is a
 single fused multiply-add: shift + norm(x) * (1 + scale).
 """
@@ -85,39 +88,52 @@ class Modulation(nn.Module):
 
 
 class _Block(nn.Module):
-    """What the designs share: the two layers, and an optional learned scale on each residual branch."""
+    """What the designs share: the layers, and an optional learned scale on each residual branch."""
 
     branches = 2
 
-    def __init__(self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None) -> None:
+    def __init__(
+        self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None, attends: bool = False
+    ) -> None:
         super().__init__()
         self.attn = Attention(hidden, heads, qk_norm)
         self.mlp = Mlp(hidden, mlp)
-        self.start_scale = layer_scale
-        self.layer_scale = None if layer_scale is None else nn.Parameter(torch.empty(self.branches, hidden))
+        self.start_scale, branches = layer_scale, self.branches + attends
+        self.layer_scale = None if layer_scale is None else nn.Parameter(torch.empty(branches, hidden))
+        self.cross = CrossAttention(hidden, heads, qk_norm) if attends else None
 
     def scaled(self, branch: int, out: Tensor) -> Tensor:
         """Return out (B, T, d), multiplied by the learned scale of its branch where the model has one."""
         return out if self.layer_scale is None else out * self.layer_scale[branch]
 
+    def attended(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Return tokens x (B, T, d) after an adaLN block's look at the context, where the model has one."""
+        return x if self.cross is None else x + self.scaled(2, self.cross(norm(x), context, mask))
+
 
 class AdaLNZeroBlock(_Block):
     """adaLN-Zero: the identity at the start, for its gates are zero."""
 
-    def forward(self, x: Tensor, c: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, x: Tensor, c: Sequence[Tensor], context: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d) and six modulations (B, 1, d)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = c
         x = torch.addcmul(x, gate1, self.scaled(0, self.attn(torch.addcmul(shift1, norm(x), scale1))))
+        x = self.attended(x, context, mask)
         return torch.addcmul(x, gate2, self.scaled(1, self.mlp(torch.addcmul(shift2, norm(x), scale2))))
 
 
 class AdaLNBlock(_Block):
     """adaLN: LayerNorm's shift and scale are regressed from the condition."""
 
-    def forward(self, x: Tensor, c: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, x: Tensor, c: Sequence[Tensor], context: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d) and four modulations (B, 1, d)."""
         shift1, scale1, shift2, scale2 = c
         x = x + self.scaled(0, self.attn(torch.addcmul(shift1, norm(x), scale1)))
+        x = self.attended(x, context, mask)
         return x + self.scaled(1, self.mlp(torch.addcmul(shift2, norm(x), scale2)))
 
 
@@ -126,27 +142,31 @@ class CrossAttentionBlock(_Block):
 
     branches = 3
 
-    def __init__(self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None) -> None:
+    def __init__(
+        self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None, attends: bool = False
+    ) -> None:
         super().__init__(hidden, heads, mlp, qk_norm, layer_scale)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(hidden, EPS) for _ in range(3))
-        self.cross = CrossAttention(hidden, heads, qk_norm)
+        self.cross = CrossAttention(hidden, heads, qk_norm)  # to a sequence that `attends` may lengthen
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """Return (B, T, d) for tokens x (B, T, d) and conditions c (B, 2, d)."""
+    def forward(self, x: Tensor, c: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return (B, T, d) for tokens x (B, T, d) and conditions c (B, 2 and more, d), `mask` (B, 2 and more)."""
         x = x + self.scaled(0, self.attn(self.norm1(x)))
-        x = x + self.scaled(1, self.cross(self.norm2(x), c))
+        x = x + self.scaled(1, self.cross(self.norm2(x), c, mask))
         return x + self.scaled(2, self.mlp(self.norm3(x)))
 
 
 class InContextBlock(_Block):
     """In-context: a plain ViT block; time and label are tokens like any other."""
 
-    def __init__(self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None) -> None:
+    def __init__(
+        self, hidden: int, heads: int, mlp: int, qk_norm: bool, layer_scale: float | None, attends: bool = False
+    ) -> None:
         super().__init__(hidden, heads, mlp, qk_norm, layer_scale)
         self.norm1, self.norm2 = nn.LayerNorm(hidden, EPS), nn.LayerNorm(hidden, EPS)
 
-    def forward(self, x: Tensor, c: None) -> Tensor:
-        """Return (B, T + 2, d) for tokens x (B, T + 2, d)."""
+    def forward(self, x: Tensor, c: None, context: None = None, mask: None = None) -> Tensor:
+        """Return (B, T + 2, d) for tokens x (B, T + 2, d); a continuous condition is a third further token."""
         x = x + self.scaled(0, self.attn(self.norm1(x)))
         return x + self.scaled(1, self.mlp(self.norm2(x)))
 

@@ -10,35 +10,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dit_core.conditions import Given, labels_of
 from dit_core.errors import UserError
 from dit_core.model.conditioning import BLOCKS, EPS, MODULATIONS, Modulation, norm
-from dit_core.model.embeddings import TimestepEmbedder, sincos_1d, sincos_2d
-from dit_core.study.science import Data, Model
+from dit_core.model.embeddings import TimestepEmbedder, fixed_positions
+from dit_core.model.further import FurtherConditions
+from dit_core.model.tokens import GroupsIn, GroupsOut, patchify, unpatchify
+from dit_core.study.cost_conditions import patch_inputs
+from dit_core.study.science import Science
 
 
 class DiT(nn.Module):
     """model(x (B, C, H, W), t (B,), y (B,)) -> (B, C_out, H, W).
 
     `t` counts in training timesteps (a flow's time in [0, 1] is multiplied by 1000 by its objective); `y` holds class
-    numbers, `null_class` stands for "no label". Built without weights: `reset_parameters` gives the published
-    initialisation.
+    numbers, `null_class` stands for "no label"; where the data have further conditions, y is `Conditions`. Built
+    without weights: `reset_parameters` gives the published initialisation.
     """
 
-    def __init__(self, model: Model, data: Data, out_channels: int, grad_checkpoint: bool = False) -> None:
+    def __init__(self, science: Science, out_channels: int, grad_checkpoint: bool = False) -> None:
         super().__init__()
-        d, p, C = model.hidden, model.patch, data.channels
-        self.config, self.patch, self.hidden = model, p, d
-        self.input_shape = (C, data.height, data.width)
-        self.grid = (data.height // p, data.width // p)
-        self.out_channels, self.null_class = out_channels, data.classes
-        self.grad_checkpoint = grad_checkpoint
-        tokens = self.grid[0] * self.grid[1]
+        model, data, d = science.model, science.data, science.model.hidden
+        self.config, self.data, self.hidden, self.patch_shape = model, data, d, science.patch_shape
+        self.input_shape = (data.channels, data.height, data.width)
+        self.out_shape = (out_channels, data.height, data.width)
+        self.null_class, self.grad_checkpoint = data.classes, grad_checkpoint
+        sizes, (ph, pw) = science.token_sizes, science.patch_shape
+        self.grid = (1, len(sizes)) if sizes else (data.height // ph, data.width // pw)
 
-        self.x_embedder = nn.Linear(C * p * p, d)  # a convolution of stride p, written as a product with patches
+        # A convolution of stride p, written as a product with patches; or a product for each group of features.
+        self.x_embedder = GroupsIn(sizes, d) if sizes else nn.Linear(patch_inputs(science), d)
         if model.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(tokens, d))
+            self.positions = nn.Parameter(torch.empty(science.tokens, d))
         else:
-            self.register_buffer("positions", torch.empty(tokens, d), persistent=False)
+            self.register_buffer("positions", torch.empty(science.tokens, d), persistent=False)
         self.t_embedder = TimestepEmbedder(d, model.time_frequencies)
         self.y_embedder = nn.Embedding(data.classes + 1, d)
         names = MODULATIONS[model.conditioning]
@@ -46,68 +51,65 @@ class DiT(nn.Module):
         self.modulation = Modulation(d, model.depth, names) if names else None
         block, mlp = BLOCKS[model.conditioning], round(d * model.mlp_ratio)
         self.blocks = nn.ModuleList(
-            block(d, model.heads, mlp, model.qk_norm, model.layer_scale) for _ in range(model.depth)
+            block(d, model.heads, mlp, model.qk_norm, model.layer_scale, bool(science.sequences))
+            for _ in range(model.depth)
         )
         self.final_norm = None if names else nn.LayerNorm(d, EPS)
-        self.final = nn.Linear(d, p * p * out_channels)
+        self.final = GroupsOut(sizes, d, out_channels) if sizes else nn.Linear(d, ph * pw * out_channels)
+        self.further = FurtherConditions(science) if data.conditions else None
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, y: Given) -> Tensor:
         """Return (B, C_out, H, W), for DDPM with learned covariance C_out = 2C: noise, then the covariance's v.
 
         Raises UserError where x has another shape than the model was built for, or t or y is not (B,).
         """
         self._check(x, t, y)
-        B = x.shape[0]
-        x = self.x_embedder(self.patchify(x)) + self.positions  #       (B, T, d)
-        # Time, label and modulations stay float32 under autocast: they are cheap, and small errors in them are not.
+        label, further, v, context, mask = labels_of(y), self.further, [], None, None
+        if further is not None:
+            x = further.with_map(x, y)  #                               (B, C + C', H, W) where a map is joined
+        x = self.x_embedder(x if self.config.tokens != "patches" else patchify(x, self.patch_shape)) + self.positions
+        # Time, conditions, modulations stay float32 under autocast: they are cheap, and small errors in them are not.
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-            t, y = self.t_embedder(t), self.y_embedder(y)  #            (B, d) each
+            t, y_ = self.t_embedder(t), self.y_embedder(label)  #       (B, d) each
+            if further is not None:
+                v, context, mask = further.vectors(y), *further.sequence(y)  # each (B, d); (B, S, d), (B, S)
             if self.modulation is not None:
-                mods = self.modulation(t + y)  #                        (6N + 2) or (4N + 2) x (B, 1, d)
+                mods = self.modulation(sum(v, t + y_))  #               (6N + 2) or (4N + 2) x (B, 1, d)
         design, n = self.config.conditioning, self.per_block
         tokens = x.shape[1]
         if design == "in-context":
-            x = torch.cat([x, torch.stack([t, y], dim=1)], dim=1)  #    (B, T + 2, d)
-        c = torch.stack([t, y], dim=1) if design == "cross-attention" else None  # (B, 2, d)
+            x = torch.cat([x, torch.stack([t, y_, *v], dim=1)], dim=1)  # (B, T + 2, d)
+        c = torch.stack([t, y_, *v], dim=1) if design == "cross-attention" else None  # (B, 2, d)
+        if c is not None and context is not None:
+            c, mask = torch.cat([c, context], dim=1), F.pad(mask, (c.shape[1], 0), value=True)  # (B, 2 + S, d)
         for i, block in enumerate(self.blocks):
             if n:
                 c = mods[i * n : (i + 1) * n]
             if self.grad_checkpoint and torch.is_grad_enabled():
-                x = checkpoint(block, x, c, use_reentrant=False)
+                x = checkpoint(block, x, c, context, mask, use_reentrant=False)
             else:
-                x = block(x, c)  #                                      (B, T, d)
+                x = block(x, c, context, mask)  #                       (B, T, d)
         x = x[:, :tokens]  #                                            (B, T, d), condition tokens removed
         x = torch.addcmul(mods[-2], norm(x), mods[-1]) if n else self.final_norm(x)
-        return self.unpatchify(self.final(x), B)  #                     (B, C_out, H, W)
+        x = self.final(x)  #                                            (B, T, p p C_out)
+        return x if self.config.tokens != "patches" else unpatchify(x, self.patch_shape, self.out_shape)
 
-    def patchify(self, x: Tensor) -> Tensor:
-        """Return (B, T, C p p) patches in reading order for x (B, C, H, W)."""
-        (C, H, W), p = self.input_shape, self.patch
-        if p == 1:
-            return x.flatten(2).transpose(1, 2)
-        x = x.reshape(-1, C, H // p, p, W // p, p)
-        return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, (H // p) * (W // p), C * p * p)
-
-    def unpatchify(self, x: Tensor, B: int) -> Tensor:
-        """Return (B, C_out, H, W) for patches x (B, T, p p C_out)."""
-        (_, H, W), p = self.input_shape, self.patch
-        if p == 1:
-            return x.transpose(1, 2).reshape(B, self.out_channels, H, W)
-        x = x.view(B, H // p, W // p, p, p, self.out_channels).permute(0, 5, 1, 3, 2, 4)
-        return x.reshape(B, self.out_channels, H, W)
-
-    def _check(self, x: Tensor, t: Tensor, y: Tensor) -> None:
+    def _check(self, x: Tensor, t: Tensor, y: Given) -> None:
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network takes (batch, {_by(self.input_shape)}), but was given ({_by(x.shape)})")
-        if t.shape != x.shape[:1] or y.shape != x.shape[:1]:
+        label = labels_of(y)
+        if t.shape != x.shape[:1] or label.shape != x.shape[:1]:
             raise UserError(
                 f"times and labels must be of shape ({x.shape[0]},), one per sample; got times ({_by(t.shape)}) "
-                f"and labels ({_by(y.shape)})"
+                f"and labels ({_by(label.shape)})"
             )
+        if self.further is not None:
+            self.further.check(y)
 
-    def check_labels(self, y: Tensor) -> None:
+    def check_labels(self, y: Given) -> None:
         """Raise UserError where a label is no class of the model (the null class is one). Waits for a GPU."""
-        wrong = y[(y < 0) | (y > self.null_class)]
+        label = labels_of(y)
+        wrong = label[(label < 0) | (label > self.null_class)]
         if wrong.numel():
             raise UserError(
                 f"label {int(wrong[0])} is out of range: classes are 0 to {self.null_class - 1}, "
@@ -137,7 +139,14 @@ class DiT(nn.Module):
             if block.layer_scale is not None:
                 nn.init.constant_(block.layer_scale, block.start_scale)
         self._reset_modulation()
-        nn.init.zeros_(self.final.weight)
+        for linear in self.final.modules():
+            if isinstance(linear, nn.Linear):
+                nn.init.zeros_(linear.weight)
+        if self.further is not None:
+            self.further.reset_parameters()
+            for block in self.blocks if self.modulation is not None else ():
+                if block.cross is not None:
+                    nn.init.zeros_(block.cross.proj.weight)  # an adaLN-Zero block stays the identity
         self.reset_buffers()
 
     def _reset_modulation(self) -> None:
@@ -158,20 +167,10 @@ class DiT(nn.Module):
         self.t_embedder.reset_buffers()
         if self.modulation is not None:
             self.modulation.reset_buffers()
+        if self.further is not None:
+            self.further.reset_buffers()
         if not isinstance(self.positions, nn.Parameter):
             self.positions.copy_(fixed_positions(self.config.positions, self.grid, self.hidden))
-
-
-def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
-    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding `kind`."""
-    rows, columns = grid
-    with torch.device("cpu"):
-        if kind == "none":
-            return torch.zeros(rows * columns, d)
-        if kind == "sincos-2d":
-            return sincos_2d(rows, columns, d).float()
-        table = sincos_1d(torch.arange(rows * columns), d).float()
-        return F.pad(table, (0, d - table.shape[1]))
 
 
 def _by(shape: tuple[int, ...] | torch.Size) -> str:

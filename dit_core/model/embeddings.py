@@ -1,4 +1,4 @@
-"""Embeddings of position, time and label (paper section 3.2; sine-cosine tables as in ViT/MAE and ADM)."""
+"""Embeddings of position, time and conditions (paper section 3.2; sine-cosine tables as in ViT/MAE and ADM)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ def sincos_2d(rows: int, columns: int, dim: int) -> Tensor:
     return torch.cat([sincos_1d(x.flatten(), dim // 2), sincos_1d(y.flatten(), dim // 2)], dim=1)
 
 
+def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
+    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding `kind`."""
+    rows, columns = grid
+    with torch.device("cpu"):
+        if kind == "none":
+            return torch.zeros(rows * columns, d)
+        if kind == "sincos-2d":
+            return sincos_2d(rows, columns, d).float()
+        table = sincos_1d(torch.arange(rows * columns), d).float()
+        return F.pad(table, (0, d - table.shape[1]))
+
+
 class TimestepEmbedder(nn.Module):
     """Time to a vector: cosines and sines of 128 frequencies, then a two-layer MLP with SiLU.
 
@@ -54,3 +66,33 @@ class TimestepEmbedder(nn.Module):
         angles = t.to(self.frequencies.dtype)[:, None] * self.frequencies  # (B, 128)
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)  #            (B, 256)
         return self.fc2(F.silu(self.fc1(waves)))  #                          (B, d)
+
+
+class VectorEmbedder(nn.Module):
+    """A standardised continuous condition to a vector, by the MLP of the time embedding; NaN to a learned null."""
+
+    def __init__(self, parameters: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(parameters, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.null = nn.Parameter(torch.empty(hidden))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Return (B, d) for parameters v (B, n); a row with a NaN is "not given"."""
+        off = v.isnan().any(1, keepdim=True)  #               (B, 1)
+        out = self.fc2(F.silu(self.fc1(v.nan_to_num(0.0))))  # (B, d)
+        return torch.where(off, self.null, out)
+
+
+class SequenceEmbedder(nn.Module):
+    """A condition that is a sequence to tokens of the model's width; where it is not given, all are a learned null."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, hidden)
+        self.null = nn.Parameter(torch.empty(hidden))
+
+    def forward(self, tokens: Tensor, off: Tensor) -> Tensor:
+        """Return (B, M, d) for tokens (B, M, D) of samples, of which those in off (B,) are "not given"."""
+        out = self.proj(tokens.nan_to_num(0.0))  #             (B, M, d)
+        return torch.where(off[:, None, None], self.null, out)

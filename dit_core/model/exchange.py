@@ -14,7 +14,7 @@ from torch import Tensor
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
 from dit_core.model.conditioning import MODULATIONS, modulation_groups
-from dit_core.model.dit import fixed_positions
+from dit_core.model.embeddings import fixed_positions
 from dit_core.study.cost import out_channels
 from dit_core.study.science import Science
 

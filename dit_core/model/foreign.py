@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dit_core.errors import UserError
-from dit_core.model.dit import fixed_positions
+from dit_core.model.embeddings import fixed_positions
 from dit_core.model.exchange import (
     Tensors,
     block_count,

@@ -45,15 +45,16 @@ class CrossAttention(nn.Module):
         self.q_norm = head_norm(hidden // heads) if qk_norm else None
         self.k_norm = head_norm(hidden // heads) if qk_norm else None
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """Return (B, T, d) for tokens x (B, T, d) that attend to conditions c (B, S, d)."""
+    def forward(self, x: Tensor, c: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return (B, T, d) for tokens x (B, T, d) that attend to conditions c (B, S, d), those in mask (B, S)."""
         B, T, d = x.shape
         q = self.q(x).view(B, T, self.heads, d // self.heads).transpose(1, 2)  #   (B, h, T, d/h)
         kv = self.kv(c).view(B, c.shape[1], 2, self.heads, d // self.heads)  #     (B, S, 2, h, d/h)
         k, v = kv.transpose(1, 3).unbind(2)  #                                     2 x (B, h, S, d/h)
         if self.q_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        out = F.scaled_dot_product_attention(q, k, v)  #                           (B, h, T, d/h)
+        mask = None if mask is None else mask[:, None, None]  #                    (B, 1, 1, S)
+        out = F.scaled_dot_product_attention(q, k, v, mask)  #                     (B, h, T, d/h)
         return self.proj(out.transpose(1, 2).reshape(B, T, d))  #                  (B, T, d)
 
 

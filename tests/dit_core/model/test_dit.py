@@ -16,6 +16,7 @@ from dit_core.model.build import build_model
 from dit_core.model.conditioning import modulation_groups, norm
 from dit_core.model.embeddings import sincos_1d, sincos_2d
 from dit_core.model.exchange import from_released, to_released
+from dit_core.model.tokens import patchify, unpatchify
 from dit_core.study.science import Data, Ddpm, Flow, Model, dims_of
 
 OPTIONS = {"qk_norm": True, "layer_scale": 0.1, "positions": "learned"}
@@ -158,10 +159,10 @@ def test_patches_are_a_strided_convolution_and_come_back():
         x = torch.randn(2, 3, 8, 12)
         kernel = network.x_embedder.weight.view(48, 3, patch, patch)
         want = F.conv2d(x, kernel, network.x_embedder.bias, stride=patch).flatten(2).transpose(1, 2)
-        torch.testing.assert_close(network.x_embedder(network.patchify(x)), want, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(network.x_embedder(patchify(x, (patch, patch))), want, atol=1e-5, rtol=1e-5)
         # Patches hold (C, p, p), the output (p, p, C): the released order of both.
-        patches = network.patchify(x).unflatten(-1, (3, patch, patch)).permute(0, 1, 3, 4, 2).flatten(2)
-        assert torch.equal(network.unpatchify(patches, 2), x)
+        patches = patchify(x, (patch, patch)).unflatten(-1, (3, patch, patch)).permute(0, 1, 3, 4, 2).flatten(2)
+        assert torch.equal(unpatchify(patches, (patch, patch), tuple(x.shape[1:])), x)
 
 
 def test_blocks_follow_the_paper_literally():
