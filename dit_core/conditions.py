@@ -41,11 +41,19 @@ def labels_of(given: Given) -> Tensor:
     return given.label if isinstance(given, Conditions) else given
 
 
-def each(given: Given, change: Callable[[Tensor], Tensor]) -> Given:
-    """Return the conditions with `change` applied to every tensor: a move to a device, a part of the batch."""
-    if isinstance(given, Conditions):
-        return Conditions(*(None if part is None else change(part) for part in given))
-    return change(given)
+def to_device(given: Given, device: torch.device) -> Given:
+    """Return the conditions on `device`, without waiting for the copy."""
+    return _each(given, lambda part: part.to(device, non_blocking=True))
+
+
+def take(given: Given, index: slice | Tensor) -> Given:
+    """Return the samples at `index`."""
+    return _each(given, lambda part: part[index])
+
+
+def pinned(given: Given) -> Given:
+    """Return the conditions in page-locked memory."""
+    return _each(given, Tensor.pin_memory)
 
 
 def joined(first: Given, second: Given) -> Given:
@@ -94,3 +102,9 @@ def _without(part: Tensor | None, off: Tensor, null: float | bool) -> Tensor | N
     if part is None:
         return None
     return part.masked_fill(off.view(-1, *[1] * (part.dim() - 1)), null)
+
+
+def _each(given: Given, change: Callable[[Tensor], Tensor]) -> Given:
+    if isinstance(given, Conditions):
+        return Conditions(*(None if part is None else change(part) for part in given))
+    return change(given)

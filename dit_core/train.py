@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 
 from dit_core.bench.ceiling import matrix_ceiling
 from dit_core.checkpoint import load_newest, require_space, save_checkpoint, save_snapshot
+from dit_core.conditions import dropped, take, to_device
 from dit_core.curve import Curve
 from dit_core.data.ahead import Ahead
-from dit_core.data.load import ArrayDataset, Dataset
+from dit_core.data.conditioned import ConditionedDataset
+from dit_core.data.load import Dataset
+from dit_core.data.memory import ArrayDataset
 from dit_core.data.order import batch_indices
 from dit_core.diffusion.objective import make_objective
 from dit_core.distributed import Group
@@ -88,16 +92,21 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     share = group.share(recipe.batch)
     state, forward = build_state(science, execution, around.device)
     leads = group.rank == 0
-    _take_up(state, around)
+    _take_up(state, data, around)
 
     micro = min(execution.micro_batch or recipe.batch, share.stop - share.start)
     objective = make_objective(science.objective)
+    others = (recipe.vector_dropout, recipe.context_dropout, recipe.map_dropout)
     shape = (science.data.channels, science.data.height, science.data.width)
     generator = torch.Generator(around.device)
     autocast = autocast_of(recipe.precision, around.device)
     curve = Curve(around.attempt, science, execution.log_every_images, _ceiling(science, around))
     # data in memory is at hand sooner than a thread could fetch it
-    loader = data if isinstance(data, ArrayDataset) else Ahead(data, recipe.batch, pin=around.device.type == "cuda")
+    loader = (
+        data
+        if isinstance(data, ArrayDataset | ConditionedDataset)
+        else Ahead(data, recipe.batch, pin=around.device.type == "cuda")
+    )
     saved = time.monotonic()
 
     while state.images_seen < recipe.images:
@@ -108,8 +117,8 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         step = state.images_seen // recipe.batch
         drawn = step_draws(generator, recipe.seed, step, recipe.batch, shape)
         drawn = Draws(*(part[share] for part in drawn))
-        x, y = x.to(around.device, non_blocking=True), y.to(around.device, non_blocking=True)
-        y = torch.where(drawn.drop < recipe.label_dropout, science.data.classes, y)
+        x, y = x.to(around.device, non_blocking=True), to_device(y, around.device)
+        y = dropped(y, drawn.drop, science.data.classes, recipe.label_dropout, others)
         mark("data")
 
         # gradients, summed over micro-batches and processes
@@ -117,7 +126,7 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         for at in range(0, len(x), micro):
             part = slice(at, at + micro)
             with autocast():
-                terms = objective.loss(forward, x[part], drawn.u[part], drawn.noise[part], y[part])
+                terms = objective.loss(forward, x[part], drawn.u[part], drawn.noise[part], take(y, part))
             loss = terms["loss"].sum() / recipe.batch
             mark("forward")
             loss.backward()
@@ -163,14 +172,17 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     return Ending("done", state.images_seen)
 
 
-def _take_up(state: TrainState, around: Surroundings) -> None:
+def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
     """Fill the state from the newest valid checkpoint; the first process reads it, the others get a copy."""
     if around.group.rank == 0:
         require_space(around.paths, state, around.execution.keep_checkpoints, len(around.snapshots))
         sweep_temporaries(around.paths.checkpoints)
         sweep_temporaries(around.paths.snapshots)
         troubles = load_newest(around.paths, state)
-        facts = {"tf32": around.device.type == "cuda", "processes": around.group.world}
+        facts: dict[str, Any] = {"tf32": around.device.type == "cuda", "processes": around.group.world}
+        if isinstance(data, ConditionedDataset) and data.standard is not None:
+            mean, std = data.standard  # a condition v means v * std + mean in its own units
+            facts |= {"vector_mean": mean.tolist(), "vector_std": std.tolist()}
         events = around.attempt.record["events"] + troubles
         around.attempt.note(images_start=state.images_seen, events=events, **facts)
     position = torch.tensor(float(state.images_seen), dtype=torch.float64, device=around.device)

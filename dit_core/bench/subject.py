@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dit_core.data.load import ArrayDataset
+from dit_core.data.memory import ArrayDataset
 from dit_core.errors import UserError, nearest
 from dit_core.study.science import SIZES, Data, Ddpm, Model, Science, Train, dims_of
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from torch import Tensor
 
+from dit_core.conditions import Given, pinned
 from dit_core.data.load import Dataset
 from dit_core.data.order import batch_indices
 
@@ -22,15 +23,15 @@ class Ahead:
         self._data, self._batch, self._pin = data, batch, pin
         self.labels = data.labels
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="data")
-        self._next: tuple[int, np.ndarray, int, Future[tuple[Tensor, Tensor]]] | None = None
+        self._next: tuple[int, np.ndarray, int, Future[tuple[Tensor, Given]]] | None = None
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self._data)
 
-    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return x (B, C, H, W) float32 and y (B,) int64; see `Dataset.batch`. `stream` must be consecutive."""
+    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
+        """Return x (B, C, H, W) float32 and y as `Dataset.batch` does; `stream` must be consecutive."""
         start, expected = int(stream[0]), self._next
         if expected and expected[0] == start and expected[2] == seed and np.array_equal(expected[1], indices):
             self.hits += 1
@@ -47,6 +48,6 @@ class Ahead:
         """End the thread; what it was making is dropped."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _fetch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+    def _fetch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
         x, y = self._data.batch(indices, stream, seed)
-        return (x.pin_memory(), y.pin_memory()) if self._pin else (x, y)
+        return (x.pin_memory(), pinned(y)) if self._pin else (x, y)

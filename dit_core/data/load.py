@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.data.flip import flipped
+from dit_core.conditions import Given
+from dit_core.data.built_in import built_in
+from dit_core.data.check import check, check_hash
+from dit_core.data.memory import ArrayDataset
 from dit_core.errors import DataError, EnvironmentProblem
 from dit_core.records.files import sha256_of
-from dit_core.study.science import Data
+from dit_core.study.data import BUILT_IN, Data
 
 
 class Dataset(Protocol):
@@ -26,57 +28,24 @@ class Dataset(Protocol):
     def __len__(self) -> int:
         """Return the number of samples n."""
 
-    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return x (B, C, H, W) float32 and y (B,) int64 of the samples `indices`.
+    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
+        """Return x (B, C, H, W) float32 and y of the samples `indices`: labels (B,) int64, or further conditions.
 
         `stream` (B,) are the samples' positions in the run (images seen before each); together with `seed` they
         address all that is random about a sample: its flip, its draw from the posterior.
         """
 
 
-class ArrayDataset:
-    """Samples held in memory, in the network's range or as uint8."""
-
-    def __init__(self, x: Tensor, y: Tensor, flip: bool = False) -> None:
-        """Take x (n, C, H, W), float32 in [-1, 1] or uint8, and y (n,) int64."""
-        self._x, self._y, self._flip = x, y, flip
-        self.labels = y.numpy()
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self._y)
-
-    def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return x (B, C, H, W) float32 in [-1, 1] and y (B,) int64; see `Dataset.batch`."""
-        # index_select accepts read-only numpy views only through a copy; B integers cost nothing.
-        index = torch.from_numpy(np.array(indices, dtype=np.int64))
-        x = self._x.index_select(0, index)
-        if x.dtype == torch.uint8:
-            x = x.float().div_(127.5).sub_(1)
-        return flipped(x, stream, seed) if self._flip else x, self._y.index_select(0, index)
-
-
 def load_data(cfg: Data, root: str | None = None) -> Dataset:
-    """Return the data set of `cfg`, found at `root` (a folder or file; None for the built-in digits).
+    """Return the data set of `cfg`, found at `root` (a folder or file; None for those that are built in).
 
     Raises DataError where channels, height, width, classes, count or sha256 are not what `cfg` says, naming both.
     """
-    if cfg.kind == "digits":
-        return _digits(cfg)
+    if cfg.name in BUILT_IN:
+        return built_in(cfg)
     if root is None:
         raise EnvironmentProblem(f"data {cfg.name!r} has no place; set execution.data_roots: {{{cfg.name}: PATH}}")
     return {"images": _images, "npz": _npz, "latents": _latents}[cfg.kind](cfg, Path(root))
-
-
-def _digits(cfg: Data) -> Dataset:
-    from dit_core.data.digits import digits
-
-    x, y = digits()
-    check(cfg, "the built-in digits", tuple(x.shape[1:]), len(y), 10)
-    check_hash(
-        cfg, "the built-in digits", lambda: hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).hexdigest()
-    )
-    return ArrayDataset(x, y, cfg.flip)
 
 
 def _images(cfg: Data, root: Path) -> Dataset:
@@ -91,12 +60,26 @@ def _images(cfg: Data, root: Path) -> Dataset:
 
 
 def _npz(cfg: Data, root: Path) -> Dataset:
+    if cfg.vectors or cfg.conditions or cfg.held_out:
+        from dit_core.data.arrays import read_conditioned
+
+        found = read_conditioned(cfg, root)
+        check_hash(cfg, str(root), lambda: _hash_of(root))
+        return found
     from dit_core.data.npz import read_npz
 
     images, labels = read_npz(root, cfg.classes)
     check(cfg, str(root), images.shape[1:], len(images), cfg.classes)
-    check_hash(cfg, str(root), lambda: sha256_of(root))
+    check_hash(cfg, str(root), lambda: _hash_of(root))
     return ArrayDataset(torch.from_numpy(images), torch.from_numpy(labels), cfg.flip)
+
+
+def _hash_of(root: Path) -> str:
+    """Return the sha256 of a file, or of the names and hashes of the .npy files in a folder."""
+    if not root.is_dir():
+        return sha256_of(root)
+    lines = "".join(f"{file.name} {sha256_of(file)}\n" for file in sorted(root.glob("*.npy")))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _latents(cfg: Data, root: Path) -> Dataset:
@@ -106,20 +89,3 @@ def _latents(cfg: Data, root: Path) -> Dataset:
     check(cfg, str(root), manifest.shape, manifest.images, len(manifest.classes))
     check_hash(cfg, str(root / MANIFEST), lambda: sha256_of(root / MANIFEST))
     return LatentDataset(root, cfg.flip)
-
-
-def check(cfg: Data, where: str, shape: tuple[int, ...], images: int, classes: int) -> None:
-    """Raise DataError naming every value in which the data at `where` differ from the study's `data`."""
-    stated = {"channels": cfg.channels, "height": cfg.height, "width": cfg.width, "images": cfg.images}
-    found = dict(zip(stated, (*shape, images), strict=True)) | {"classes": classes}
-    stated["classes"] = cfg.classes
-    wrong = [f"data.{k} is {stated[k]} but there are {v}" for k, v in found.items() if stated[k] != v]
-    if wrong:
-        remedy = ", ".join(f"{k}: {v}" for k, v in found.items())
-        raise DataError(f"{where}: {'; '.join(wrong)}; write data: {{{remedy}}}")
-
-
-def check_hash(cfg: Data, where: str, found: Callable[[], str]) -> None:
-    """Raise DataError where `data.sha256` is given and is not the hash that `found` computes."""
-    if cfg.sha256 is not None and (digest := found()) != cfg.sha256:
-        raise DataError(f"{where}: its sha256 is {digest}, data.sha256 says {cfg.sha256}: these are other data")

@@ -1,10 +1,12 @@
-"""Samples in an .npz of two arrays, `images` and `labels`: read without pickle, checked value by value."""
+"""Samples as named arrays, `images` and `labels`, in an .npz or a folder: read without pickle, checked by value."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,27 +20,57 @@ def read_npz(path: str | Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     naming the array, and the row where there is one, for anything else than the above.
     """
     path = Path(path)
+    found = open_arrays(path, ("images", "labels"))
+    return images_of(path, found["images"]), class_labels(path, found["labels"], len(found["images"]), classes)
+
+
+def open_arrays(path: Path, wanted: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Return the arrays `wanted`, and those of `optional` that are there, of an .npz or a folder of .npy files.
+
+    Those of a folder are memory-mapped. Raises EnvironmentProblem where nothing is at `path`, and DataError naming an
+    array that is missing or a file that does not read as plain arrays.
+    """
+    if path.is_dir():
+        there = {file.stem: file for file in path.glob("*.npy")}
+        for name in wanted:
+            _require(path, name, list(there))
+        names = [name for name in (*wanted, *optional) if name in there]
+        return {
+            name: _read(there[name], lambda file: np.load(file, mmap_mode="c", allow_pickle=False)) for name in names
+        }
     if not path.is_file():
-        raise EnvironmentProblem(f"{path}: no such .npz file (see execution.data_roots)")
+        raise EnvironmentProblem(f"{path}: no such .npz file or folder of .npy files (see execution.data_roots)")
+    return _read(path, lambda file: _from_npz(file, wanted, optional))
+
+
+def _mapped(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="c", allow_pickle=False)
+
+
+def _from_npz(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> dict[str, np.ndarray]:
+    loaded = np.load(path, allow_pickle=False)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise DataError(f"{path}: one array, not an .npz; write np.savez({path.name!r}, images=…, labels=…)")
+    with loaded as archive:
+        for name in wanted:
+            _require(path, name, archive.files)
+        return {name: archive[name] for name in (*wanted, *optional) if name in archive.files}
+
+
+def _read(path: Path, how: Callable[[Path], Any]) -> Any:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise DataError(f"{path}: one array, not an .npz; write np.savez({path.name!r}, images=…, labels=…)")
-        with loaded as archive:
-            images, labels = (_array(path, archive, name) for name in ("images", "labels"))
+        return how(path)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not readable as .npz of plain arrays ({error})") from error
-    return _images(path, images), _labels(path, labels, len(images), classes)
+        raise DataError(f"{path}: not readable as {path.suffix} of plain arrays ({error})") from error
 
 
-def _array(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    if name not in archive.files:
-        near = nearest(name, archive.files)
-        raise DataError(f"{path}: has no array {name!r}{near}; it has {', '.join(archive.files) or 'none'}")
-    return archive[name]
+def _require(path: Path, name: str, there: Sequence[str]) -> None:
+    if name not in there:
+        raise DataError(f"{path}: has no array {name!r}{nearest(name, there)}; it has {', '.join(there) or 'none'}")
 
 
-def _images(path: Path, images: np.ndarray) -> np.ndarray:
+def images_of(path: Path, images: np.ndarray) -> np.ndarray:
+    """Return images (n, C, H, W) of an array (n, H, W) or (n, H, W, C), uint8 or float32 in [-1, 1]; else DataError."""
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(f"{path}: images has shape {images.shape}; wanted is (n, H, W) or (n, H, W, C)")
     if images.dtype == np.float32:
@@ -64,7 +96,8 @@ def _check_range(path: Path, images: np.ndarray) -> None:
         raise DataError(f"{path}: no value of images is negative; float images must span -1..1 (2 x - 1 of 0..1)")
 
 
-def _labels(path: Path, labels: np.ndarray, images: int, classes: int) -> np.ndarray:
+def class_labels(path: Path, labels: np.ndarray, images: int, classes: int) -> np.ndarray:
+    """Return labels (n,) int64; DataError names the first that is no class, or another number than that of `images`."""
     if labels.shape != (images,):
         raise DataError(f"{path}: labels has shape {labels.shape} for {images} images; wanted is ({images},)")
     if labels.dtype.kind not in "iu":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dit_core.conditions import Given, joined, null_like
 from dit_core.study.sampling import Sampling
 from dit_core.study.steps import is_guided, is_unconditional
 
@@ -16,17 +17,20 @@ from dit_core.study.steps import is_guided, is_unconditional
 class Guided:
     """The network with guidance, as a function of samples, time and noise level: one forward pass per call."""
 
-    model: Callable[[Tensor, Tensor, Tensor], Tensor]
+    model: Callable[[Tensor, Tensor, Given], Tensor]
     sampling: Sampling
-    y: Tensor
-    null: Tensor
-    pair: Tensor
+    y: Given
+    null: Given
+    pair: Given
 
     @classmethod
-    def of(cls, model: Callable[[Tensor, Tensor, Tensor], Tensor], sampling: Sampling, y: Tensor) -> Guided:
-        """Return `model` under `sampling`'s guidance for labels y (B,); its `null_class` stands for no label."""
-        null = y if sampling.guidance == 1.0 else torch.full_like(y, model.null_class)
-        return cls(model, sampling, y, null, torch.cat([y, null]))
+    def of(cls, model: Callable[[Tensor, Tensor, Given], Tensor], sampling: Sampling, y: Given) -> Guided:
+        """Return `model` under `sampling`'s guidance for labels or conditions y of B samples.
+
+        Its unconditional half has no condition at all: its `null_class` stands for no label.
+        """
+        null = y if sampling.guidance == 1.0 else null_like(y, model.null_class)
+        return cls(model, sampling, y, null, joined(y, null))
 
     def __call__(self, x: Tensor, t: float, level: float) -> Tensor:
         """Return the network's output (B, C_out, H, W), float32, for samples x at network time t.

@@ -10,11 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dit_core.conditions import Given
 from dit_core.diffusion import flow
 from dit_core.diffusion.gaussian import discrete_nll, log_variance, normal_kl, training_rows
 from dit_core.study.science import Ddpm, Flow
 
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+Network = Callable[[Tensor, Tensor, Given], Tensor]
 
 
 class Objective(Protocol):
@@ -23,10 +24,11 @@ class Objective(Protocol):
     def out_channels(self, channels: int) -> int:
         """Return the channels the network must return for samples of `channels` channels."""
 
-    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given) -> dict[str, Tensor]:
         """Return "loss" and its terms, each (B,) float32, for samples x0 (B, C, H, W) in the network's range.
 
-        `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W) is standard normal, `y` (B,) are labels.
+        `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W) is standard normal, `y` are labels (B,) or
+        conditions of B samples.
         """
 
 
@@ -40,7 +42,7 @@ class DdpmObjective:
         """Return 2C with a learned covariance, else C."""
         return 2 * channels if self.cfg.learn_sigma else channels
 
-    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given) -> dict[str, Tensor]:
         """Return "loss", "mse" and, with a learned covariance, "vb", each (B,) float32."""
         T = self.cfg.timesteps
         # u < 1, yet u * T may round up to T in float32.

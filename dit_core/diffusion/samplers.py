@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dit_core.conditions import Given
 from dit_core.diffusion.flow import TIME_SCALE
 from dit_core.diffusion.gaussian import COLUMNS, linear_betas, log_variance, respaced_betas, table
 from dit_core.diffusion.guidance import Guided
@@ -20,8 +21,8 @@ Noise = Callable[[int], Tensor]
 
 
 @torch.no_grad()
-def sample(model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Tensor, noise: Noise) -> Tensor:
-    """Return samples (B, C, H, W), float32, for labels y (B,).
+def sample(model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Given, noise: Noise) -> Tensor:
+    """Return samples (B, C, H, W), float32, for labels y (B,), or for conditions of B samples.
 
     `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one that step k adds
     (the last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model's mode, its device and
