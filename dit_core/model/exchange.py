@@ -205,6 +205,8 @@ def _require_released(science: Science) -> None:
         raise UserError(f"conditioning {m.conditioning!r} has no published layout; only 'adaln-zero' has one")
     if extras:
         raise UserError(f"a model with {' and '.join(extras)} has no published layout")
+    if science.data.conditions:
+        raise UserError(f"a model with {' and '.join(science.data.conditions)} beside labels has no published layout")
     if science.data.height != science.data.width:
         size = f"{science.data.height}x{science.data.width}"
         raise UserError(f"input {size} has no published layout, which is of square inputs only")

@@ -19,6 +19,8 @@ from dit_core.carry import Watch, carry_run
 from dit_core.records.attempt import read_attempts
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import Store
+from dit_core.study.data import BUILT_IN
+from dit_core.study.science import Science
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +68,32 @@ def test_killed_trainings_end_as_undisturbed_ones():
     assert counts["kills"] == 10
     assert counts["different"] == []
     assert counts["largest_loss_steps"] <= counts["save_interval_steps"]
+
+
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        ("digits-measured", {"conditioning": "in-context"}),
+        ("digits-half", {"map_entry": "concat"}),
+        ("digits-coarse", {"map_entry": "cross-attention"}),
+        ("wine", {"tokens": "modules", "patch": 1}),
+    ],
+)
+def test_conditions_and_vectors_train_and_go_on_bit_for_bit(tmp_path, data, model):
+    science = science_of(steps=6)
+    science = science.model_copy(
+        update={"data": BUILT_IN[data], "model": science.model.model_copy(update={"patch": 4, **model})}
+    )
+    run = run_of(Science.model_validate(science.model_dump()), save_every_images=2 * 16)
+    assert carry(tmp_path / "calm", run).how == "done"
+    while (carried := carry(tmp_path / "rough", run, should_stop=stop_after(3))).how == "stopped":
+        pass
+    assert carried.how == "done"
+    calm, rough = (paths_of(tmp_path / name, run) for name in ("calm", "rough"))
+    assert torch.equal(final_ema(calm, run.science), final_ema(rough, run.science))
+    assert rows_of(calm) == rows_of(rough)
+    kept = "vector_mean" in read_attempts(calm)[0]
+    assert kept == (data == "digits-measured")
 
 
 @pytest.mark.parametrize("micro", [1, 5, 8])
