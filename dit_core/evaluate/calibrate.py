@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError, UserError
-from dit_core.evaluate.extractors import Extractor
-from dit_core.evaluate.metrics import Metric
+from dit_core.evaluate.extractors import Extractor, Unchanged
+from dit_core.evaluate.intervals import Metric
 from dit_core.evaluate.protocols import Protocol
 from dit_core.evaluate.reference import Reference
 from dit_core.records.files import read_json, write_json
@@ -96,7 +96,7 @@ def write_calibration(
     return record
 
 
-def identity_of(protocol: Protocol, extractor: Extractor, reference: Reference) -> dict[str, Any]:
+def identity_of(protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference) -> dict[str, Any]:
     """Return what a calibration is good for: the same metrics from the same extractor, weights and reference."""
     return {
         "extractor": extractor.name,
@@ -107,12 +107,14 @@ def identity_of(protocol: Protocol, extractor: Extractor, reference: Reference) 
     }
 
 
-def is_calibrated(root: Path, protocol: Protocol, extractor: Extractor, reference: Reference) -> bool | None:
+def is_calibrated(
+    root: Path, protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference
+) -> bool | None:
     """Return whether this evaluator passed a calibration kept under `root`; None for a protocol that needs none.
 
     All protocols of one extractor and reference share a calibration: the decoder and the sampler come before it.
     """
-    if protocol.extractor == "ditlab-digits":
+    if protocol.extractor != "inception-v3-compat":
         return None
     wanted = identity_of(protocol, extractor, reference)
     for path in sorted((root / "calibration").glob("*.json")):

@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dit_core.errors import DataError, EnvironmentProblem
+from dit_core.errors import DataError, EnvironmentProblem, UserError
 from dit_core.evaluate.assets import INCEPTION, find_asset
+from dit_core.evaluate.pixels import from_uint8
 from dit_core.evaluate.protocols import Protocol
 from dit_core.records.files import sha256_of
 
 # First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023 numbers.
 SPATIAL, SPATIAL_CHANNELS = "spatial", 7
+# The images themselves in [-1, 1], for metrics that hold them against real ones element by element.
+PIXELS, VALUES = "pixels", "values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,22 @@ class Extractor:
         if self.hooked:
             maps = self.hooked.pop()[:, :SPATIAL_CHANNELS]  # (B, 7, 17, 17)
             features[SPATIAL] = maps.permute(0, 2, 3, 1).flatten(1)  # (B, 2023), channels last as in TensorFlow
+        if PIXELS in self.layers:
+            features[PIXELS] = from_uint8(images).flatten(1)
         return {name: value.float().cpu() for name, value in features.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """In the place of an extractor for samples that are vectors: they are their own features."""
+
+    name: str = "none"
+    layers: tuple[str, ...] = (VALUES,)
+    weights_sha256: str = ""
+
+    def __call__(self, samples: Tensor) -> dict[str, Tensor]:
+        """Return {"values": (B, k) float32 on the CPU} of vectors (B, 1, 1, k)."""
+        return {VALUES: samples.flatten(1).float().cpu()}
 
 
 def make_extractor(
@@ -57,8 +75,10 @@ def make_extractor(
     """Return the protocol's extractor with checked weights.
 
     `roots` may name the weights file ("inception"). Raises EnvironmentProblem, before anything is loaded, where the
-    file is missing or its sha256 is another.
+    file is missing or its sha256 is another, and UserError for a protocol that has no extractor.
     """
+    if protocol.extractor == "none":
+        raise UserError(f"protocol {protocol.name!r} measures vectors, which have no feature extractor")
     layers = layers_of(protocol)
     if protocol.extractor == "ditlab-digits":
         from dit_core.evaluate.digits.classifier import WEIGHTS
@@ -86,13 +106,15 @@ def layers_of(protocol: Protocol) -> tuple[str, ...]:
         layers.append("logits_unbiased")
     if "sfid" in protocol.metrics:
         layers.append(SPATIAL)
+    if protocol.pixels:
+        layers.append(PIXELS)
     return tuple(layers)
 
 
 def _create(name: str, layers: Sequence[str], weights: Path, sha256: str, device: torch.device) -> Extractor:
     from torch_fidelity.utils import create_feature_extractor
 
-    own = [layer for layer in layers if layer != SPATIAL]
+    own = [layer for layer in layers if layer not in (SPATIAL, PIXELS)]
     model = create_feature_extractor(
         name, own, cuda=False, feature_extractor_weights_path=str(weights), verbose=False
     ).to(device)

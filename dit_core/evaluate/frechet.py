@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dit_core.evaluate.intervals import drawn_counts
 from dit_core.evaluate.moments import Moments
 
 
@@ -43,7 +44,7 @@ def bootstrap_interval(
     n, width = features.shape
     own = Moments.of(features)
     centre = own.mean()
-    counts = _drawn_counts(n, replicates, seed)
+    counts = drawn_counts(n, replicates, seed)
     rows, columns = torch.triu_indices(width, width)
     products = torch.zeros(replicates, len(rows), dtype=torch.float64)
     sums = torch.zeros(replicates, width, dtype=torch.float64)
@@ -63,15 +64,6 @@ def bootstrap_interval(
     value = frechet(centre, own.covariance(), mean2, cov2)
     low, high = torch.quantile(values - values.mean(), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return max(0.0, value + low), value + high
-
-
-def _drawn_counts(n: int, replicates: int, seed: int) -> Tensor:
-    """Return how often each of n samples is drawn in each replicate, (replicates, n) uint8."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    counts = np.empty((replicates, n), np.uint8)  # more than 255 draws of one sample in n do not happen
-    for row in counts:
-        row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
-    return torch.from_numpy(counts)
 
 
 def delta_interval(features: Tensor, mean2: Tensor, cov2: Tensor) -> tuple[float, float]:

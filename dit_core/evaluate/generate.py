@@ -1,17 +1,21 @@
-"""Samples of a run as 8-bit images, batch by batch; which batch holds which image never depends on who works on it."""
+"""Samples of a run as 8-bit images or vectors; which batch holds which sample never depends on who works on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from dit_core import conditions
+from dit_core.conditions import Given
 from dit_core.errors import DataError
 from dit_core.evaluate.labels import labels_of
 from dit_core.evaluate.noise import noise_source
-from dit_core.evaluate.pixels import to_uint8
+from dit_core.evaluate.pixels import check_finite, to_uint8
+from dit_core.evaluate.rows import Rows
 from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Science
 
@@ -23,9 +27,21 @@ class Generator:
     model: nn.Module
     science: Science
     evaluation: Evaluation
-    labels: str
+    labels: Literal["balanced", "drawn", "data"]
     device: torch.device
     decode: Callable[[Tensor], Tensor] | None = None
+    rows: Rows | None = None
+
+    def asked(self, indices: Sequence[int]) -> Given:
+        """Return what the samples `indices` are asked for: the conditions of their rows, or labels by the rule."""
+        if self.rows is not None:
+            return self.rows.conditions(indices)
+        assert self.labels != "data"
+        return labels_of(indices, self.science.data.classes, self.labels, self.evaluation.seed)
+
+    def asked_labels(self, indices: Sequence[int]) -> Tensor:
+        """Return the class each sample is asked for, (B,) int64."""
+        return self.rows.labels(indices) if self.rows is not None else conditions.labels_of(self.asked(indices))
 
     @torch.inference_mode()
     def samples(self, indices: Sequence[int]) -> Tensor:
@@ -33,7 +49,7 @@ class Generator:
         from dit_core.diffusion.samplers import sample
 
         data, evaluation = self.science.data, self.evaluation
-        y = labels_of(indices, data.classes, self.labels, evaluation.seed).to(self.device)
+        y = conditions.to_device(self.asked(indices), self.device)
         noise = noise_source(evaluation.seed, indices, (data.channels, data.height, data.width), self.device)
         return sample(self.model, self.science.objective, evaluation.sampling, y, noise)
 
@@ -45,9 +61,20 @@ class Generator:
             to_uint8(x, indices)  # a broken latent is named before the decoder smears it
             x = self.decode(x)
         images = to_uint8(x, indices)
-        if len(images) > 1 and bool((images == images[0]).all()):
-            raise DataError(f"samples {indices[0]} to {indices[-1]} are all the same image: the model collapsed")
+        _check_variety(images, indices, "image")
         return images
+
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        """Return the samples as vectors, (B, 1, 1, k) float32; raise DataError as `images` does."""
+        x = self.samples(indices)
+        check_finite(x, indices)
+        _check_variety(x, indices, "vector")
+        return x
+
+
+def _check_variety(samples: Tensor, indices: Sequence[int], what: str) -> None:
+    if len(samples) > 1 and bool((samples == samples[0]).all()):
+        raise DataError(f"samples {indices[0]} to {indices[-1]} are all the same {what}: the model collapsed")
 
 
 def network_of(science: Science, weights: dict[str, Tensor], device: torch.device) -> nn.Module:

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from dit_core.evaluate.extractors import SPATIAL
+from dit_core.evaluate.errors import errors, fine_truth, hidden_truth
+from dit_core.evaluate.extractors import PIXELS, SPATIAL
 from dit_core.evaluate.frechet import bootstrap_interval, delta_interval, frechet, frechet_infinity
+from dit_core.evaluate.intervals import Metric, plain, share
+from dit_core.evaluate.metric_names import COMPLETION, DETAIL, OBEDIENCE, TWO_SAMPLE
 from dit_core.evaluate.moments import Moments
+from dit_core.evaluate.obedience import obedience, requested_of
 from dit_core.evaluate.protocols import Protocol
 from dit_core.evaluate.reference import Reference
+from dit_core.evaluate.rows import Rows
+from dit_core.evaluate.two_sample import memorised, mmd2, two_sample_accuracy
 
 BOOTSTRAP_WIDTH = 256
 DISTANCES = 2**23  # distances held at once by precision and recall: 32 MB, whatever the number of samples
-Metric = dict[str, float | None]
 
 
 def measure(
-    protocol: Protocol, batches: list[dict[str, Tensor]], reference: Reference, labels: Tensor
+    protocol: Protocol,
+    batches: list[dict[str, Tensor]],
+    reference: Reference,
+    labels: Tensor,
+    rows: Rows | None = None,
 ) -> dict[str, Metric]:
     """Return {metric: {"value", "low", "high"}} of features by batch and layer, (B, width) each, and labels (N,).
 
     `low` and `high` are 95 % intervals over the choice of samples, None where they are not computed. Sums are merged
-    in the order of the batches, so processes and restarts give the same bits. The batches are emptied.
+    in the order of the batches, so processes and restarts give the same bits. The batches are emptied. `rows` are the
+    real samples whose conditions were asked for, which some protocols measure against.
     """
     moments = Moments.merged([Moments.of(batch[protocol.layer]) for batch in batches])
     spatial = [batch.pop(SPATIAL) for batch in batches if SPATIAL in batch]
@@ -34,7 +45,7 @@ def measure(
         if name in ("fid", "fd_digits"):
             found[name] = _distance(moments, main, reference)
         elif name in ("fid_infinity", "fd_digits_infinity"):
-            found[name] = _plain(frechet_infinity(main, reference.mean, reference.covariance))
+            found[name] = plain(frechet_infinity(main, reference.mean, reference.covariance))
         elif name == "sfid":
             found[name] = _spatial(spatial, reference)
         elif name == "is":
@@ -45,7 +56,33 @@ def measure(
             found[name] = agreement(features["logits"], labels)
     if {"precision", "recall"} & set(protocol.metrics):
         found |= precision_recall(main, reference.features, protocol.neighbours)
+    if rows is not None:
+        found |= against_rows(protocol, features, labels, reference, rows)
     return {name: found[name] for name in protocol.metrics}
+
+
+def against_rows(
+    protocol: Protocol, features: dict[str, Tensor], labels: Tensor, reference: Reference, rows: Rows
+) -> dict[str, Metric]:
+    """Return the protocol's metrics of samples against the real samples whose conditions they were asked for."""
+    wanted, count = set(protocol.metrics), len(labels)
+    found: dict[str, Metric] = {}
+    for names, truth_of in ((COMPLETION, hidden_truth), (DETAIL, fine_truth)):
+        if wanted & set(names):
+            found |= dict(zip(names, errors(features[PIXELS], truth_of(rows, count)), strict=True))
+    if wanted & set(OBEDIENCE):
+        found |= obedience(features[PIXELS].view(count, 1, 8, 8), requested_of(rows, count))
+    if wanted & set(TWO_SAMPLE):
+        real, generated = reference.features, features[protocol.layer]
+        assert real is not None
+        trained = torch.cat([x.flatten(1) for x, _ in rows.trained_on()])
+        tests = (
+            two_sample_accuracy(real, rows.labels(range(len(rows))), generated, labels),
+            mmd2(real, generated),
+            memorised(trained, generated),
+        )
+        found |= dict(zip(TWO_SAMPLE, tests, strict=True))
+    return found
 
 
 def _joined(batches: list[dict[str, Tensor]], layer: str) -> Tensor:
@@ -70,7 +107,7 @@ def _distance(moments: Moments, features: Tensor, reference: Reference) -> Metri
 def _spatial(batches: list[Tensor], reference: Reference) -> Metric:
     assert reference.spatial is not None
     own = Moments.merged([Moments.of(batch) for batch in batches])
-    return _plain(frechet(own.mean(), own.covariance(), *reference.spatial))
+    return plain(frechet(own.mean(), own.covariance(), *reference.spatial))
 
 
 def inception_score(logits: Tensor, splits: int = 10) -> Metric:
@@ -90,9 +127,9 @@ def kid(features: Tensor, real: Tensor | None, subsets: int = 100, size: int = 1
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     if real is None or min(len(features), len(real)) < size:
-        return _plain(None)
+        return plain(None)
     out = kid_features_to_metric(features, real, kid_subsets=subsets, kid_subset_size=size, verbose=False)
-    return _plain(out["kernel_inception_distance_mean"])
+    return plain(out["kernel_inception_distance_mean"])
 
 
 def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3) -> dict[str, Metric]:
@@ -103,25 +140,13 @@ def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3)
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     if real is None:
-        return {"precision": _plain(None), "recall": _plain(None)}
+        return {"precision": plain(None), "recall": plain(None)}
     rows = min(1000, max(16, DISTANCES // max(len(features), len(real))))
     settings: dict[str, Any] = {"prc_neighborhood": neighbours, "prc_batch_size": rows, "save_cpu_ram": True}
     out = prc_features_to_metric(features, real, **settings, verbose=False)
-    return {"precision": _share(out["precision"], len(features)), "recall": _share(out["recall"], len(real))}
+    return {"precision": share(out["precision"], len(features)), "recall": share(out["recall"], len(real))}
 
 
 def agreement(logits: Tensor, labels: Tensor) -> Metric:
     """Return the share of samples that the classifier takes for the class they were asked for."""
-    return _share((logits.argmax(dim=1) == labels).double().mean().item(), len(labels))
-
-
-def _share(value: float, n: int) -> Metric:
-    """Return a share of n draws with Wilson's 95 % interval."""
-    z = 1.959964
-    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * ((value * (1 - value) + z * z / (4 * n)) / n) ** 0.5 / (1 + z * z / n)
-    return {"value": value, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
-
-
-def _plain(value: float | None) -> Metric:
-    return {"value": value, "low": None, "high": None}
+    return share((logits.argmax(dim=1) == labels).double().mean().item(), len(labels))

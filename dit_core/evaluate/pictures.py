@@ -1,4 +1,4 @@
-"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless)."""
+"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless); vectors as CSV."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def save_each(folder: Path, images: Tensor, indices: range) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, image in zip(indices, images, strict=True):
         (folder / f"{index:06d}.png").write_bytes(_png(Image.fromarray(_array(image))))
+
+
+def save_rows(folder: Path, samples: Tensor, indices: range) -> None:
+    """Write vectors (B, 1, 1, k) as <first index>.csv into `folder`, one line each with its index in front."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (",".join(map(repr, [i, *row])) for i, row in zip(indices, samples.flatten(1).tolist(), strict=True))
+    (folder / f"{indices[0]:06d}.csv").write_text("\n".join(lines) + "\n")
 
 
 def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:

@@ -9,11 +9,14 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from pydantic import Field
+
 from dit_core.errors import StudyError, UserError, nearest
+from dit_core.evaluate.metric_names import COMPLETION, DETAIL, OBEDIENCE, TWO_SAMPLE
 from dit_core.study.ids import canonical, canonical_json
 from dit_core.study.run import Run
 from dit_core.study.sampling import Evaluation, Sampling
-from dit_core.study.science import Data, Frozen, Positive
+from dit_core.study.science import Data, Frozen, Positive, neutral
 
 # Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would truncate and shift
 # every image by half a level; without the clamp values outside [-1, 1] would wrap around.
@@ -52,8 +55,8 @@ class Protocol(Frozen):
     """The metric that figures show."""
     metrics: tuple[str, ...]
     """Metrics in a record."""
-    extractor: Literal["ditlab-digits", "inception-v3-compat"]
-    """Feature extractor, as registered with torch-fidelity."""
+    extractor: Literal["ditlab-digits", "inception-v3-compat", "none"]
+    """Feature extractor, as registered with torch-fidelity; "none" takes vectors as they are."""
     weights_sha256: str
     """Leading digits of the sha256 of the extractor's weights file."""
     layer: str
@@ -65,11 +68,12 @@ class Protocol(Frozen):
     uint8: str = UINT8_RULE
     """Rule from network range to 8-bit images."""
     reference: str
-    """Name of the reference statistics; "data" takes the name of the study's data set."""
+    """Name of the reference statistics; "data" takes the name of the study's data set, "rows" its real rows."""
     samples: Positive | None = None
     """Number of generated samples."""
-    labels: Literal["balanced", "drawn"] = "balanced"
-    """Label mode: balanced over the classes, or drawn at random."""
+    labels: Literal["balanced", "drawn", "data"] = "balanced"
+    """Label mode: balanced over the classes, drawn at random, or those of the data's rows. Data with more conditions
+    than labels are always asked for those of their rows."""
     weights: Literal["ema"] = "ema"
     """Which weights are sampled."""
     sampler: str | None = None
@@ -92,6 +96,10 @@ class Protocol(Frozen):
     """KID: number of subsets."""
     kid_subset_size: Positive = 1000
     """KID: samples per subset."""
+    data: str = Field("", json_schema_extra=neutral(""))
+    """The only data set it can be measured on, by name; empty is any that fits."""
+    pixels: bool = Field(False, json_schema_extra=neutral(False))
+    """Keep the images besides their features, to hold them against real ones element by element."""
 
     @property
     def definition_sha256(self) -> str:
@@ -113,7 +121,15 @@ _INCEPTION = {
     "image": (3, 256, 256),
     "reference": "imagenet-256",
 }
-_AT_512 = {**_INCEPTION, "image": (3, 512, 512), "reference": "imagenet-512"}
+_DIGITS = {
+    "extractor": "ditlab-digits",
+    "weights_sha256": "9e08d1253af1df10f99b080ed4e2673f181fa2a54f1253f778791c37ff17212e",
+    "layer": "64",
+    "width": 64,
+    "resize": "none",
+    "reference": "digits",
+    "image": (1, 8, 8),
+}
 _ALL = ("fid", "fid_infinity", "sfid", "is", "kid", "precision", "recall")
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -128,17 +144,52 @@ PROTOCOLS: dict[str, Protocol] = {
         for name, count in (("fid-50k", 50_000), ("fid-10k", 10_000))
     },
     "digits": Protocol(
+        **_DIGITS,
         name="digits",
         says="Fréchet distance of 8x8 digits in the feature space of the shipped digit classifier (never called FID)",
         main="fd_digits",
         metrics=("fd_digits", "fd_digits_infinity", "precision", "recall", "agreement"),
-        extractor="ditlab-digits",
-        weights_sha256="9e08d1253af1df10f99b080ed4e2673f181fa2a54f1253f778791c37ff17212e",
-        layer="64",
-        width=64,
+    ),
+    "digits-completion": Protocol(
+        **_DIGITS,
+        name="digits-completion",
+        says="Error of the hidden half of held-out digits, of one completion and of the mean of all of a digit's",
+        main="completion_ratio",
+        metrics=(*COMPLETION, "fd_digits", "agreement"),
+        data="digits-half",
+        pixels=True,
+    ),
+    "digits-coarse": Protocol(
+        **_DIGITS,
+        name="digits-coarse",
+        says="Error of 8x8 digits made of the 4x4 ones of held-out digits",
+        main="detail_ratio",
+        metrics=(*DETAIL, "fd_digits", "agreement"),
+        data="digits-coarse",
+        pixels=True,
+    ),
+    "digits-obedience": Protocol(
+        **_DIGITS,
+        name="digits-obedience",
+        says="Ink, slant and width that were asked for against those measured on the samples",
+        main="ink_r2",
+        metrics=(*OBEDIENCE, "fd_digits", "agreement"),
+        data="digits-measured",
+        pixels=True,
+    ),
+    "vectors": Protocol(
+        name="vectors",
+        says="Can generated rows be told from real ones: by a classifier, by a kernel distance, as copies",
+        main="two_sample_accuracy",
+        metrics=TWO_SAMPLE,
+        extractor="none",
+        weights_sha256="",
+        layer="values",
+        width=1,
         resize="none",
-        reference="digits",
-        image=(1, 8, 8),
+        uint8="none",
+        reference="rows",
+        labels="data",
     ),
     "dit-scaling": Protocol(
         **_INCEPTION,
@@ -174,38 +225,6 @@ PROTOCOLS: dict[str, Protocol] = {
         guidance=1.0,
         decoder=MSE,
     ),
-    "dit-scaling-512": Protocol(
-        **_AT_512,
-        name="dit-scaling-512",
-        says="FID-50K of 512 px without guidance (the paper's table 4): 250 DDPM steps, ft-MSE decoder",
-        metrics=_ALL,
-        samples=50_000,
-        sampler="ddpm",
-        steps=(250,),
-        guidance=1.0,
-        decoder=MSE,
-    ),
-    **{
-        name: Protocol(
-            **size,
-            name=name,
-            says=f"FID-50K of the paper's table {name[9]}: 250 DDPM steps, guidance {scale}, ft-EMA decoder",
-            metrics=_ALL,
-            samples=50_000,
-            sampler="ddpm",
-            steps=(250,),
-            guidance=scale,
-            guidance_channels="first-3" if scale != 1.0 else None,
-            decoder=EMA,
-        )
-        for name, size, scale in (
-            ("dit-table2-cfg100", _INCEPTION, 1.0),
-            ("dit-table2-cfg125", _INCEPTION, 1.25),
-            ("dit-table3", _AT_512, 1.5),
-            ("dit-table3-cfg100", _AT_512, 1.0),
-            ("dit-table3-cfg125", _AT_512, 1.25),
-        )
-    },
 }
 
 
@@ -239,8 +258,21 @@ def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool =
             f"samples is {evaluation.samples}, but a covariance of {protocol.width} features needs more than "
             f"{protocol.width}; take more, or use `ditlab evaluate --few`, which labels the row"
         )
+    if protocol.data and data.name != protocol.data:
+        found.append(f"data is {data.name!r}, but protocol {protocol.name!r} measures {protocol.data!r} alone")
+    return found + _samples_fit(protocol, data)
+
+
+def _samples_fit(protocol: Protocol, data: Data) -> list[str]:
+    """Return what keeps a protocol from measuring samples of these data: vectors, latents, images of another shape."""
+    found = []
     shape = (data.channels, data.height, data.width)
-    if protocol.decoder and data.kind != "latents":
+    if data.vectors and protocol.extractor != "none":
+        fitting = ", ".join(name for name, other in PROTOCOLS.items() if other.extractor == "none")
+        found.append(f"samples are vectors, but protocol {protocol.name!r} measures images; for vectors: {fitting}")
+    elif protocol.extractor == "none" and not data.vectors:
+        found.append(f"samples are images of {shape}, but protocol {protocol.name!r} measures vectors")
+    elif protocol.decoder and data.kind != "latents":
         found.append(f"data.kind is {data.kind!r}, but protocol {protocol.name!r} decodes latents")
     elif not protocol.decoder and data.kind == "latents":
         found.append(f"data are latents, but protocol {protocol.name!r} measures pixels; it names no decoder")

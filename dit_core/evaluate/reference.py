@@ -16,6 +16,7 @@ from dit_core.evaluate.assets import Asset, find_asset
 from dit_core.evaluate.extractors import SPATIAL, Extractor
 from dit_core.evaluate.moments import Moments
 from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.rows import Rows
 from dit_core.records.files import write_atomic
 
 FORMAT = "ditlab-reference-1"
@@ -59,6 +60,15 @@ def digits_reference(extractor: Extractor, layer: str) -> Reference:
     own = Moments.of(features)
     sha256 = hashlib.sha256(images.numpy().tobytes()).hexdigest()
     return Reference("digits", sha256, own.count, own.mean(), own.covariance(), features, facts={"source": "digits"})
+
+
+def rows_reference(name: str, rows: Rows) -> Reference:
+    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held against."""
+    x, _ = rows.truth(len(rows))
+    own = Moments.of(x.flatten(1))
+    facts = {"source": name}
+    sha256 = str(rows.identity["sha256"])
+    return Reference(name, sha256, own.count, own.mean(), own.covariance(), x.flatten(1).float(), facts=facts)
 
 
 def write_reference(path: Path, reference: Reference, extractor: Extractor, layer: str) -> None:

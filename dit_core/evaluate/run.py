@@ -15,13 +15,13 @@ from torch import Tensor
 
 from dit_core.errors import DataError, UserError
 from dit_core.evaluate.calibrate import is_calibrated
-from dit_core.evaluate.extractors import Extractor, make_extractor
+from dit_core.evaluate.extractors import Extractor, Unchanged, make_extractor
 from dit_core.evaluate.generate import Generator, network_of
-from dit_core.evaluate.labels import labels_of
 from dit_core.evaluate.metrics import measure
 from dit_core.evaluate.parts import Parts
 from dit_core.evaluate.protocols import Protocol, problems, protocol_of
-from dit_core.evaluate.reference import Reference, reference_of
+from dit_core.evaluate.reference import Reference, reference_of, rows_reference
+from dit_core.evaluate.rows import Rows, rows_of
 from dit_core.records.evals import read_eval, write_eval
 from dit_core.records.paths import RunPaths
 from dit_core.study.execution import Execution
@@ -40,7 +40,7 @@ class _Work:
     """What one process holds while it evaluates."""
 
     protocol: Protocol
-    extractor: Extractor
+    extractor: Extractor | Unchanged
     reference: Reference
     generator: Generator
     parts: Parts
@@ -70,7 +70,7 @@ def evaluate(
 
     `progress(done, total)` is called with samples after every batch. Of `world` processes, process `rank` takes every
     `world`-th batch; the one that finds all batches finished writes the record, the others return {"unfinished": n}.
-    `few` allows fewer samples than features and labels the row; `keep` is a folder for the images themselves.
+    `few` allows fewer samples than features and labels the row; `keep` is a folder for the samples themselves.
     Raises UserError or DataError, before anything is sampled, for what the protocol does not allow, and
     EnvironmentProblem for files that are missing.
     """
@@ -110,12 +110,12 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     if wrong:
         raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
     device = torch.device(_device(execution))
-    extractor = make_extractor(protocol, execution.data_roots, device)
-    reference = reference_of(protocol, extractor, execution.data_roots, science.data.name)
+    rows = rows_of(science.data, protocol, execution.data_roots)
+    extractor, reference = _measure(protocol, rows, execution, science.data.name, device)
     decode, decoder = _decoder(protocol, science, execution, device)
     weights, weights_sha256 = _weights(paths, evaluation)
     model = network_of(science, weights, device)
-    generator = Generator(model, science, evaluation, protocol.labels, device, decode)
+    generator = Generator(model, science, evaluation, protocol.labels, device, decode, rows)
     size = execution.sample_batch
     ranges = [range(i, min(i + size, evaluation.samples)) for i in range(0, evaluation.samples, size)]
     identity = {
@@ -128,6 +128,8 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "batch": size,
         "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,  # of the sampled network only
     }
+    if rows is not None:
+        identity["rows"] = rows.identity
     setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
     parts = Parts(_parts_folder(paths, planned), setting)
     return _Work(
@@ -135,21 +137,33 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     )
 
 
+def _measure(
+    protocol: Protocol, rows: Rows | None, execution: Execution, data: str, device: torch.device
+) -> tuple[Extractor | Unchanged, Reference]:
+    """Return what turns samples into features, and what the features are held against."""
+    if protocol.extractor == "none":
+        assert rows is not None
+        return Unchanged(), rows_reference(data, rows)
+    extractor = make_extractor(protocol, execution.data_roots, device)
+    return extractor, reference_of(protocol, extractor, execution.data_roots, data)
+
+
 def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths) -> dict[str, Tensor]:
     """Return the features of one batch, sampled now."""
-    from dit_core.evaluate.pictures import save_each, save_grid
+    from dit_core.evaluate.pictures import save_each, save_grid, save_rows
 
     begin = time.perf_counter()
-    images = work.generator.images(work.ranges[batch])
+    numbers, are_images = work.ranges[batch], work.protocol.extractor != "none"
+    samples = work.generator.images(numbers) if are_images else work.generator.vectors(numbers)
     middle = time.perf_counter()
-    features = work.extractor(images)
-    if batch == 0:
+    features = work.extractor(samples)
+    if batch == 0 and are_images:
         classes = work.generator.science.data.classes
         save_grid(
-            paths.evals / f"{planned.eval_id}.png", images[: 10 * min(classes, 10)].cpu(), columns=min(classes, 10)
+            paths.evals / f"{planned.eval_id}.png", samples[: 10 * min(classes, 10)].cpu(), columns=min(classes, 10)
         )
     if keep is not None:
-        save_each(keep, images.cpu(), work.ranges[batch])
+        (save_each if are_images else save_rows)(keep, samples.cpu(), numbers)
     work.seconds["sampling"] += middle - begin
     work.seconds["features"] += time.perf_counter() - middle
     return features
@@ -181,9 +195,9 @@ def _finish(
             other = read_eval(paths, planned.eval_id)  # another process was first to merge
             return other or {"unfinished": 1, "batches": len(work.ranges)}
         batches.append(found)
-    evaluation, data = planned.evaluation, work.generator.science.data
-    labels = labels_of(range(evaluation.samples), data.classes, work.protocol.labels, evaluation.seed)
-    metrics = measure(work.protocol, batches, work.reference, labels)
+    evaluation = planned.evaluation
+    labels = work.generator.asked_labels(range(evaluation.samples))
+    metrics = measure(work.protocol, batches, work.reference, labels, work.generator.rows)
     work.seconds["statistics"] = time.perf_counter() - begin
     record = write_eval(
         paths,

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dit_core.errors import DataError
 from dit_core.evaluate.extractors import SPATIAL, Extractor
-from dit_core.evaluate.metrics import Metric, measure
+from dit_core.evaluate.intervals import Metric
+from dit_core.evaluate.metrics import measure
 from dit_core.evaluate.moments import Moments
 from dit_core.evaluate.protocols import Protocol
 from dit_core.evaluate.reference import Reference, check_moments

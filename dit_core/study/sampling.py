@@ -13,17 +13,15 @@ SAMPLERS_OF: dict[str, tuple[str, ...]] = {"ddpm": ("ddpm", "ddim", "dpm-solver+
 # Samples a protocol takes where a study gives no number.
 PROTOCOL_SAMPLES: dict[str, int] = {
     "digits": 1797,
+    "digits-completion": 1797,
+    "digits-coarse": 1797,
+    "digits-obedience": 1797,
+    "vectors": 1797,
     "fid-50k": 50_000,
     "fid-10k": 10_000,
     "dit-scaling": 50_000,
     "dit-table2": 50_000,
     "dit-fig10": 10_000,
-    "dit-scaling-512": 50_000,
-    "dit-table2-cfg100": 50_000,
-    "dit-table2-cfg125": 50_000,
-    "dit-table3": 50_000,
-    "dit-table3-cfg100": 50_000,
-    "dit-table3-cfg125": 50_000,
 }
 
 

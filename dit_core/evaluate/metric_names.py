@@ -1,0 +1,15 @@
+"""Names of the metrics that hold samples against the real ones whose conditions they were asked for."""
+
+from __future__ import annotations
+
+# A sample's error, that of the mean of a row's samples, a simple guess's, and the first two as shares of the third.
+COMPLETION = (
+    "completion_rmse",
+    "completion_mean_rmse",
+    "class_mean_rmse",
+    "completion_ratio",
+    "completion_mean_ratio",
+)
+DETAIL = ("detail_rmse", "detail_mean_rmse", "adjusted_mean_rmse", "detail_ratio", "detail_mean_ratio")
+OBEDIENCE = ("ink_r2", "ink_slope", "slant_r2", "slant_slope", "width_r2", "width_slope")
+TWO_SAMPLE = ("two_sample_accuracy", "mmd2", "memorised")
