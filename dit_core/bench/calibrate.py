@@ -34,9 +34,11 @@ from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import Data, Ddpm, Model, Science, Train, dims_of
 from dit_core.study.steps import passes
 
-SHAPES = [(size, patch) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
+# (size, patch, batch). Short steps of the smallest networks tell what the loop and launching operations cost.
+SHAPES = [(size, patch, 64) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
+SHAPES += [(size, patch, 16) for size in ("XXXXS", "XXS") for patch in (4, 2, 1)]
 GPU_SHAPES = [("S", 8), ("S", 4), ("S", 2), ("B", 4), ("B", 2), ("L", 4), ("L", 2), ("XL", 4), ("XL", 2)]
-_BATCH, _RUN_S, _RATE = 64, 4.0, 3e10  # a run is long enough for about this many seconds at this many FLOP/s
+_RUN_S, _RATE = 4.0, 3e10  # a run is long enough for about this many seconds at this many FLOP/s
 _SAMPLES, _SAMPLING_STEPS = (300, 1200), 4
 
 
@@ -52,13 +54,13 @@ def calibrate(store: Store, on_run: Callable[[int, int], None] = lambda done, to
     return entry
 
 
-def calibration_run(size: str, patch: int) -> Run:
+def calibration_run(size: str, patch: int, batch: int) -> Run:
     """Return a run of a few seconds with two evaluations of different size."""
     depth, hidden, heads = dims_of(size)
     model = Model(depth=depth, hidden=hidden, heads=heads, patch=patch)
-    science = Science(model=model, data=Data(), objective=Ddpm(), train=Train(images=_BATCH, batch=_BATCH))
+    science = Science(model=model, data=Data(), objective=Ddpm(), train=Train(images=batch, batch=batch))
     steps = int(min(max(_RUN_S * _RATE / cost.train_flops(science), 20), 300))
-    science = science.model_copy(update={"train": science.train.model_copy(update={"images": steps * _BATCH})})
+    science = science.model_copy(update={"train": science.train.model_copy(update={"images": steps * batch})})
     run_id = ids.run_id(science)
     evaluations = []
     for samples in _SAMPLES:
@@ -66,12 +68,12 @@ def calibration_run(size: str, patch: int) -> Run:
             images_seen=science.train.images, samples=samples, sampling=Sampling(steps=_SAMPLING_STEPS)
         )
         evaluations.append(PlannedEvaluation(ids.eval_id(run_id, evaluation), run_id, evaluation))
-    execution = Execution(log_every_images=_BATCH * max(steps // 20, 1))
-    return Run(run_id, f"{size}/{patch}", science, execution, tuple(evaluations), (science.train.images,))
+    execution = Execution(log_every_images=batch * max(steps // 20, 1))
+    return Run(run_id, f"{size}/{patch} x {batch}", science, execution, tuple(evaluations), (science.train.images,))
 
 
 def _cpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
-    runs = tuple(calibration_run(size, patch) for size, patch in SHAPES)
+    runs = tuple(calibration_run(*shape) for shape in SHAPES)
     crew = crew_for(runs)
     start_s = _start_s(crew)
     done = 0
@@ -189,5 +191,5 @@ def _per_block(what: str, subject: Subject) -> float:
 def default_subject(size: str, patch: int, device: str, cores: int) -> Subject:
     """Return how a model of this size is measured where nothing else is said."""
     if size in SMALL:
-        return Subject(size, patch, _BATCH, "float32", "off", 1, device)
+        return Subject(size, patch, 64, "float32", "off", 1, device)
     return Subject(size, patch, 256 if device == "cuda" else 32, "bf16", "on", cores, device)

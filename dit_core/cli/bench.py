@@ -103,7 +103,7 @@ def _print(document: dict[str, Any], store: Store) -> None:
     if entry := document.get("calibration"):
         print(f"calibration of {entry['device']}, {entry['workers']} workers of {entry['threads']} threads:")
         for point in entry["points"]:
-            print(f"  {point['run']:<8} {1e3 * point['step_s']:9.2f} ms per step of 64")
+            print(f"  {point['run']:<12} {1e3 * point['step_s']:9.2f} ms per step")
         print(f"  fitted within {100 * entry['step_fit_error']:.0f} % (steps), "
               f"{100 * entry['sampling_fit_error']:.0f} % (sampling)")  # fmt: skip
         print(f"written: {store.root / 'bench' / 'calibration.json'}")

@@ -32,7 +32,7 @@ def known(workers: int = 2) -> Calibration:
 
 def measured(noise: float) -> tuple[list, list[float]]:
     draw = random.Random(0)
-    runs = [calibrate.calibration_run(size, patch) for size, patch in calibrate.SHAPES]
+    runs = [calibrate.calibration_run(*shape) for shape in calibrate.SHAPES]
     terms = [step_terms(run.science) for run in runs]
     true = [sum(row[name] * TRUE_STEP[name] for name in STEP_TERMS) for row in terms]
     return terms, [seconds * (1 + noise * draw.uniform(-1, 1)) for seconds in true]
@@ -55,7 +55,7 @@ def test_the_fit_predicts_what_it_has_not_seen(noise, allowed):
 
 
 def test_predicted_times_follow_the_arithmetic():
-    run = calibrate.calibration_run("XS", 2)
+    run = calibrate.calibration_run("XS", 2, 64)
     calibration, science = known(), run.science
     step = sum(step_terms(science)[name] * TRUE_STEP[name] for name in STEP_TERMS)
     assert predict.step_s(calibration, science) == pytest.approx(step)
@@ -71,7 +71,7 @@ def test_predicted_times_follow_the_arithmetic():
 
 
 def test_the_wall_time_is_that_of_the_longest_first_schedule():
-    runs = [calibrate.calibration_run(size, patch) for size, patch in calibrate.SHAPES]
+    runs = [calibrate.calibration_run(*shape) for shape in calibrate.SHAPES]
     alone, both, many = (predict.wall_s(known(workers), runs) for workers in (1, 2, 100))
     total = sum(predict.run_s(known(), run) for run in runs)
     assert alone == pytest.approx(4.0 + total)
@@ -126,7 +126,7 @@ def test_the_command_compares_with_the_peer(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_calibration_is_measured_by_real_runs_and_kept(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(calibrate, "SHAPES", [("XXXS", 4), ("XXXS", 2)])
+    monkeypatch.setattr(calibrate, "SHAPES", [("XXXS", 4, 64), ("XXXS", 2, 64)])
     monkeypatch.setattr(calibrate, "_RUN_S", 0.05)
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "calibration.json").write_text('{"schema": 1, "devices": {"another": {"device": "another"}}}')
@@ -138,7 +138,7 @@ def test_a_calibration_is_measured_by_real_runs_and_kept(tmp_path, monkeypatch, 
     assert "another" in devices
     entry = next(value for name, value in devices.items() if name != "another")
     calibration = Calibration.of(entry)
-    run = calibrate.calibration_run("XXXS", 4)
+    run = calibrate.calibration_run("XXXS", 4, 64)
     assert 1e-4 < predict.step_s(calibration, run.science) < 10
     assert predict.run_s(calibration, run) > predict.train_s(calibration, run.science) > 0
 
