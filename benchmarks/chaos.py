@@ -10,35 +10,28 @@ doubled or wrong.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+from chaos_faults import FAULTS, lose_accounting
+from chaos_field import Field
+from slurm_cluster import Cluster, missing
 
-from slurm_cluster import NODES, Cluster, missing  # noqa: E402
-
-from dit_core.local import run_locally  # noqa: E402
-from dit_core.records.attempt import read_attempts  # noqa: E402
-from dit_core.records.evals import read_eval  # noqa: E402
-from dit_core.records.metrics import read_curve  # noqa: E402
-from dit_core.records.outcome import Outcome, read_outcome  # noqa: E402
-from dit_core.records.paths import Store  # noqa: E402
-from dit_core.study.expand import expand  # noqa: E402
-from dit_core.study.run import Run  # noqa: E402
-from dit_core.study.spec import load_study  # noqa: E402
+from dit_core.local import run_locally
+from dit_core.records.attempt import read_attempts
+from dit_core.records.evals import read_eval
+from dit_core.records.metrics import read_curve
+from dit_core.records.outcome import read_outcome
+from dit_core.records.paths import Store
+from dit_core.study.expand import expand
+from dit_core.study.spec import load_study
 
 STUDY = """\
 study: chaos
@@ -54,160 +47,6 @@ execution: {{threads: 1, device: cpu, save_every_images: 800}}
 """
 PROFILE = "lab: {partition: gpu, gpus_per_node: 4, cpus_per_process: 4, minutes: 60}\n"
 MEASURED = ("images", "step", "loss", "mse", "vb", "grad_norm")
-
-
-@dataclass
-class Field:
-    """Where the faults strike: cluster, results, study, and what has been done so far."""
-
-    cluster: Cluster
-    store: Store
-    study: Path
-    profile: Path
-    dice: random.Random
-    struck: Counter[str] = field(default_factory=Counter)
-    log: list[str] = field(default_factory=list)
-
-    @property
-    def env(self) -> dict[str, str]:
-        """Return the environment of the commands."""
-        return self.cluster.env | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def command(self, *words: object) -> list[str]:
-        """Return a ditlab command on this field."""
-        base = [sys.executable, "-m", "dit_core.cli.app", words[0], str(self.study)]
-        return [*base, *map(str, words[1:]), "--results", str(self.store.root)]
-
-    def submit(self) -> subprocess.Popen[str]:
-        """Start a submitter."""
-        words = self.command("submit", "-c", "lab", "--profile-file", self.profile, "--go", "--json")
-        return subprocess.Popen(
-            words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
-        )
-
-    def runs(self) -> tuple[Run, ...]:
-        """Return the runs of the study."""
-        return expand(load_study(self.study)).runs
-
-    def outcome_of(self, run: Run) -> Outcome | None:
-        """Return the outcome of a run, None while there is none."""
-        return read_outcome(self.store.run(run.run_id))
-
-    def running(self) -> list[str]:
-        """Return the tasks that run."""
-        return self.cluster.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.split()
-
-
-# Each fault returns whether it struck: a kill needs something that runs.
-
-
-def preempt(at: Field) -> bool:
-    """A more urgent job takes a node; its tasks hear a signal first."""
-    return _urgent(at)
-
-
-def preempt_without_warning(at: Field) -> bool:
-    """The same where the site sends no signal and KillWait is short: SIGTERM, SIGKILL a second later."""
-    at.cluster.configure(SlurmctldParameters="", KillWait="1")
-    try:
-        return _urgent(at)
-    finally:
-        at.cluster.configure(SlurmctldParameters="preempt_send_user_signal", KillWait="15")
-
-
-def kill_worker(at: Field) -> bool:
-    """SIGKILL to a process that trains."""
-    owners = list(at.store.runs.glob("*/*/lease.json")) + list(at.store.runs.glob("*/*/leases/*.json"))
-    at.dice.shuffle(owners)
-    for lease in owners:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            pid = json.loads(lease.read_text())["pid"]
-            if b"slurm.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-                return True
-    return False
-
-
-def kill_task_at_start(at: Field) -> bool:
-    """SIGKILL to a whole task through Slurm, wherever it is."""
-    jobs = at.running()
-    return bool(jobs) and at.cluster.run("scancel", "--signal=KILL", at.dice.choice(jobs)).returncode == 0
-
-
-def requeue(at: Field) -> bool:
-    """An operator requeues a running task."""
-    jobs = at.running()
-    return bool(jobs) and at.cluster.run("scontrol", "requeue", at.dice.choice(jobs)).returncode == 0
-
-
-def stop_node(at: Field) -> bool:
-    """slurmd of one node is killed and comes back."""
-    node = at.dice.choice(NODES)
-    at.cluster.stop(f"slurmd.{node}", hard=True)
-    time.sleep(at.dice.uniform(0.2, 2))
-    at.cluster.start_slurmd(node)
-    return True
-
-
-def fail_node(at: Field) -> bool:
-    """A node is declared down: its tasks are lost to it and start elsewhere; later it is well again."""
-    node = at.dice.choice(NODES)
-    at.cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
-    time.sleep(at.dice.uniform(0.2, 1))
-    at.cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
-    return True
-
-
-def restart_controller(at: Field) -> bool:
-    """slurmctld is killed and comes back."""
-    at.cluster.stop("slurmctld", hard=True)
-    time.sleep(at.dice.uniform(0.1, 1.5))
-    at.cluster.start_slurmctld()
-    return True
-
-
-def lose_accounting(at: Field) -> bool:
-    """slurmdbd goes away; sacct answers with an error until it is back."""
-    if not at.cluster.accounting:
-        return False
-    at.cluster.stop("slurmdbd")
-    said = at.submit()
-    said.communicate(timeout=120)
-    at.cluster.start_slurmdbd()
-    return True
-
-
-def kill_submitter(at: Field) -> bool:
-    """A submitter is killed somewhere on its way."""
-    child = at.submit()
-    time.sleep(at.dice.uniform(0.0, 2.5))
-    struck = child.poll() is None
-    child.kill()
-    child.communicate()
-    return struck
-
-
-def two_submitters(at: Field) -> bool:
-    """Two submitters start at once."""
-    pair = [at.submit(), at.submit()]
-    for child in pair:
-        child.communicate(timeout=180)
-    return True
-
-
-FAULTS: dict[Callable[[Field], bool], int] = {
-    preempt: 3,
-    preempt_without_warning: 2,
-    kill_worker: 4,
-    kill_task_at_start: 2,
-    requeue: 2,
-    stop_node: 2,
-    fail_node: 2,
-    restart_controller: 2,
-    lose_accounting: 1,
-    kill_submitter: 3,
-    two_submitters: 2,
-}
 
 
 def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None]) -> None:
@@ -317,20 +156,6 @@ def chaos(
         "retries_by_hand": retries,
         "seconds": round(time.monotonic() - began),
     }
-
-
-def _urgent(at: Field) -> bool:
-    before = at.running()
-    node = at.dice.choice(NODES)
-    words = ("sbatch", "--parsable", "-p", "urgent", f"--nodelist={node}", "--exclusive", "--output=/dev/null")
-    job = at.cluster.run(*words, "--wrap", "sleep 1").stdout.strip()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        state = at.cluster.run("squeue", "-h", "-j", job, "-o", "%T").stdout.strip()
-        if state not in ("PENDING", "CONFIGURING"):
-            break
-        time.sleep(0.2)
-    return bool(before)
 
 
 def _tend(at: Field) -> int:

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -23,19 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PACKAGES = "slurm-wlm slurm-client munge"
-ACCOUNTING_PACKAGES = "slurmdbd mariadb-server"
-NODES = ("gpu01", "gpu02")
-
-
-def missing(*, accounting: bool = False) -> str | None:
-    """Return what to do before a cluster can be brought up here, or None where nothing is lacking."""
-    if os.geteuid() != 0:
-        return "a Slurm for tests needs root (device nodes, slurmd); run as root"
-    programs = ["munged", "slurmctld", "slurmd", "sbatch"] + (["slurmdbd", "mariadbd"] if accounting else [])
-    if any(_which(p) is None for p in programs):
-        return f"apt-get install {PACKAGES}{' ' + ACCOUNTING_PACKAGES if accounting else ''}"
-    return None
+from slurm_conf import NODES, gres_conf, slurm_conf, slurmdbd_conf
+from slurm_daemon import alive, free_ports, start_daemon, until
+from slurm_packages import install_packages, missing, which
 
 
 @dataclass
@@ -112,7 +101,7 @@ class Cluster:
     def start_munge(self) -> None:
         """Start munged with this cluster's own key and socket."""
         run = self.folder / "munge"
-        _daemon(
+        start_daemon(
             "munged",
             f"--key-file={run / 'key'}",
             f"--socket={run / 'socket'}",
@@ -139,7 +128,7 @@ class Cluster:
             )  # fmt: skip
         with open(log, "ab") as out:
             process = subprocess.Popen(
-                [str(_which("mariadbd")), "--no-defaults", "--user=mysql", f"--datadir={data}",
+                [str(which("mariadbd")), "--no-defaults", "--user=mysql", f"--datadir={data}",
                  f"--socket={data}/socket", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={data}/pid",
                  "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin",
                  "--innodb-lock-wait-timeout=900"],
@@ -163,7 +152,7 @@ class Cluster:
 
     def start_slurmdbd(self) -> None:
         """Start slurmdbd and register the cluster once."""
-        _daemon("slurmdbd", env=self.env)
+        start_daemon("slurmdbd", env=self.env)
         until(lambda: self.running("slurmdbd"), 10)
         until(lambda: self.run("sacctmgr", "-n", "list", "cluster").returncode == 0, 20)
         if "ditlab" not in self.run("sacctmgr", "-nP", "list", "cluster").stdout:
@@ -176,12 +165,12 @@ class Cluster:
 
     def start_slurmctld(self) -> None:
         """Start the controller on its saved state and wait until it answers."""
-        _daemon("slurmctld", "-f", str(self.conf), env=self.env)
+        start_daemon("slurmctld", "-f", str(self.conf), env=self.env)
         until(lambda: "UP" in self.run("scontrol", "ping").stdout, 20)
 
     def start_slurmd(self, node: str) -> None:
         """Start the daemon of one node."""
-        _daemon("slurmd", "-N", node, "-f", str(self.conf), env=self.env)
+        start_daemon("slurmd", "-N", node, "-f", str(self.conf), env=self.env)
         until(lambda: self.running(f"slurmd.{node}"), 10)
 
     def wait_for_nodes(self, seconds: float = 30) -> None:
@@ -201,10 +190,10 @@ class Cluster:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL if hard else signal.SIGTERM)
-        if not until(lambda: not _alive(pid), 15, fail=False):
+        if not until(lambda: not alive(pid), 15, fail=False):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            until(lambda: not _alive(pid), 5)
+            until(lambda: not alive(pid), 5)
         self.pid_file(name).unlink(missing_ok=True)
 
     def running(self, name: str) -> bool:
@@ -227,7 +216,7 @@ class Cluster:
             pid = int(self.pid_file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return pid if _alive(pid) else None
+        return pid if alive(pid) else None
 
     def _steps(self) -> Iterator[int]:
         """Yield slurmstepd processes that this cluster's nodes left behind: their command names our spool folder."""
@@ -256,138 +245,18 @@ class Cluster:
             if not (self.folder / f"gpu{i}").exists():
                 os.mknod(self.folder / f"gpu{i}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         names = ["ctld", "gpu01", "gpu02", "dbd", "mariadb"]
-        self.ports = self.ports or dict(zip(names, _free_ports(len(names)), strict=True))
+        self.ports = self.ports or dict(zip(names, free_ports(len(names)), strict=True))
         self._write_conf()
 
     def _write_conf(self) -> None:
-        here, ports, host = self.folder, self.ports, socket.gethostname().split(".")[0]
-        lines = {
-            "ClusterName": "ditlab",
-            "SlurmctldHost": f"{host}(127.0.0.1)",
-            "SlurmctldPort": str(ports["ctld"]),
-            "SlurmUser": "root",
-            "AuthInfo": f"socket={here}/munge/socket,cred_expire=5",
-            "CredType": "cred/munge",
-            "StateSaveLocation": f"{here}/state",
-            "SlurmdSpoolDir": f"{here}/spool-%n",
-            "SlurmctldPidFile": f"{here}/slurmctld.pid",
-            "SlurmdPidFile": f"{here}/slurmd.%n.pid",
-            "SlurmctldLogFile": f"{here}/slurmctld.log",
-            "SlurmdLogFile": f"{here}/slurmd.%n.log",
-            "ProctrackType": "proctrack/linuxproc",
-            "TaskPlugin": "task/none",
-            "SelectType": "select/cons_tres",
-            "SelectTypeParameters": "CR_Core",
-            "SchedulerParameters": "sched_interval=2,batch_sched_delay=0,bf_interval=2,sched_min_interval=0",
-            "MpiDefault": "none",
-            "ReturnToService": "2",
-            "GresTypes": "gpu",
-            "JobRequeue": "1",
-            "MaxArraySize": str(self.max_array_size),
-            "MaxJobCount": "20000",
-            "MinJobAge": "300",
-            "SlurmdTimeout": "20",
-            "KillWait": "15",
-            "UnkillableStepTimeout": "60",
-            "PreemptType": "preempt/partition_prio",
-            "PreemptMode": "REQUEUE",
-            "SlurmctldParameters": "preempt_send_user_signal",
-            "SlurmdParameters": "config_overrides",
-            **self.options,
-        }
-        if self.accounting:
-            lines |= {
-                "AccountingStorageType": "accounting_storage/slurmdbd",
-                "AccountingStorageHost": "127.0.0.1",
-                "AccountingStoragePort": str(ports["dbd"]),
-                "AccountingStoragePass": f"{here}/munge/socket",  # the munge socket, in spite of the name
-                "AccountingStorageEnforce": "limits",
-                "JobAcctGatherType": "jobacct_gather/linux",
-            }
-        text = "".join(f"{key}={value}\n" for key, value in lines.items() if value)
-        for node in NODES:
-            text += f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node]} "
-            text += "CPUs=8 RealMemory=8000 Gres=gpu:4\n"
-        text += "PartitionName=gpu Nodes=gpu[01-02] Default=YES MaxTime=1-0 PriorityTier=1 State=UP\n"
-        text += "PartitionName=parked Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=1 State=DOWN\n"
-        text += "PartitionName=urgent Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=10 PreemptMode=OFF State=UP\n"
+        here, most = self.folder, self.max_array_size
+        text = slurm_conf(here, self.ports, self.options, max_array_size=most, accounting=self.accounting)
         self.conf.write_text(text)
-        gres = f"AutoDetect=off\nNodeName=gpu[01-02] Name=gpu File={here}/gpu[0-3]\n"
-        (here / "gres.conf").write_text(gres)
+        (here / "gres.conf").write_text(gres_conf(here))
         if self.accounting:
-            self._write_dbd_conf()
-
-    def _write_dbd_conf(self) -> None:
-        here = self.folder
-        conf = here / "slurmdbd.conf"
-        conf.write_text(
-            f"AuthType=auth/munge\nAuthInfo=socket={here}/munge/socket\nDbdHost={socket.gethostname().split('.')[0]}\n"
-            f"DbdAddr=127.0.0.1\nDbdPort={self.ports['dbd']}\nSlurmUser=root\nLogFile={here}/slurmdbd.log\n"
-            f"PidFile={here}/slurmdbd.pid\nStorageType=accounting_storage/mysql\nStorageHost=127.0.0.1\n"
-            f"StoragePort={self.ports['mariadb']}\nStorageUser=slurm\nStorageLoc=slurm_acct_db\n"
-            f"StoragePass={(here / 'db-password').read_text()}\n"
-        )
-        conf.chmod(0o600)
-
-
-def until(condition, seconds: float, *, fail: bool = True, every: float = 0.05) -> bool:
-    """Return True as soon as `condition()` holds; after `seconds` return False, or raise TimeoutError with `fail`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            if fail:
-                raise TimeoutError(f"waited {seconds} s for {getattr(condition, '__name__', condition)}")
-            return False
-        time.sleep(every)
-    return True
-
-
-def _daemon(program: str, *args: str, env: dict[str, str] | None = None) -> None:
-    path = _which(program)
-    none = subprocess.DEVNULL
-    result = subprocess.run(
-        [str(path), *args], env=env, capture_output=True, text=True, timeout=30, stdin=none, check=False
-    )
-    if result.returncode:
-        raise RuntimeError(f"{program} did not start: {result.stderr.strip() or result.stdout.strip()}")
-
-
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
-
-
-def install_packages() -> str:
-    """Install the Debian packages of Slurm where they are missing and we are root; return what was done or is to do."""
-    lacking = missing(accounting=True)
-    if lacking is None:
-        return "Slurm for the tests: there"
-    if os.geteuid() != 0 or _which("apt-get") is None:
-        return f"Slurm for the tests: missing, its tests will be skipped; {lacking}"
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    packages = f"{PACKAGES} {ACCOUNTING_PACKAGES}".split()
-    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", *words], env=environment, capture_output=True, check=False)
-        if done.returncode:
-            return f"Slurm for the tests: apt-get {words[0]} failed, its tests will be skipped; {lacking}"
-    return "Slurm for the tests: installed"
+            conf = here / "slurmdbd.conf"
+            conf.write_text(slurmdbd_conf(here, self.ports))
+            conf.chmod(0o600)
 
 
 def main() -> None:
