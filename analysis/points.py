@@ -15,7 +15,7 @@ RUN_COLUMNS = ("run_id", "name", "study", "model_size", "patch", "conditioning",
                "tokens", "fwd_gmacs", "train_flops", "outcome")  # fmt: skip
 EVAL_COLUMNS = ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples")
 SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights")
-MODEL = ("model_size", "patch", "conditioning", "objective")
+MODEL = ("model_size", "patch", "conditioning", "objective", "data_name", "model_tokens", "model_map_entry")
 
 
 @dataclass(frozen=True)

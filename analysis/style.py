@@ -31,7 +31,7 @@ DESIGNS = {"adaln-zero": "#0072b2", "adaln": "#c65102", "cross-attention": "#007
 DESIGN_MARKERS = {"adaln-zero": "o", "adaln": "s", "cross-attention": "^", "in-context": "D"}
 DESIGN_NAMES = {"adaln-zero": "adaLN-Zero", "adaln": "adaLN", "cross-attention": "cross-attention",
                 "in-context": "in-context"}  # fmt: skip
-METRICS: dict[str, tuple[str, bool]] = {  # column: (name on an axis, lower is better)
+METRICS: dict[str, tuple[str, bool | None]] = {  # column: (name on an axis, lower is better; None: neither)
     "fid": ("FID", True),
     "fd_digits": ("fd_digits", True),
     "sfid": ("sFID", True),
@@ -42,6 +42,25 @@ METRICS: dict[str, tuple[str, bool]] = {  # column: (name on an axis, lower is b
     "precision": ("Precision", False),
     "recall": ("Recall", False),
     "agreement": ("Class agreement", False),
+    "completion_rmse": ("Error of a completion (RMS, 1 is white for black)", True),
+    "completion_mean_rmse": ("Error of the mean completion (RMS)", True),
+    "class_mean_rmse": ("Error of the class's mean image (RMS)", True),
+    "completion_ratio": ("Error of a completion / of the class's mean image", True),
+    "completion_mean_ratio": ("Error of the mean completion / of the class's mean image", True),
+    "detail_rmse": ("Error of a refined digit (RMS, 1 is white for black)", True),
+    "detail_mean_rmse": ("Error of the mean refined digit (RMS)", True),
+    "adjusted_mean_rmse": ("Error of the class's mean image moved to the coarse map (RMS)", True),
+    "detail_ratio": ("Error of a refined digit / of the moved mean image", True),
+    "detail_mean_ratio": ("Error of the mean refined digit / of the moved mean image", True),
+    "ink_r2": ("Ink: R² of requested against measured", False),
+    "ink_slope": ("Ink: slope of measured on requested", None),
+    "slant_r2": ("Slant: R² of requested against measured", False),
+    "slant_slope": ("Slant: slope of measured on requested", None),
+    "width_r2": ("Width: R² of requested against measured", False),
+    "width_slope": ("Width: slope of measured on requested", None),
+    "two_sample_accuracy": ("Accuracy of telling rows apart (0.5: cannot)", True),
+    "mmd2": ("MMD², unbiased", True),
+    "memorised": ("Share of copies", True),
     "loss": ("Training loss", True),
 }
 GMACS_LABEL = "Forward Gflops per image (multiply-accumulates, as in the paper)"

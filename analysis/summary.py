@@ -9,11 +9,11 @@ import pandas as pd
 
 from analysis import load
 from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
-from analysis.points import final_points, join
+from analysis.points import final_points, join, need
+from analysis.source import main_metric
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
-METRICS = ("fid", "fd_digits")
 COLUMNS = ("name", "run_id", "fwd_gmacs", "params", "images_seen", "sampler", "steps", "guidance")
 
 
@@ -27,13 +27,16 @@ def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str]
     if not remake and figure.exists() and table.exists():
         say(f"figure: {shown(figure)}\ntable:  {shown(table)}")
         return [figure, table]
-    frame = join(load.runs(store.root, study), load.evals(store.root, study))
-    metric = next((m for m in METRICS if m in frame and frame[m].notna().any()), None)
-    if metric is None:
+    evals = load.evals(store.root, study)
+    frame = join(load.runs(store.root, study), evals)
+    try:
+        metric = main_metric(evals)
+        need(frame, metric)
+    except UserError:
         say("no evaluation has a value yet: no table and no figure")
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    results = table_of(frame, metric)
+    results = table_of(frame, _mains(evals, metric))
     results.to_csv(table, index=False)
     written = [table]
     try:
@@ -49,9 +52,16 @@ def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str]
     return written
 
 
-def table_of(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _mains(evals: pd.DataFrame, metric: str) -> list[str]:
+    """Return the main metric of each protocol of a study, that of the figure first."""
+    found = [main_metric(rows) for _, rows in evals.groupby("protocol")]
+    return list(dict.fromkeys([metric, *found]))
+
+
+def table_of(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     """Return the evaluations as a table, smallest network first."""
-    columns = [c for c in (*COLUMNS, metric, f"{metric}_low", f"{metric}_high") if c in frame]
+    values = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    columns = [c for c in (*COLUMNS, *values) if c in frame]
     return frame[columns].sort_values(["fwd_gmacs", "name", "images_seen", "steps"], kind="stable")
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-OTHERS = ("sfid", "is", "kid", "precision", "recall", "agreement", "fid_infinity", "fd_digits_infinity")
+OTHERS = ("sfid", "is", "kid", "precision", "recall", "completion_mean_ratio", "detail_mean_ratio", "slant_r2",
+          "width_r2", "mmd2", "memorised", "fd_digits", "agreement", "fid_infinity", "fd_digits_infinity")  # fmt: skip
 
 
 def other_metrics(

@@ -39,6 +39,9 @@ COLUMNS: tuple[str, ...] = (
     "weights",
     "outcome",
     "table",
+    "data_name",
+    "model_tokens",
+    "model_map_entry",
 )
 NUMERIC: tuple[str, ...] = (
     "params",

@@ -1,0 +1,18 @@
+"""Every metric that a protocol measures has a name on axes and a direction."""
+
+from __future__ import annotations
+
+from analysis.style import METRICS, metric_label
+from dit_core.evaluate.protocols import PROTOCOLS
+
+
+def test_figures_know_every_metric_of_every_protocol():
+    measured = {metric for protocol in PROTOCOLS.values() for metric in protocol.metrics}
+    assert measured <= METRICS.keys()
+    assert {metric for metric in measured if METRICS[metric][1] is None} == {"ink_slope", "slant_slope", "width_slope"}
+
+
+def test_a_slope_is_neither_better_high_nor_low():
+    assert metric_label("ink_slope") == "Ink: slope of measured on requested"
+    assert metric_label("ink_r2").endswith("(higher is better)")
+    assert metric_label("two_sample_accuracy").endswith("(lower is better)")
