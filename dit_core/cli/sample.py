@@ -45,6 +45,11 @@ def sample(
     store = Store.at(results)
     paths = find_run(store, run)
     science = read_science(paths)
+    if science.data.vectors:
+        raise UserError(
+            f"run {paths.root.name} makes vectors, of which there are no pictures; "
+            "`ditlab evaluate STUDY --keep DIR` writes them as lines of numbers"
+        )
     settings = _settings(science, sampler, _numbers("--steps", steps, int), _numbers("--guidance", guidance, float))
     point = at if at is not None else _last_point(paths)
     rows = min(classes, science.data.classes)
@@ -120,6 +125,7 @@ def _generator(
 
     from dit_core.checkpoint import load_ema
     from dit_core.evaluate.generate import Generator, network_of
+    from dit_core.evaluate.rows import rows_of
     from dit_core.study.sampling import Evaluation
 
     decode = None
@@ -130,7 +136,8 @@ def _generator(
     where = torch.device(device)
     model = network_of(science, load_ema(paths, point), where)
     evaluation = Evaluation(images_seen=point, samples=1, sampling=setting, seed=seed)
-    return Generator(model, science, evaluation, "balanced", where, decode)
+    rows = rows_of(science.data, "balanced", {})
+    return Generator(model, science, evaluation, "balanced", where, decode, rows)
 
 
 def _decode(vae: str, device: str) -> Any:
@@ -142,11 +149,22 @@ def _decode(vae: str, device: str) -> Any:
 
 
 def _column(generator: Generator, rows: int, per_class: int) -> Any:
-    """Return images (rows, per_class, C, H, W): image k of class c is sample c + k * classes of the run."""
+    """Return images (rows, per_class, C, H, W): image k of class c is the k-th sample that is asked for class c.
+
+    With labels alone that is sample c + k * classes of the run; with more conditions it is the k-th row of the class.
+    """
     import torch
 
     total = generator.science.data.classes
     numbers = [c + k * total for c in range(rows) for k in range(per_class)]
+    if generator.rows is not None:
+        labels = generator.rows.asked.labels.tolist()
+        of_class = [[i for i, label in enumerate(labels) if label == c] for c in range(rows)]
+        numbers = [
+            of_class[c][k % len(of_class[c])] + k // len(of_class[c]) * len(labels)
+            for c in range(rows)
+            for k in range(per_class)
+        ]
     images = torch.cat([generator.images(numbers[i : i + 256]) for i in range(0, len(numbers), 256)])
     return images.view(rows, per_class, *images.shape[1:]).cpu()
 

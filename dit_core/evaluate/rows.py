@@ -14,7 +14,6 @@ from torch import Tensor
 from dit_core.conditions import Conditions, Given
 from dit_core.data.conditioned import ConditionedDataset
 from dit_core.data.load import load_data
-from dit_core.evaluate.protocols import Protocol
 from dit_core.study.data import Data
 
 BATCH = 256
@@ -66,12 +65,13 @@ class Rows:
         return {"count": len(self), "held_out": held_out, "sha256": digest.hexdigest()}
 
 
-def rows_of(data: Data, protocol: Protocol, roots: dict[str, str]) -> Rows | None:
+def rows_of(data: Data, labels: str, roots: dict[str, str]) -> Rows | None:
     """Return the rows whose conditions samples of `data` are asked for; None where the labels of a rule are enough.
 
+    `labels` is the protocol's label mode; data with more conditions than labels have rows in any.
     Raises what `load_data` raises: EnvironmentProblem where the data are not there, DataError where they are others.
     """
-    if not data.conditions and protocol.labels != "data":
+    if not data.conditions and labels != "data":
         return None
     training = load_data(data, roots.get(data.name))
     assert isinstance(training, ConditionedDataset)  # data with conditions, and vectors, are

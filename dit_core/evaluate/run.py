@@ -110,7 +110,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     if wrong:
         raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
     device = torch.device(_device(execution))
-    rows = rows_of(science.data, protocol, execution.data_roots)
+    rows = rows_of(science.data, protocol.labels, execution.data_roots)
     extractor, reference = _measure(protocol, rows, execution, science.data.name, device)
     decode, decoder = _decoder(protocol, science, execution, device)
     weights, weights_sha256 = _weights(paths, evaluation)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from conftest import trained_run
+from PIL import Image
 
 import dit_core.evaluate.run as module
 from dit_core.cli.app import main
@@ -84,7 +86,7 @@ def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(case
 def test_sample_i_is_asked_for_row_i_mod_m(store):
     for name, protocol in (("digits-half", "digits-completion"), ("wine", "vectors")):
         cfg = BUILT_IN[name]
-        rows = rows_of(cfg, protocol_of(protocol), {})
+        rows = rows_of(cfg, protocol_of(protocol).labels, {})
         asked = load_data(cfg).held_out()
         assert len(rows) == len(asked)
         x, y = asked.batch([3], [3], 0)
@@ -92,7 +94,7 @@ def test_sample_i_is_asked_for_row_i_mod_m(store):
         label, asked_label = (y.label, given.label) if cfg.conditions else (y, given)
         assert asked_label.tolist() == label.tolist() * 2
         assert rows.truth(10)[0][3].equal(x[0])
-    assert rows_of(Data(), protocol_of("digits"), {}) is None
+    assert rows_of(Data(), "balanced", {}) is None
 
 
 def test_real_samples_would_be_perfect(store, execution, monkeypatch):
@@ -192,3 +194,25 @@ evaluate:
         main(["plan", str(study)])
     assert ended.value.code == 2
     assert "protocol 'digits-obedience' measures 'digits-measured' alone" in capsys.readouterr().err
+
+
+def test_sample_draws_rows_of_each_class_and_no_picture_of_vectors(store, tmp_path, capsys, execution):
+    run = trained_run(store, science_of("digits-half"))
+    words = ["--steps", "2", "--classes", "2", "--per-class", "3", "--device", "cpu", "--keep", str(tmp_path / "s")]
+    with pytest.raises(SystemExit) as ended:
+        main(["sample", run.paths.root.name, *words, "--out", str(tmp_path / "grid.png")])
+    assert ended.value.code in (0, None)
+    planned = run.plan(samples=100, protocol="digits-completion")
+    evaluate(run.paths, run.science, planned, execution, keep=tmp_path / "e")
+    labels = load_data(run.science.data).held_out().labels
+    for c in range(2):
+        for k, row in enumerate((labels == c).nonzero()[0][:3]):
+            pictures = [tmp_path / "e" / f"{row:06d}.png", tmp_path / "s" / "ddpm-2-g1" / str(c) / f"{k:06d}.png"]
+            one, two = (np.asarray(Image.open(path), dtype=int) for path in pictures)
+            assert np.abs(one - two).max() <= 1  # another batch may round a grey level the other way
+    capsys.readouterr()
+    table = trained_run(store, science_of("wine"))
+    with pytest.raises(SystemExit) as ended:
+        main(["sample", table.paths.root.name, *words])
+    assert ended.value.code == 2
+    assert "makes vectors, of which there are no pictures" in capsys.readouterr().err
