@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,6 +10,18 @@ from torch import Tensor, nn
 def head_norm(width: int) -> nn.LayerNorm:
     """Return the LayerNorm over one head's queries or keys: learned scale, no shift (Dehghani et al. 2023)."""
     return nn.LayerNorm(width, eps=1e-6, bias=False)
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return softmax(q k^T / sqrt(e)) v (B, h, T, e), in v's type, for q (B, h, T, e), k and v (B, h, S, e).
+
+    Keys where `mask` (broadcast to (B, h, T, S)) is False are not seen. On CPUs bf16 is computed in float32: the
+    backward kernel of bf16 takes twice as long there.
+    """
+    if v.device.type == "cpu" and v.dtype == torch.bfloat16:
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask).to(v.dtype)
+    return F.scaled_dot_product_attention(q, k, v, mask)
 
 
 class Attention(nn.Module):
@@ -29,7 +42,7 @@ class Attention(nn.Module):
         q, k, v = qkv.transpose(1, 3).unbind(2)  #                      3 x (B, h, T, d/h)
         if self.q_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        out = F.scaled_dot_product_attention(q, k, v)  #                (B, h, T, d/h)
+        out = fused_attention(q, k, v)  #                               (B, h, T, d/h)
         return self.proj(out.transpose(1, 2).reshape(B, T, d))  #       (B, T, d)
 
 
@@ -54,7 +67,7 @@ class CrossAttention(nn.Module):
         if self.q_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         mask = None if mask is None else mask[:, None, None]  #                    (B, 1, 1, S)
-        out = F.scaled_dot_product_attention(q, k, v, mask)  #                     (B, h, T, d/h)
+        out = fused_attention(q, k, v, mask)  #                                    (B, h, T, d/h)
         return self.proj(out.transpose(1, 2).reshape(B, T, d))  #                  (B, T, d)
 
 
