@@ -47,9 +47,11 @@ def quick(tmp_path: Path) -> str:
 
 
 def test_limits_and_memory_of_the_accounting(accounting_cluster, store, write_study, quick, fake, capsys):
-    """Case 36: with MaxSubmitJobs 20, 50 runs wait, drain and are all submitted, each once."""
+    """Case 36: with MaxSubmitJobs 100, 80 of them taken by others, 50 runs wait, drain and are all submitted once."""
     cluster = accounting_cluster
-    cluster.run("sacctmgr", "-i", "modify", "user", "root", "set", "MaxSubmitJobs=20", check=True)
+    cluster.run("sacctmgr", "-i", "modify", "user", "root", "set", "MaxSubmitJobs=100", check=True)
+    others = ("sbatch", "--parsable", "-p", "parked", "--array=0-79", "--output=/dev/null", "--wrap", "true")
+    other = cluster.run(*others, check=True).stdout.strip()
     profile = Profile(partition="gpu", gpus_per_node=4, cpus_per_process=1, evaluations="together", python=quick)
     study = write_study(seeds=50)
     _, runs = runs_in(study)
@@ -59,10 +61,14 @@ def test_limits_and_memory_of_the_accounting(accounting_cluster, store, write_st
         calls += 1
         submitted += found.submission.tasks if found.submission else 0
         assert calls < 40
-        until(lambda: not cluster.run("squeue", "-h", "-o", "%A").stdout, 60)
+        until(lambda: not cluster.run("squeue", "-h", "-p", "gpu", "-o", "%A").stdout, 60)
     with capsys.disabled():
-        print(f"\ncase 36: 50 runs under MaxSubmitJobs 20 in {calls} submissions, {submitted} tasks in all")
+        print(f"\ncase 36: 50 runs, 20 places of 100 left, in {calls} submissions, {submitted} tasks in all")
     assert submitted == 50
+    assert calls >= 3
+    waiting = cluster.run("squeue", "-h", "-r", "-j", other, "-o", "%T").stdout.split()
+    assert waiting == ["PENDING"] * 80, "jobs that are none of the study's are left alone"
+    cluster.run("scancel", other, check=True)
     assert all(read_outcome(store.run(r.run_id)).outcome == "DONE" for r in runs)
     _what_sacct_remembers(cluster, store, write_study, profile, fake)
 

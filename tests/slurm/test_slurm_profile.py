@@ -12,7 +12,7 @@ import pytest
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
 from slurm.profile import EXTRA, Profile, load_profile, parse_profile, read_profiles
-from slurm.script import Job, render
+from slurm.script import EXIT_SETUP, Job, render
 from slurm.snapshot import Code
 from slurm.submit import make_site
 
@@ -55,6 +55,27 @@ def test_the_script_is_shell(tmp_path: Path):
     path = tmp_path / "job.sh"
     path.write_text(script(FULL))
     subprocess.run(["bash", "-n", path], check=True)
+
+
+@pytest.mark.parametrize("late_s", [0, 1, 45, 90, 91])
+def test_a_job_waits_90_s_for_its_files(late_s: int, tmp_path: Path, fake):
+    """Case 45, in seconds that pass at once: `sleep` is a clock, and the files show up when it says `late_s`."""
+    code, job = tmp_path / "code", tmp_path / "intent"
+    code.mkdir()
+    job.mkdir()
+    ready = f"touch {code}/SNAPSHOT.json {job}/payload.json"
+    fake("sleep", f'echo "$1" >> {tmp_path}/clock; [ $(wc -l < {tmp_path}/clock) = {late_s} ] && {ready}; true')
+    fake("srun", f"echo started >> {tmp_path}/started")
+    if late_s == 0:
+        subprocess.run(ready.split(), check=True)
+    path = tmp_path / "job.sh"
+    path.write_text(render(parse_profile({}, "f: lab"), Job("s-0", job, (0,), 1, 9), Code(code, "ab"), "c"))
+    said = subprocess.run(["bash", path], capture_output=True, text=True, check=False, cwd=tmp_path)
+    waited = (tmp_path / "clock").read_text().split() if (tmp_path / "clock").exists() else []
+    assert waited == ["1"] * min(late_s, 90)
+    assert (said.returncode == EXIT_SETUP) == (late_s > 90)
+    assert (tmp_path / "started").exists() == (late_s <= 90)
+    assert ("SNAPSHOT.json is gone, or this node cannot see it; submit again" in said.stdout) == (late_s > 90)
 
 
 EVIL = [
