@@ -142,10 +142,9 @@ def totals(planned: Planned) -> dict[str, Any]:
     evaluations = evaluated = 0
     for run, state in zip(planned.runs, planned.states, strict=True):
         words[state.word] = words.get(state.word, 0) + 1
-        training = float(cost.train_flops(run.science))
+        training, each = cost.run_flops(run.science, (planned.evaluation for planned in run.evaluations))
         train += training
         evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
-        each = [2.0 * cost.sampling_macs(run.science, e.evaluation) for e in run.evaluations]
         sampling += sum(each)
         if state.word not in ("done", "diverged"):
             share = (len(each) - state.evaluated) / len(each) if each else 0.0

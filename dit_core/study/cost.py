@@ -7,6 +7,7 @@ multiply-add; norms, activations, softmax and element-wise products count nothin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from dit_core.study.cost_conditions import (
     FREQUENCIES,
@@ -117,8 +118,18 @@ def train_flops(science: Science) -> int:
 
 def sampling_macs(science: Science, evaluation: Evaluation) -> int:
     """Return the multiply-accumulates of all samples of an evaluation; a guided step costs two passes."""
-    per_sample = passes(science.objective, evaluation.sampling, science.data.channels)
-    return fwd_macs(science) * per_sample * evaluation.samples
+    return fwd_macs(science) * forwards(science, evaluation)
+
+
+def forwards(science: Science, evaluation: Evaluation) -> int:
+    """Return how often an evaluation sends one sample through the network, over all samples."""
+    return passes(science.objective, evaluation.sampling, science.data.channels) * evaluation.samples
+
+
+def run_flops(science: Science, evaluations: Iterable[Evaluation]) -> tuple[int, list[int]]:
+    """Return the FLOPs of the training and of the sampling of each evaluation; the network is priced once."""
+    macs = fwd_macs(science)
+    return 6 * macs * science.train.images, [2 * macs * forwards(science, one) for one in evaluations]
 
 
 def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) -> int:

@@ -229,6 +229,8 @@ class Science(Frozen):
     @property
     def sequences(self) -> tuple[str, ...]:
         """Return the conditions that enter as sequences which every block attends to: context, map."""
+        if not self.data.conditions:
+            return ()
         by_attention = self.model.map_entry == "cross-attention"
         return tuple(n for n in self.data.conditions if n == "context" or (n == "map" and by_attention))
 
