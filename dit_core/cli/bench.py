@@ -123,7 +123,7 @@ def _print(document: dict[str, Any], store: Store) -> None:
         print(f"{what}: {found['ratio']:.2f}x the peer (median of {found['blocks']} pairs, "
               f"{found['lowest']:.2f} to {found['highest']:.2f}; {1e3 * found['ours_s']:.2f} against "
               f"{1e3 * found['peer_s']:.2f} ms; processor time {found['cpu_ratio']:.2f}x)")  # fmt: skip
-        if found["pays_after_steps"]:
+        if found["pays_after_steps"] and s["compile"] == "on":
             print(
                 f"  first step {found['first_s']:.0f} s (compiling), repaid after {found['pays_after_steps']:,} steps"
             )
