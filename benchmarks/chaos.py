@@ -115,6 +115,7 @@ def main() -> None:
         raise SystemExit(3)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="ditlab-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # munge refuses a socket below a folder that others may not enter
     cluster = Cluster(folder / "slurm", accounting=not args.no_accounting).up()
     try:
         counts = chaos(cluster, folder, args.runs, args.steps, args.faults, args.seed, args.minutes * 60, _say)
