@@ -34,7 +34,7 @@ from analysis.scan import run_ids, server_time, signature, study_files
 from dit_core.records.files import write_json
 from dit_core.records.paths import Store
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 2500
 MANY = 1500  # below this many runs a second process costs more than it saves
 MAX_LAYERS = 8

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis import query
+from analysis import one_run, query
 from analysis.columns import units
 from analysis.index import Index, update
 from dit_core.records.paths import Store
@@ -36,8 +36,16 @@ def results(results: Path | str | None = None, study: str | None = None) -> pd.D
 
 
 def metrics(results: Path | str | None = None, study: str | None = None, run: str | None = None) -> pd.DataFrame:
-    """Return the training curves, or the one of `run`; the latest attempt's row at each training point."""
-    return _load("metrics", results, study, "run_id, images", run)
+    """Return the training curves, or the one of `run`; the latest attempt's row at each training point.
+
+    The curve of one run looks at that run alone, so its `attrs["problems"]` are those of the run.
+    """
+    if run is None or study:
+        return _load("metrics", results, study, "run_id, images", run)
+    rows, problems = one_run.curve(Store.at(results), run)
+    frame = to_pandas(rows)
+    frame.attrs.update(units=units(frame.columns, "metrics"), problems=problems)
+    return frame
 
 
 def attempts(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:

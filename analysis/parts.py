@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -50,12 +51,12 @@ def build_parts(store: Store, ids: list[str], folder: Path, now: int) -> list[Pa
         rows, settled, sign = _read(paths, store)
         if newest(sign) > now - RACY_NS:
             sign = ""
-        _collect(pending, run_id, rows)
+        collect_rows(pending, run_id, rows)
         pending["state"].append({"run_id": run_id, "settled": settled, "signature": sign})
         if position % FLUSH_RUNS == 0 or position == len(ids):
             for name, waiting in pending.items():
                 if waiting:
-                    tables[name].append(_table(name, waiting))
+                    tables[name].append(build_table(name, waiting))
                     waiting.clear()
     return [write_part(folder, name, pa.concat_tables(t, promote_options="default")) for name, t in tables.items() if t]
 
@@ -72,7 +73,8 @@ def _read(paths: RunPaths, store: Store) -> tuple[RunRows, bool, str]:
     return rows, ended, sign
 
 
-def _collect(pending: dict[str, list[dict[str, Any]]], run_id: str, rows: RunRows) -> None:
+def collect_rows(pending: dict[str, list[dict[str, Any]]], run_id: str, rows: RunRows) -> None:
+    """Add what one run's folder holds to the waiting rows of each table."""
     pending["runs"] += rows.runs
     pending["evals"] += rows.evals
     pending["attempts"] += rows.attempts
@@ -87,7 +89,7 @@ def _problem(run_id: str, p: Problem) -> dict[str, Any]:
     return {"run_id": run_id, "path": p.path, "line": p.line, "kind": p.kind, "detail": p.detail}
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+def build_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Return rows as a table: fixed columns typed, further ones as numbers where all are, else as text."""
     schema = fixed_schema(name)
     data: dict[str, pa.Array] = {}
@@ -130,7 +132,7 @@ def _cell(value: Any, kind: str) -> Any:
 
 
 def write_part(folder: Path, table: str, data: pa.Table) -> Part:
-    """Write one part under a name of its own, synced; return its file name, rows, size, footer hash and columns."""
+    """Write one part under a name of its own, synced; return its file name, rows, size, footer hash, columns, runs."""
     path = folder / f"{table}-{uuid.uuid4().hex[:16]}.parquet"
     with open(path, "xb") as file:
         pq.write_table(data, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
@@ -144,6 +146,7 @@ def write_part(folder: Path, table: str, data: pa.Table) -> Part:
         "bytes": path.stat().st_size,
         "footer": footer_hash(path),
         "extra": extra,
+        "runs": list(pc.min_max(data["run_id"]).as_py().values()),
     }
 
 
@@ -181,6 +184,40 @@ def open_parts(folder: Path, parts: list[Part], table: str) -> ds.Dataset:
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     form = ds.ParquetFileFormat(default_fragment_scan_options=options)
     return ds.dataset([str(check_part(folder, p)) for p in mine], schema=schema, format=form)
+
+
+def rows_of_run(folder: Path, parts: list[Part], table: str, run_id: str) -> pa.Table:
+    """Return one run's rows of one table; only parts and row groups that can hold it are read, checksums verified.
+
+    Raises IndexDamagedError where a part is missing or is not what it was written as.
+    """
+    found, parts = [], [part for part in parts if part["table"] == table]
+    for part in parts:
+        if part["rows"] and part["runs"][0] <= run_id <= part["runs"][1]:
+            path = check_part(folder, part)
+            try:
+                found.append(_rows_in(path, run_id))
+            except (OSError, pa.ArrowException) as error:
+                raise IndexDamagedError(f"{path}: {error}") from error
+    schema = full_schema(table, parts)
+    whole = pa.concat_tables(found, promote_options="default") if found else schema.empty_table()
+    return as_schema(whole, schema)
+
+
+def _rows_in(path: Path, run_id: str) -> pa.Table:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        column = file.schema_arrow.get_field_index("run_id")
+        bounds = [file.metadata.row_group(g).column(column).statistics for g in range(file.num_row_groups)]
+        groups = [g for g, s in enumerate(bounds) if not (s and s.has_min_max) or s.min <= run_id <= s.max]
+        rows = file.read_row_groups(groups)
+    return rows.filter(pc.equal(rows["run_id"], run_id))
+
+
+def as_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with the columns of `schema`, in its order; a column they lack is missing."""
+    have = set(rows.column_names)
+    data = [rows[f.name] if f.name in have else pa.nulls(len(rows), f.type) for f in schema]
+    return pa.table(data, schema=schema)
 
 
 def full_schema(table: str, parts: list[Part]) -> pa.Schema:

@@ -70,6 +70,50 @@ def test_update_equals_rebuild(store):
     same(before, tables(store))
 
 
+def test_one_curve_is_read_by_itself_and_says_what_the_tables_say(store, monkeypatch):
+    """Settled, replaced by a layer, live, changed since, gone, unknown: with neither SQL nor a look at other runs."""
+    with unsynced():
+        ids = fill(store, 5, points=7)
+        live = add_run(store, list(sciences(6))[5], points=3, outcome=None)
+        (store.run(ids[4]).attempt(1) / "metrics.jsonl").write_bytes(b'{"images":64,"loss":1.0,"odd":2.0}\ntorn')
+        age(store)
+        index.update(store)
+        add_eval(store, list(sciences(2))[1], evaluations(9)[8], random.Random(1))
+        shutil.rmtree(store.run(ids[3]).root)
+        assert len(index.update(store).layers) == 2
+        add_eval(store, list(sciences(3))[2], evaluations(9)[8], random.Random(1))  # since the index was made
+    asked = [*ids, live, "none", "../runs"]
+    alone = {run: load.metrics(store.root, run=run) for run in asked}
+    for run in asked:
+        found = load.sql("SELECT * FROM metrics WHERE run_id = ? ORDER BY images", store.root, (run,))
+        pd.testing.assert_frame_equal(alone[run], found, check_dtype=False)
+    assert [len(alone[run]) for run in asked[:5]] == [7, 7, 7, 0, len(load.metrics(store.root, run=ids[4]))]
+    assert alone[ids[4]].attrs["problems"] > 0 == alone[ids[0]].attrs["problems"]
+    monkeypatch.setattr("analysis.query.connect", None)
+    monkeypatch.setattr("analysis.index.update", None)
+    monkeypatch.setattr("analysis.one_run._recorded", None)
+    pd.testing.assert_frame_equal(load.metrics(store.root, run=ids[0]), alone[ids[0]])
+
+
+def test_one_curve_of_a_damaged_index_comes_from_the_records(store):
+    ids = fill(store, 3, points=400)
+    age(store)
+    state = index.update(store)
+    whole = load.metrics(store.root, run=ids[0])
+    part = next(p for p in state.layers[0] if p["table"] == "metrics")
+    path = store.index / part["file"]
+    data, wrong = path.read_bytes(), 0
+    rng = random.Random(0)
+    for _ in range(20):
+        torn = bytearray(data)
+        torn[rng.randrange(len(torn))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(torn))
+        wrong += not load.metrics(store.root, run=ids[0]).equals(whole)
+    path.unlink()
+    wrong += not load.metrics(store.root, run=ids[0]).equals(whole)
+    assert wrong == 0
+
+
 def test_live_curve_grows_in_place(store):
     """The curve of a run without outcome is appended to, which moves no folder's time."""
     with unsynced():
