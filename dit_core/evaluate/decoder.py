@@ -15,8 +15,8 @@ from dit_core.evaluate.assets import assets_folder
 from dit_core.evaluate.protocols import Decoder, Protocol
 from dit_core.study.science import Data
 
-# Images per pass: the decoder's activations of one 256 x 256 image take about 1 GB in float32.
-DECODE_BATCH = 16
+# Images of 256 x 256 per pass: the decoder's activations of one take about 1 GB in float32. Larger ones go in fewer.
+DECODE_BATCH, _LATENT = 16, 32 * 32
 
 
 def make_decoder(
@@ -46,13 +46,14 @@ def make_decoder(
                 f"protocol {protocol.name!r} measures, have latents of {'x'.join(map(str, wanted))}"
             )
     vae, scale = vae_folder.load(str(device)), vae_folder.scale
+    each = max(min(DECODE_BATCH, DECODE_BATCH * _LATENT // (data.height * data.width)), 1)
 
     @torch.inference_mode()
     def decode(latents: Tensor) -> Tensor:
         with torch.backends.cudnn.flags(
             enabled=True, deterministic=True, allow_tf32=False
         ):  # float32 means float32 here
-            parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(DECODE_BATCH)]
+            parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(each)]
         return torch.cat(parts)
 
     identity = {

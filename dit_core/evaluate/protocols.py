@@ -130,6 +130,7 @@ _DIGITS = {
     "reference": "digits",
     "image": (1, 8, 8),
 }
+_AT_512 = {**_INCEPTION, "image": (3, 512, 512), "reference": "imagenet-512"}
 _ALL = ("fid", "fid_infinity", "sfid", "is", "kid", "precision", "recall")
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -225,6 +226,38 @@ PROTOCOLS: dict[str, Protocol] = {
         guidance=1.0,
         decoder=MSE,
     ),
+    "dit-scaling-512": Protocol(
+        **_AT_512,
+        name="dit-scaling-512",
+        says="FID-50K of 512 px without guidance (the paper's table 4): 250 DDPM steps, ft-MSE decoder",
+        metrics=_ALL,
+        samples=50_000,
+        sampler="ddpm",
+        steps=(250,),
+        guidance=1.0,
+        decoder=MSE,
+    ),
+    **{
+        name: Protocol(
+            **size,
+            name=name,
+            says=f"FID-50K of the paper's table {name[9]}: 250 DDPM steps, guidance {scale}, ft-EMA decoder",
+            metrics=_ALL,
+            samples=50_000,
+            sampler="ddpm",
+            steps=(250,),
+            guidance=scale,
+            guidance_channels="first-3" if scale != 1.0 else None,
+            decoder=EMA,
+        )
+        for name, size, scale in (
+            ("dit-table2-cfg100", _INCEPTION, 1.0),
+            ("dit-table2-cfg125", _INCEPTION, 1.25),
+            ("dit-table3", _AT_512, 1.5),
+            ("dit-table3-cfg100", _AT_512, 1.0),
+            ("dit-table3-cfg125", _AT_512, 1.25),
+        )
+    },
 }
 
 

@@ -22,6 +22,12 @@ PROTOCOL_SAMPLES: dict[str, int] = {
     "dit-scaling": 50_000,
     "dit-table2": 50_000,
     "dit-fig10": 10_000,
+    "dit-scaling-512": 50_000,
+    "dit-table2-cfg100": 50_000,
+    "dit-table2-cfg125": 50_000,
+    "dit-table3": 50_000,
+    "dit-table3-cfg100": 50_000,
+    "dit-table3-cfg125": 50_000,
 }
 
 

@@ -62,3 +62,28 @@ def test_published_values_are_the_claims(plans):
         for column, value in claim.where.items():
             rows = rows[rows[column] == value]
         assert [claim.equals] == rows["fid"].tolist()
+
+
+def test_long_and_guided_results_of_both_resolutions_are_claims(plans):
+    """Every printed FID of DiT-XL/2 beyond 400K steps has its claim, and an evaluation that will measure it."""
+    printed = set()
+    for resolution in (256, 512):
+        table = published.table(f"imagenet{resolution}")
+        rows = table[(table["kind"] == "paper") & table["model"].isin(("DiT-XL/2", "DiT-XL/2-G"))]
+        printed |= {(resolution, float(fid)) for fid in rows["fid50k"]}
+    found = set()
+    for name in ("paper-guidance", "paper-long"):
+        study, runs = plans[name]
+        for claim in (c for c in study.claims if c.id.startswith("published")):
+            size = 512 if "512" in claim.id else 256
+            found.add((size, claim.equals))
+            measured = [
+                e.evaluation
+                for run in runs
+                for e in run.evaluations
+                if run.science.tokens == size**2 // 256
+                and e.evaluation.protocol == claim.where.get("protocol", "dit-scaling")
+                and claim.where.get("images_seen", e.evaluation.images_seen) == e.evaluation.images_seen
+            ]
+            assert measured, claim.id
+    assert found == printed

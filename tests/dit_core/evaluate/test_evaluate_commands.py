@@ -136,9 +136,11 @@ def evaluation(protocol: Protocol, **changes) -> Evaluation:
 
 
 LATENTS = Data(name="x", kind="latents", channels=4, height=32, width=32, classes=1000, images=10)
+PAPERS = ["dit-scaling", "dit-table2", "dit-fig10", "dit-scaling-512", "dit-table2-cfg100", "dit-table2-cfg125",
+          "dit-table3", "dit-table3-cfg100", "dit-table3-cfg125"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["digits", "dit-scaling", "dit-table2", "dit-fig10"])
+@pytest.mark.parametrize("name", ["digits", *PAPERS])
 def test_a_protocol_accepts_its_own_settings_and_no_others(name: str):
     protocol = protocol_of(name)
     data = Data() if name == "digits" else LATENTS
@@ -165,6 +167,12 @@ def test_protocols_are_pinned():
         "dit-scaling": (1, "74ba15a373bc"),
         "dit-table2": (1, "77e763bd59ec"),
         "dit-fig10": (1, "63ae26f0cc30"),
+        "dit-scaling-512": (1, "f519e1843ae3"),
+        "dit-table2-cfg100": (1, "b8cdc3f7f70c"),
+        "dit-table2-cfg125": (1, "39218c283f10"),
+        "dit-table3": (1, "ef0ceb8906dd"),
+        "dit-table3-cfg100": (1, "d63b04299575"),
+        "dit-table3-cfg125": (1, "b5bbf7fed990"),
     }
 
 
