@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from dit_core.study.claim import (
     TrendClaim,
 )
 
+_SEED_OF_NAME = re.compile(r",?\b(train\.)?seed=[^,]*")
 SEED = 93  # judgements are a function of the records
 
 
@@ -167,7 +169,7 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
     sides = []
     for side in (claim.numerator, claim.denominator):
         rows = rows_of(claim, source, where=side).frame
-        if config_key(rows, (*MODEL, "name")).nunique() > 1:
+        if config_key(rows.assign(name=rows["name"].map(_seedless)), (*MODEL, "name")).nunique() > 1:
             raise UserError(f"claim {claim.id!r}: {side} selects {rows['run_id'].nunique()} runs of different models; "
                             "name one")  # fmt: skip
         sides.append(rows)
@@ -182,6 +184,11 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
     detail = tuple(f"{_named(s)}: {s[claim.metric].mean():.4g} (n = {len(s)})" for s in sides)
     return Finding(_verdict([_against(claim, low, high)]), value, low, high, f"ratio of {claim.metric}", _bounds(claim),
                    len(above) + len(below), noise.sd, noise.told_by, "", detail)  # fmt: skip
+
+
+def _seedless(name: str) -> str:
+    """Return a run's name without its seed: two seeds are two readings of one configuration."""
+    return _SEED_OF_NAME.sub("", str(name))
 
 
 def _named(rows: pd.DataFrame) -> str:

@@ -77,7 +77,7 @@ def _narrow(frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: 
         raise UserError(f"claim {claim.id!r}: {source.name} has no column {column!r}{nearest(column, frame.columns)}")
     wanted = list(value) if isinstance(value, tuple | list) else [value]
     have = [v.item() if hasattr(v, "item") else v for v in frame[column].dropna().unique()]
-    missing = [v for v in wanted if v not in have]
+    missing = [v for v in wanted if v is not None and v not in have]
     if missing and column in source.runs.columns and missing[0] not in set(source.runs[column].dropna()):
         shown = ", ".join(map(str, have[:10])) or "none"
         raise UserError(f"claim {claim.id!r}: no run of {source.name} has {column} = {missing[0]!r}"
@@ -86,7 +86,8 @@ def _narrow(frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: 
     if missing:
         raise NotYetError(f"no evaluation with {column} = {missing[0]!r}; put it under `evaluate:` and "
                      f"`ditlab run {source.name}` (nothing is trained again)")  # fmt: skip
-    return frame[frame[column].isin(wanted)]
+    chosen = frame[column].isin([v for v in wanted if v is not None])
+    return frame[chosen | frame[column].isna() if None in wanted else chosen]
 
 
 def _one_setting(rows: pd.DataFrame, metric: str, free: set[str]) -> Rows:

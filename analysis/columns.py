@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import Data, Ddpm, Flow, Model, Train
+from dit_core.study.unet import UNet
 
 TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -43,7 +44,7 @@ UNITS = {
 }
 
 _HALVES: dict[str, tuple[type[BaseModel], ...]] = {
-    "model": (Model,),
+    "model": (Model, UNet),
     "data": (Data,),
     "objective": (Ddpm, Flow),
     "train": (Train,),
@@ -166,11 +167,16 @@ def science_columns() -> tuple[Column, ...]:
 
 
 @cache
-def neutral_values() -> dict[str, typing.Any]:
-    """Return {column: value} of the fields younger than id version 1, which older records leave out."""
+def neutral_values(family: str) -> dict[str, typing.Any]:
+    """Return {column: value} of the fields younger than id version 1, which older records leave out.
+
+    `family` is the network's: a U-Net has no field of a Transformer, whatever its neutral value.
+    """
     found = {}
     for half, models in _HALVES.items():
         for model in models:
+            if "family" in model.model_fields and model.model_fields["family"].default != family:
+                continue
             for name, info in model.model_fields.items():
                 if isinstance(info.json_schema_extra, dict) and "neutral" in info.json_schema_extra:
                     found[f"{half}_{name}"] = info.json_schema_extra["neutral"]

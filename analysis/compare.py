@@ -117,6 +117,8 @@ def _follows(by: str) -> tuple[str, ...]:
     """Return the columns that change with `by`: a size is depth, width and heads; patch is model_patch."""
     if by in ("model_size", "size"):
         return ("model_size", *_DIMS)
+    if by in ("model_family", "family"):
+        return (*(c.name for c in science_columns() if c.name.startswith("model_")), "model_size")
     if by in ("objective", "objective_name"):
         return (*(c.name for c in science_columns() if c.name.startswith("objective_")), "sampler", "steps", "eta")
     return {"patch": ("model_patch",), "conditioning": ("model_conditioning",), "seed": ("train_seed",)}.get(by, ())

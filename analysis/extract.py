@@ -87,7 +87,10 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     if digest is not None and digest != record.get("sha256"):
         rows.problems.append(Problem(name, "altered", "its science does not give its own hash: the file was edited"))
         return None
-    row: dict[str, Any] = {**neutral_values(), "run_id": run_id, "outcome": None, "reason": None, "images_seen": None}
+    network = science.get("model")
+    family = str(network.get("family")) if isinstance(network, dict) else ""
+    row: dict[str, Any] = {"run_id": run_id, "outcome": None, "reason": None, "images_seen": None}
+    row.update(neutral_values(family))
     for half, group in science.items():
         for key, value in (group if isinstance(group, dict) else {}).items():
             row[f"{half}_{key}"] = _typed(f"{half}_{key}", value)

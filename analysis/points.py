@@ -15,7 +15,9 @@ RUN_COLUMNS = ("run_id", "name", "study", "model_size", "patch", "conditioning",
                "tokens", "fwd_gmacs", "train_flops", "outcome")  # fmt: skip
 EVAL_COLUMNS = ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples")
 SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights")
-MODEL = ("model_size", "patch", "conditioning", "objective", "data_name", "model_tokens", "model_map_entry")
+# What tells configurations apart: rows that differ in none of these are seeds of one.
+MODEL = ("model_size", "patch", "conditioning", "objective", "model_family", "model_positions", "model_layer_scale",
+         "model_mlp_ratio", "model_qk_norm", "data_name", "model_tokens", "model_map_entry")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,9 @@ def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
 
 
 def short_name(row: pd.Series) -> str:
-    """Return "XL/2" for a row with a size and a patch, else its name."""
+    """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's name."""
     if "model_size" in row and "patch" in row and pd.notna(row["model_size"]) and pd.notna(row["patch"]):
         return f"{row['model_size']}/{int(row['patch'])}"
+    if row.get("model_family") == "unet":
+        return str(row["model_size"])
     return str(row.get("name", ""))

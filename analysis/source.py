@@ -106,7 +106,7 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _with_planned(runs: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
     from dit_core.records.plan import read_plan
-    from dit_core.study import cost
+    from dit_core.study.facts import cost_facts, network_facts
 
     have = set(runs["run_id"])
     rows = []
@@ -115,10 +115,8 @@ def _with_planned(runs: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
             continue
         s = run.science
         rows.append(
-            {"run_id": run.run_id, "study": name, "name": run.name, "model_size": s.model.size, "patch": s.model.patch,
-             "conditioning": s.model.conditioning, "objective": s.objective.name, "seed": s.train.seed,
-             "tokens": s.tokens, "params": cost.params(s), "fwd_gmacs": cost.fwd_macs(s) / 1e9,
-             "train_flops": cost.train_flops(s)}
+            {"run_id": run.run_id, "study": name, "name": run.name, **network_facts(s), "objective": s.objective.name,
+             "seed": s.train.seed, **cost_facts(s)}
         )  # fmt: skip
     return pd.concat([runs, pd.DataFrame(rows)], ignore_index=True) if rows else runs
 

@@ -17,6 +17,7 @@ from dit_core.conditions import Conditions
 from dit_core.errors import DitlabError
 from dit_core.model.build import build_model
 from dit_core.study.science import Science
+from dit_core.study.unet import UNet
 
 # An operation that is not counted and whose name holds one of these words might be a matrix product.
 MATRIX_WORDS = ("mm", "matmul", "linear", "conv", "attention", "einsum", "dot", "mv", "outer", "python", "fft")
@@ -37,9 +38,11 @@ class Count:
 def measure(science: Science) -> Count:
     """Return multiply-accumulates of one forward pass of one sample and trained parameters, measured by fvcore.
 
-    The network is traced without weights, so that the largest takes seconds. Raises UncountedError.
+    A Transformer is traced without weights, so that the largest takes seconds; a U-Net with them, for convolutions
+    without weights cannot be traced. Raises UncountedError.
     """
-    with torch.device("meta"):
+    device = "cpu" if isinstance(science.model, UNet) else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         network = build_model(science)
         data = science.data
         inputs = [
@@ -84,7 +87,7 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
         analysis = FlopCountAnalysis(network.eval(), tuple(inputs))
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
         # fvcore counts these although they multiply no matrices; the paper does not.
-        for name in ("aten::layer_norm", "aten::group_norm", "aten::batch_norm"):
+        for name in ("aten::layer_norm", "aten::group_norm", "aten::batch_norm", "aten::upsample_nearest2d"):
             analysis.set_op_handle(name, _no_macs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dit_core.records.paths import Store
+from dit_core.study.facts import network_facts
 from dit_core.study.run import Run
 from slurm.hours import sampling_flops, seconds_per_flop, train_flops, used_hours
 from slurm.standing import STATES, Facts, Standing, stand, stand_eval
@@ -74,9 +75,7 @@ def _row(run: Run, facts: Facts) -> tuple[dict[str, Any], Standing, dict[str, St
         "evaluations": len(run.evaluations),
         "evaluated": made,
         "evaluations_failed": sum(s.word == "failed" for s in evals.values()),
-        "model_size": science.model.size,
-        "patch": science.model.patch,
-        "conditioning": science.model.conditioning,
+        **{key: value for key, value in network_facts(science).items() if key != "tokens"},
         "seed": science.train.seed,
         "swept": run.swept,
     }

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dit_core.study.science import SIZES, Data, Ddpm, Flow, Model, Science, Train
+from dit_core.study.unet import UNet
 
 DESIGNS = ("adaln-zero", "adaln", "cross-attention", "in-context")
 LATENT = Data(name="imagenet", kind="latents", channels=4, height=32, width=32, classes=1000, images=1281167)
@@ -49,3 +50,13 @@ def inputs(science: Science, batch: int = 3, seed: int = 1) -> tuple[torch.Tenso
     y = torch.randint(0, data.classes, (batch,), generator=generator)
     y[-1] = data.classes
     return x, t, y
+
+
+def unet(data: Data | None = None, objective: Ddpm | Flow | None = None, **model: Any) -> Science:
+    """Return a U-Net of two levels, 8 channels wide, on 8 x 8 digits unless told otherwise."""
+    return Science(
+        model=UNet(**{"channels": 8, "layers": 1, "groups": 4, "head_channels": 4, **model}),
+        data=data or Data(),
+        objective=objective or Ddpm(),
+        train=Train(images=640, batch=64),
+    )

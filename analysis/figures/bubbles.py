@@ -47,12 +47,12 @@ def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: 
 
 def _models(ax: Axes, rows: pd.DataFrame, metric: str, scale: float) -> None:
     sizes = style.size_order(rows["model_size"])
-    patches = sorted(rows["patch"].unique(), reverse=True)
+    patches = sorted(rows["patch"].dropna().unique(), reverse=True)
     for _, row in rows.sort_values("fwd_gmacs", ascending=False).iterrows():
-        colour = _PATCH_COLOURS.get(int(row["patch"]), style.QUIET)
+        colour = _PATCH_COLOURS.get(row["patch"], style.QUIET)
         x, area = sizes.index(str(row["model_size"])), row["fwd_gmacs"] * scale
         ax.scatter(x, row[metric], s=area, facecolor=colour, alpha=0.8, edgecolor=style.INK, linewidth=0.5,
-                   hatch=_HATCHES.get(int(row["patch"])))  # fmt: skip
+                   hatch=_HATCHES.get(row["patch"]))  # fmt: skip
         ax.scatter(x, row[metric], s=5, color=style.INK, zorder=4)
     ax.set_xticks(range(len(sizes)), [style.clean(s, 12) for s in sizes])
     ax.set_xlim(-0.7, len(sizes) - 0.3)

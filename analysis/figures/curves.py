@@ -37,7 +37,7 @@ def model_looks(rows: pd.DataFrame) -> dict[str, Look]:
     looks = {}
     for _, row in rows.drop_duplicates(["model_size", "patch"]).iterrows():
         name = short_name(row)
-        looks[name] = Look(name, colours[str(row["model_size"])], dashes.get(int(row["patch"]), "-."),
+        looks[name] = Look(name, colours[str(row["model_size"])], dashes.get(row["patch"], "-."),
                            style.marker(row["patch"]))  # fmt: skip
     order = style.size_order(rows["model_size"])
     return dict(sorted(looks.items(), key=lambda kv: (order.index(kv[0].rsplit("/", 1)[0]), kv[0])))

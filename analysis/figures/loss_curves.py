@@ -36,18 +36,15 @@ def loss_curves(
     of = runs["run_id"].nunique()
     runs = runs[runs["run_id"].isin(set(have["run_id"]))]
     looks = model_looks(runs)
-    patches = sorted(runs["patch"].unique(), reverse=True)[:4]
-    fig, axes = style.new_figure(
-        len(patches), width=max(4.6, 2.4 * len(patches)), height=3.3, sharey=True, squeeze=False
-    )
+    panels = _panels(runs)
+    fig, axes = style.new_figure(len(panels), width=max(4.6, 2.4 * len(panels)), height=3.3, sharey=True, squeeze=False)
     curves = dict(iter(metrics.groupby("run_id")))
     robust = have[column].to_numpy(float)
-    for ax, patch in zip(axes[0], patches, strict=True):
-        here = runs[runs["patch"] == patch]
+    for ax, (title, here) in zip(axes[0], panels.items(), strict=True):
         for _, run in here.iterrows():
             _line(ax, run, curves[run["run_id"]], column, looks[short_name(run)])
         style.count_axis(ax.xaxis)
-        ax.set_title(f"patch {patch}")
+        ax.set_title(title)
         ax.set_xlabel("Images seen")
         legend(ax, [looks[n] for n in looks if n in set(here.apply(short_name, axis=1))], loc="upper right")
     # The first rows of a curve are far above the rest and would flatten it.
@@ -57,6 +54,14 @@ def loss_curves(
     words = [f"{runs['run_id'].nunique()} of {of} runs", *(left_out or []), "values above the axis are not shown"]
     style.footer(fig, ["; ".join(words) + ".", source])
     return fig
+
+
+def _panels(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the runs of each panel by its title: the four largest patches, and the U-Nets, which have none."""
+    patches = sorted(runs["patch"].dropna().unique(), reverse=True)[:4]
+    panels = {f"patch {patch}": runs[runs["patch"] == patch] for patch in patches}
+    others = runs[runs["patch"].isna()]
+    return panels | ({"U-Net": others} if len(others) else {})
 
 
 def _line(ax: object, run: pd.Series, rows: pd.DataFrame, column: str, look: object) -> None:

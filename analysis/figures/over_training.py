@@ -79,7 +79,7 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
                         "`evaluate:` and `ditlab run STUDY`; the figure `bubbles` needs one only")  # fmt: skip
     looks = model_looks(rows)
     sizes = style.size_order(rows["model_size"])
-    patches = sorted(rows["patch"].unique(), reverse=True)
+    patches = sorted(rows["patch"].dropna().unique(), reverse=True)
     panels = [("patch", p, f"patch {p}") for p in patches] + [("model_size", s, f"size {s}") for s in sizes]
     panels = [k for k in panels if rows.loc[rows[k[0]] == k[1], ["model_size", "patch"]].drop_duplicates().shape[0] > 1]
     if not panels:

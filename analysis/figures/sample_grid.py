@@ -74,7 +74,11 @@ def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch
     rows = frame.assign(_size=frame["model_size"].map(order)).sort_values(["_size", column], ascending=[True, False])
     rows = rows.drop_duplicates(["model_size", column])
     return [
-        Grid(str(r["model_size"]), f"{column.replace('_', ' ')} {r[column]:g}", picture[r["eval_id"]])
+        Grid(str(r["model_size"]), _heading(column, r[column]), picture[r["eval_id"]])
         for _, r in rows.iterrows()
         if r["eval_id"] in picture
     ]
+
+
+def _heading(column: str, value: float) -> str:
+    return f"{column.replace('_', ' ')} {value:g}" if pd.notna(value) else "U-Net"

@@ -15,7 +15,7 @@ from analysis import published, style
 from analysis.claims import Judgement, judge
 from analysis.figures import catalogue
 from analysis.figures.provenance import table_hash
-from analysis.points import final_points
+from analysis.points import final_points, short_name
 from analysis.report.cost import cost_rows
 from analysis.source import Source
 from dit_core import __version__
@@ -200,7 +200,7 @@ def _grids(source: Source) -> list[dict[str, str]]:
         total += len(data)
         if total > GRID_BYTES:
             break
-        label = f"{_one_line(row['model_size'], 20)}/{int(row['patch'])}"
+        label = _one_line(short_name(row), 24)
         value = f"{source.metric} {row[source.metric]:.3g}"
         address = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         words = {"caption": f"{label}: {value}", "alt": f"grid of samples of model {label}, {value}"}

@@ -17,6 +17,7 @@ from dit_core.records.state import RunState, states_of
 from dit_core.study import cost, predict
 from dit_core.study.diff import StudyDiff, compare
 from dit_core.study.expand import MAX_RUNS, Expansion, expand
+from dit_core.study.facts import cost_facts, network_facts
 from dit_core.study.predict import Calibration
 from dit_core.study.run import Run
 from dit_core.study.spec import load_study
@@ -52,12 +53,15 @@ def plan(
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a study without runs.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")] = False,
     stages: Annotated[int | None, typer.Option("--stages", help="Split each Transformer into N stages.")] = None,
+    unets: Annotated[bool, typer.Option("--unets", help="Name the U-Net that costs as much as each run.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would run, what it costs, what is done already. Nothing is written or started."""
     planned = make_plan(study, Store.at(results), max_runs, allow_empty)
     if stages is not None:
         _stages(planned, stages, as_json)
+    elif unets:
+        _unets(planned, as_json)
     elif as_json:
         print_json(plan_document(planned))
     else:
@@ -71,6 +75,15 @@ def _stages(planned: Planned, count: int, as_json: bool) -> None:
         print_json(stage_document(planned.study.name, planned.runs, count))
     else:
         print_stages(planned.runs, count)
+
+
+def _unets(planned: Planned, as_json: bool) -> None:
+    from dit_core.cli.unets import print_unets, unet_document
+
+    if as_json:
+        print_json(unet_document(planned.study.name, planned.runs))
+    else:
+        print_unets(planned.runs)
 
 
 def make_plan(
@@ -115,15 +128,10 @@ def run_row(run: Run, state: RunState) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "name": run.name,
-        "model_size": science.model.size,
-        "patch": science.model.patch,
-        "conditioning": science.model.conditioning,
+        **network_facts(science),
         "objective": science.objective.name,
         "seed": science.train.seed,
-        "params": cost.params(science),
-        "tokens": science.tokens,
-        "fwd_gmacs": cost.fwd_macs(science) / 1e9,
-        "train_flops": float(cost.train_flops(science)),
+        **cost_facts(science),
         "sampling_flops": sum(2.0 * cost.sampling_macs(science, e.evaluation) for e in run.evaluations),
         "memory_bytes": cost.memory_bytes(science, run.execution),
         "images": science.train.images,
@@ -217,7 +225,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["name"] or "(base)",
         row["run_id"],
         si(row["params"]),
-        str(row["tokens"]),
+        "-" if row["tokens"] is None else str(row["tokens"]),
         si(row["fwd_gmacs"] * 1e9),
         si(row["train_flops"]),
         si(row["memory_bytes"]),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dit_core.conditions import Given, labels_of
-from dit_core.errors import UserError
+from dit_core.model.checks import check_inputs, check_labels
 from dit_core.model.conditioning import BLOCKS, EPS, MODULATIONS, Modulation, norm
 from dit_core.model.embeddings import TimestepEmbedder, fixed_positions
 from dit_core.model.further import FurtherConditions
@@ -63,7 +63,9 @@ class DiT(nn.Module):
 
         Raises UserError where x has another shape than the model was built for, or t or y is not (B,).
         """
-        self._check(x, t, y)
+        check_inputs(self.input_shape, x, t, labels_of(y))
+        if self.further is not None:
+            self.further.check(y)
         label, further, v, context, mask = labels_of(y), self.further, [], None, None
         if further is not None:
             x = further.with_map(x, y)  #                               (B, C + C', H, W) where a map is joined
@@ -94,27 +96,9 @@ class DiT(nn.Module):
         x = self.final(x)  #                                            (B, T, p p C_out)
         return x if self.config.tokens != "patches" else unpatchify(x, self.patch_shape, self.out_shape)
 
-    def _check(self, x: Tensor, t: Tensor, y: Given) -> None:
-        if x.shape[1:] != self.input_shape:
-            raise UserError(f"the network takes (batch, {_by(self.input_shape)}), but was given ({_by(x.shape)})")
-        label = labels_of(y)
-        if t.shape != x.shape[:1] or label.shape != x.shape[:1]:
-            raise UserError(
-                f"times and labels must be of shape ({x.shape[0]},), one per sample; got times ({_by(t.shape)}) "
-                f"and labels ({_by(label.shape)})"
-            )
-        if self.further is not None:
-            self.further.check(y)
-
     def check_labels(self, y: Given) -> None:
         """Raise UserError where a label is no class of the model (the null class is one). Waits for a GPU."""
-        label = labels_of(y)
-        wrong = label[(label < 0) | (label > self.null_class)]
-        if wrong.numel():
-            raise UserError(
-                f"label {int(wrong[0])} is out of range: classes are 0 to {self.null_class - 1}, "
-                f"and {self.null_class} is the null class"
-            )
+        check_labels(labels_of(y), self.null_class)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -171,7 +155,3 @@ class DiT(nn.Module):
             self.further.reset_buffers()
         if not isinstance(self.positions, nn.Parameter):
             self.positions.copy_(fixed_positions(self.config.positions, self.grid, self.hidden))
-
-
-def _by(shape: tuple[int, ...] | torch.Size) -> str:
-    return ", ".join(map(str, shape))

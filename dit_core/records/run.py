@@ -9,7 +9,8 @@ import yaml
 from dit_core.errors import RecordError, RunConflict
 from dit_core.records.files import write_atomic
 from dit_core.records.paths import RunPaths
-from dit_core.study import cost, ids
+from dit_core.study import ids
+from dit_core.study.facts import cost_facts, network_facts
 from dit_core.study.science import Science
 
 
@@ -65,10 +66,8 @@ def derived(science: Science) -> dict[str, Any]:
     """Return what follows from the science alone: size's name, tokens, params, forward Gmacs, training FLOPs."""
     return {
         "model_size": science.model.size,
-        "tokens": science.tokens,
-        "params": cost.params(science),
-        "fwd_gmacs": cost.fwd_macs(science) / 1e9,
-        "train_flops": float(cost.train_flops(science)),
+        "tokens": network_facts(science)["tokens"],
+        **cost_facts(science),
     }
 
 

@@ -20,7 +20,12 @@ COLUMNS: tuple[str, ...] = (
     "run_id",
     "name",
     "model",
+    "model_family",
     "model_size",
+    "model_depth",
+    "model_hidden",
+    "model_positions",
+    "model_layer_scale",
     "patch",
     "conditioning",
     "objective",
@@ -54,6 +59,8 @@ NUMERIC: tuple[str, ...] = (
     "guidance",
     "patch",
     "samples",
+    "model_depth",
+    "model_hidden",
 )
 
 
@@ -76,7 +83,7 @@ def _selection(value: Any) -> Any:
     return {key: _as_tuple(item) for key, item in value.items()}
 
 
-Selection = Annotated[dict[str, Scalar | tuple[Scalar, ...]], BeforeValidator(_selection)]
+Selection = Annotated[dict[str, Scalar | tuple[Scalar | None, ...] | None], BeforeValidator(_selection)]
 Numeric = Annotated[str, BeforeValidator(lambda v: _known(v, NUMERIC, "numeric column") if isinstance(v, str) else v)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
@@ -91,7 +98,8 @@ class _Statement(Frozen):
     metric: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     """Column that is judged: a metric of the evaluations (`fid`, `fd_digits`), or `loss`, `loss_spikes` of the runs."""
     where: Selection = Field(default_factory=dict)
-    """Rows that count: column to value or to a list of values; the latest training point where none is named."""
+    """Rows that count: column to value or to a list of values (null: rows that have none); the latest training point
+    where none is named."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Difference that counts as none, in units of what is judged (the noise floor where no seeds tell it)."""
     conditional: Annotated[str, Field(max_length=500)] = ""

@@ -1,5 +1,7 @@
 """What a science costs, in closed form: parameters, multiply-accumulates, memory. No network is built.
 
+Here are the Transformer's forms and what all networks share; a U-Net's own are in `unet_cost.py`.
+
 Multiply-accumulates follow the paper's "Gflops" (Table 4): linear layers, attention and patch embedding count one per
 multiply-add; norms, activations, softmax and element-wise products count nothing.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from dit_core.study import unet_cost
 from dit_core.study.cost_conditions import (
     FREQUENCIES,
     condition_macs,
@@ -21,6 +24,7 @@ from dit_core.study.execution import Execution
 from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Ddpm, Science
 from dit_core.study.steps import passes
+from dit_core.study.unet import UNet
 
 MODULATIONS = {"adaln-zero": 6, "adaln": 4, "cross-attention": 0, "in-context": 0}  # per block
 
@@ -33,17 +37,19 @@ def out_channels(science: Science) -> int:
 
 def mlp_width(science: Science) -> int:
     """Return the width of the feed-forward layer."""
-    return round(science.model.hidden * science.model.mlp_ratio)
+    return round(science.dit.hidden * science.dit.mlp_ratio)
 
 
 def params(science: Science) -> int:
     """Return the number of trained parameters (a fixed position table is none)."""
-    return entry_params(science) + science.model.depth * block_params(science) + exit_params(science)
+    if isinstance(science.model, UNet):
+        return unet_cost.params(science.model, science.data, out_channels(science))
+    return entry_params(science) + science.dit.depth * block_params(science) + exit_params(science)
 
 
 def entry_params(science: Science) -> int:
     """Return the parameters of all that comes before the first block: embeddings of tokens, time and conditions."""
-    m, data, d = science.model, science.data, science.model.hidden
+    m, data, d = science.dit, science.data, science.dit.hidden
     total = sum(n * d + d for n in science.token_sizes or (patch_inputs(science),))
     total += data.map_channels if m.map_entry == "concat" else 0  # the map's null
     return total + condition_params(science) + (science.tokens * d if m.positions == "learned" else 0)
@@ -51,14 +57,14 @@ def entry_params(science: Science) -> int:
 
 def exit_params(science: Science) -> int:
     """Return the parameters of all that comes after the last block: final norm or modulation, final layer."""
-    m, d = science.model, science.model.hidden
+    m, d = science.dit, science.dit.hidden
     total = sum((d + 1) * n * out_channels(science) for n in science.token_sizes or (math.prod(science.patch_shape),))
     return total + (2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d)
 
 
 def block_params(science: Science) -> int:
     """Return the parameters of one block, its modulations included."""
-    m, d, w = science.model, science.model.hidden, mlp_width(science)
+    m, d, w = science.dit, science.dit.hidden, mlp_width(science)
     attention, norms, branches = 4 * d * d + 4 * d, 2, 2
     total = attention + 2 * d * w + w + d
     total += MODULATIONS[m.conditioning] * (d * d + d)
@@ -73,26 +79,28 @@ def block_params(science: Science) -> int:
 
 def fwd_macs(science: Science) -> int:
     """Return the multiply-accumulates of one forward pass of one sample."""
-    return entry_macs(science) + science.model.depth * block_macs(science) + exit_macs(science)
+    if isinstance(science.model, UNet):
+        return unet_cost.fwd_macs(science.model, science.data, out_channels(science))
+    return entry_macs(science) + science.dit.depth * block_macs(science) + exit_macs(science)
 
 
 def entry_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes before the first block."""
-    d = science.model.hidden
+    d = science.dit.hidden
     tokens = science.data.width if science.token_sizes else science.tokens * patch_inputs(science)
     return tokens * d + condition_macs(science)
 
 
 def exit_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes after the last block."""
-    m, data, d = science.model, science.data, science.model.hidden
+    m, data, d = science.dit, science.data, science.dit.hidden
     total = data.height * data.width * d * out_channels(science)
     return total + (2 * d * d if MODULATIONS[m.conditioning] else 0)
 
 
 def block_macs(science: Science) -> int:
     """Return the multiply-accumulates of one block, its modulations included."""
-    m, d, w, T = science.model, science.model.hidden, mlp_width(science), block_tokens(science)
+    m, d, w, T = science.dit, science.dit.hidden, mlp_width(science), block_tokens(science)
     total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
     total += MODULATIONS[m.conditioning] * d * d
     if S := attended_tokens(science):
@@ -102,12 +110,12 @@ def block_macs(science: Science) -> int:
 
 def block_tokens(science: Science) -> int:
     """Return the length of the sequence that goes through the blocks, in-context condition tokens included."""
-    return science.tokens + (condition_tokens(science) if science.model.conditioning == "in-context" else 0)
+    return science.tokens + (condition_tokens(science) if science.dit.conditioning == "in-context" else 0)
 
 
 def attended_tokens(science: Science) -> int:
     """Return the length of the sequence that a block's cross-attention looks at; 0 where it has none."""
-    own = condition_tokens(science) if science.model.conditioning == "cross-attention" else 0
+    own = condition_tokens(science) if science.dit.conditioning == "cross-attention" else 0
     return own + sequence_tokens(science)
 
 
@@ -138,9 +146,11 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
     Attention is the fused one, which keeps no T x T matrix. With `grad_checkpoint` a block keeps its input alone, and
     one block at a time is computed again.
     """
-    m, data, d, T = science.model, science.data, science.model.hidden, science.tokens
-    modulations = MODULATIONS[m.conditioning]
     narrow = 2 if science.train.precision == "bf16" else 4  # bytes of what a linear layer takes and gives
+    if isinstance(science.model, UNet):
+        return micro_batch * unet_cost.activation_bytes(science.model, science.data, narrow, grad_checkpoint)
+    m, data, d, T = science.dit, science.data, science.dit.hidden, science.tokens
+    modulations = MODULATIONS[m.conditioning]
     block = block_tokens(science) * _block_token_bytes(science, narrow)
     block += attended_tokens(science) * 2 * d * narrow
     blocks = (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
@@ -154,7 +164,7 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
 
 def _block_token_bytes(science: Science, narrow: int) -> int:
     """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around the linear layers."""
-    m, d, w = science.model, science.model.hidden, mlp_width(science)
+    m, d, w = science.dit, science.dit.hidden, mlp_width(science)
     branches = 3 if attended_tokens(science) else 2
     modulated, gated = m.conditioning in ("adaln", "adaln-zero"), m.conditioning == "adaln-zero"
     wide = 4 * branches * (d * (2 if modulated else 1) + 2)  # residual stream, its normalised copy, mean and deviation

@@ -235,7 +235,7 @@ class _Expander:
 def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[str]]:
     """Return (the validated model of a section, no problems), or (None, what is wrong with it)."""
     try:
-        return sections()[name].adapter.validate_python(fields), []
+        return sections()[name].model(fields).model_validate(fields), []
     except ValidationError as error:
         return None, _texts(error)
 

@@ -161,7 +161,6 @@ def _flat_metadata(metadata: list[Any]) -> list[Any]:
 class Section:
     """A section of the science: the models it may hold, by the word in its field `key` ("" for a single model)."""
 
-    annotation: Any
     key: str
     variants: dict[str, type[BaseModel]]
 
@@ -169,19 +168,14 @@ class Section:
         """Return the model that `fields` name, the first where they name none."""
         return self.variants.get(str(fields.get(self.key))) or next(iter(self.variants.values()))
 
-    @cached_property
-    def adapter(self) -> TypeAdapter[Any]:
-        """Return the validator of the whole section."""
-        return TypeAdapter(self.annotation)
-
 
 def section_of(annotation: Any) -> Section:
     """Return the models of a type that is one model or a union with a discriminator."""
     models = [kind for kind in _ordered(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
     key = next((str(i.discriminator) for i in get_args(annotation) if getattr(i, "discriminator", None)), "")
     if not key:
-        return Section(annotation, "", {"": models[0]})
-    return Section(annotation, key, {str(get_args(m.model_fields[key].annotation)[0]): m for m in models})
+        return Section("", {"": models[0]})
+    return Section(key, {str(get_args(m.model_fields[key].annotation)[0]): m for m in models})
 
 
 @lru_cache(maxsize=1)

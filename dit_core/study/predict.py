@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dit_core.study import cost
+from dit_core.study import cost, unet_cost
 from dit_core.study.run import PlannedEvaluation, Run
 from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Science
 from dit_core.study.steps import passes
+from dit_core.study.unet import UNet
 
 SCHEMA = 1
 STEP_TERMS = ("loop", "blocks", "flops", "elements", "params")
@@ -47,23 +48,36 @@ class Calibration:
 def step_terms(science: Science) -> dict[str, float]:
     """Return what one training step is made of, in units of STEP_TERMS."""
     batch = science.train.batch
+    blocks, elements = _passed(science)
     return {
         "loop": 1.0,
-        "blocks": float(science.model.depth),
+        "blocks": float(blocks),
         "flops": 6.0 * cost.fwd_macs(science) * batch,
-        "elements": float(batch * science.tokens * science.model.depth * science.model.hidden),
+        "elements": float(batch * elements),
         "params": float(cost.params(science)),
     }
 
 
 def pass_terms(science: Science, samples: int) -> dict[str, float]:
     """Return what one forward pass for `samples` samples is made of, in units of PASS_TERMS."""
+    blocks, elements = _passed(science)
     return {
         "loop": 1.0,
-        "blocks": float(science.model.depth),
+        "blocks": float(blocks),
         "flops": 2.0 * cost.fwd_macs(science) * samples,
-        "elements": float(samples * science.tokens * science.model.depth * science.model.hidden),
+        "elements": float(samples * elements),
     }
+
+
+def _passed(science: Science) -> tuple[int, int]:
+    """Return the layers that are run one after another (blocks), and the elements that one sample passes through them.
+
+    A calibration measures Transformers: of a U-Net, whose layers are convolutions, it predicts the order only.
+    """
+    if isinstance(science.model, UNet):
+        layers = [*unet_cost.parts(science.model, science.data)]
+        return len(layers), sum(layer.given * layer.elements for layer in layers)
+    return science.dit.depth, science.tokens * science.dit.depth * science.dit.hidden
 
 
 def step_s(calibration: Calibration, science: Science) -> float:

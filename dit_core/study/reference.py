@@ -167,7 +167,7 @@ def _claim_type(annotation: Any) -> str:
     words = [word for key, word in kinds.items() if key in text]
     if "Literal" in text:
         words = [", ".join(str(a) for a in _literals(annotation))]
-    optional = " or null" if "None" in text else ""
+    optional = " or null" if "None" in text and "dict" not in text else ""
     return (words[0] if words else "text") + optional
 
 

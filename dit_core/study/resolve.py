@@ -29,7 +29,10 @@ DEPENDS: dict[str, tuple[str, ...]] = {
 
 def depends(path: str) -> tuple[str, ...]:
     """Return the paths that decide the value at `path` of a resolved point."""
-    return DEPENDS.get(path, (path, "objective.name") if path.startswith("objective.") else (path,))
+    section = path.partition(".")[0]
+    key = sections()[section].key if section in sections() else ""
+    own = DEPENDS.get(path, (path,))
+    return (*own, f"{section}.{key}") if key and f"{section}.{key}" not in own else own
 
 
 def section_depends(section: str) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ def resolve_section(section: str, given: Flat, others: Mapping[str, Flat]) -> tu
     """Return (fields of the section's model, problems); `given` are the section's settings, `others` all sections'."""
     fields = dict(given)
     problems: list[str] = []
-    if section == "model":
+    if section == "model" and fields.get("family") != "unet":
         problems += _spell_out_size(fields)
     elif section == "data":
         problems += _fill_data(fields)

@@ -17,6 +17,7 @@ from dit_core.study.frozen import Fraction as Fraction
 from dit_core.study.frozen import Frozen as Frozen
 from dit_core.study.frozen import Positive as Positive
 from dit_core.study.frozen import neutral as neutral
+from dit_core.study.unet import UNet
 
 Conditioning = Literal["adaln-zero", "adaln", "cross-attention", "in-context"]
 Positions = Literal["sincos-2d", "sincos-1d", "learned", "none"]
@@ -37,10 +38,10 @@ SIZES: dict[str, tuple[int, int, int]] = {
 
 
 class Model(Frozen):
-    """The network, spelled out (paper section 3.2, Table 1)."""
+    """The Diffusion Transformer, spelled out (paper section 3.2, Table 1)."""
 
     family: Literal["dit"] = "dit"
-    """The kind of network."""
+    """The kind of network: a Transformer, or the U-Net it is compared with."""
     depth: Positive
     """Number of blocks N."""
     hidden: Positive
@@ -82,6 +83,9 @@ class Model(Frozen):
         if self.positions == "sincos-2d" and self.hidden % 4:
             raise ValueError(f"hidden {self.hidden} is not a multiple of 4, which 2-D sine-cosine positions need")
         return self
+
+
+Network = Annotated[Model | UNet, Field(discriminator="family")]
 
 
 class Ddpm(Frozen):
@@ -164,32 +168,38 @@ class Train(Frozen):
 class Science(Frozen):
     """One training, fully resolved: all that changes its numbers and nothing else."""
 
-    model: Model
+    model: Network
     data: Data
     objective: Objective
     train: Train
 
     @model_validator(mode="after")
-    def _patch_divides_input(self) -> Science:
+    def _data_fit_network(self) -> Science:
+        if isinstance(self.model, UNet):
+            if misfit := self.model.misfit(self.data):
+                raise ValueError(misfit)
+            return self
+        self._patch_divides_input()
+        self._tokens_of_data()
+        self._conditions_enter()
+        return self
+
+    def _patch_divides_input(self) -> None:
         (h, w), (ph, pw) = (self.data.height, self.data.width), self.patch_shape
-        if self.model.tokens == "patches" and (h % ph or w % pw):
+        if self.dit.tokens == "patches" and (h % ph or w % pw):
             fits = [q for q in range(1, w + 1) if w % q == 0 and (self.data.vectors or h % q == 0)]
             raise ValueError(f"patch {pw} does not divide the input {h}x{w}; these do: {fits}")
-        return self
 
-    @model_validator(mode="after")
-    def _tokens_of_data(self) -> Science:
-        if self.model.tokens != "patches" and not self.data.vectors:
-            raise ValueError(f"tokens {self.model.tokens!r} are made of vectors; data {self.data.name!r} are images")
-        if self.model.tokens == "modules" and not self.data.modules:
+    def _tokens_of_data(self) -> None:
+        if self.dit.tokens != "patches" and not self.data.vectors:
+            raise ValueError(f"tokens {self.dit.tokens!r} are made of vectors; data {self.data.name!r} are images")
+        if self.dit.tokens == "modules" and not self.data.modules:
             raise ValueError("tokens 'modules' need the sizes of the groups in data.modules; they are not given")
-        if self.model.tokens != "patches" and self.model.patch != 1:
-            raise ValueError(f"patch {self.model.patch} has no meaning with tokens {self.model.tokens!r}; set it to 1")
-        return self
+        if self.dit.tokens != "patches" and self.dit.patch != 1:
+            raise ValueError(f"patch {self.dit.patch} has no meaning with tokens {self.dit.tokens!r}; set it to 1")
 
-    @model_validator(mode="after")
-    def _conditions_enter(self) -> Science:
-        model, data = self.model, self.data
+    def _conditions_enter(self) -> None:
+        model, data = self.dit, self.data
         by_attention = self.sequences
         if by_attention and model.conditioning == "in-context":
             raise ValueError(
@@ -197,7 +207,7 @@ class Science(Frozen):
                 "take adaln-zero, adaln or cross-attention (a map may also enter by map_entry: concat)"
             )
         if not data.map_channels:
-            return self
+            return
         size, by = f"{data.map_height}x{data.map_width}", model.map_entry
         p = model.patch
         if by == "concat" and (
@@ -211,32 +221,41 @@ class Science(Frozen):
             )
         if by == "cross-attention" and (data.map_height % p or data.map_width % p):
             raise ValueError(f"patch {p} does not divide the map of {size}, whose patches are attended to")
-        return self
+
+    @property
+    def dit(self) -> Model:
+        """Return the model of a Transformer; raise TypeError for another family, which the caller should have asked."""
+        if not isinstance(self.model, Model):
+            raise TypeError(f"a network of family {self.model.family!r} has no blocks, patches or tokens")
+        return self.model
 
     @property
     def patch_shape(self) -> tuple[int, int]:
         """Return height and width of a patch: one row for vectors."""
-        p = self.model.patch
+        p = self.dit.patch
         return (1, p) if self.data.vectors else (p, p)
 
     @property
     def token_sizes(self) -> tuple[int, ...]:
         """Return the numbers of features of the tokens where each has an embedding of its own; else nothing."""
-        if self.model.tokens == "features":
+        if self.dit.tokens == "features":
             return (1,) * self.data.width
-        return self.data.module_sizes if self.model.tokens == "modules" else ()
+        return self.data.module_sizes if self.dit.tokens == "modules" else ()
 
     @property
     def sequences(self) -> tuple[str, ...]:
         """Return the conditions that enter as sequences which every block attends to: context, map."""
         if not self.data.conditions:
             return ()
-        by_attention = self.model.map_entry == "cross-attention"
+        by_attention = self.dit.map_entry == "cross-attention"
         return tuple(n for n in self.data.conditions if n == "context" or (n == "map" and by_attention))
 
     @property
     def tokens(self) -> int:
-        """Return the sequence length T = (H / p) (W / p), or the number of groups, without condition tokens."""
+        """Return the sequence length T = (H / p) (W / p), or the number of groups, without condition tokens.
+
+        Raises TypeError for a U-Net, as all that follows from `dit` does.
+        """
         if self.token_sizes:
             return len(self.token_sizes)
         ph, pw = self.patch_shape

@@ -43,7 +43,7 @@ def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
     Tokens and conditions are sent in the precision of training, as 2 bytes (bf16) or 4. Raises UserError for fewer
     than one stage or more stages than blocks.
     """
-    m, d = science.model, science.model.hidden
+    m, d = science.dit, science.dit.hidden
     if not 1 <= count <= m.depth:
         raise UserError(
             f"--stages {count}: a model of {m.depth} blocks has 1 to {m.depth} stages, each of a block at least"
@@ -75,7 +75,7 @@ def balanced(science: Science, count: int) -> list[int]:
     loads = [cost.block_macs(science)] * count
     loads[0] += cost.entry_macs(science)
     loads[-1] += cost.exit_macs(science)
-    for _ in range(science.model.depth - count):
+    for _ in range(science.dit.depth - count):
         i = loads.index(min(loads))
         blocks[i] += 1
         loads[i] += cost.block_macs(science)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from dit_sciences import DESIGNS, published, small
+from dit_sciences import DESIGNS, LATENT, published, small, unet
 from torch import nn
 
 from dit_core.flops import UncountedError, count_macs, measure
 from dit_core.study import cost
+from dit_core.study.expand import expand
 from dit_core.study.science import Ddpm, Flow
+from dit_core.study.spec import load_study
+from dit_core.study.unet import UNet
 
 # Table 4 of the paper: size, patch, latent side, design, params in millions, Gflops (multiply-accumulates).
 PAPER = [
@@ -79,6 +82,35 @@ def test_options_are_counted(design):
         science = small(conditioning=design, objective=objective, depth=1, **extra)
         counted = measure(science)
         assert (counted.macs, counted.params) == (cost.fwd_macs(science), cost.params(science)), extra
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"levels": 1, "attention": "none"},
+        {"levels": 3, "attention": "all", "layers": 2},
+        {"growth": 1, "channels": 12},
+        {"data": LATENT, "channels": 32, "levels": 3, "head_channels": 16, "objective": Flow()},
+    ],
+    ids=str,
+)
+def test_unets_are_counted(shape):
+    science = unet(**shape)
+    counted = measure(science)
+    assert (counted.macs, counted.params) == (cost.fwd_macs(science), cost.params(science))
+
+
+def test_the_unets_of_the_studies_are_counted():
+    sciences = {
+        (run.science.model, run.science.data, run.science.objective): run.science
+        for path in (ROOT / "studies").glob("*.yaml")
+        for run in expand(load_study(path)).runs
+        if isinstance(run.science.model, UNet)
+    }
+    for science in sciences.values():
+        counted = measure(science)
+        assert (counted.macs, counted.params) == (cost.fwd_macs(science), cost.params(science))
 
 
 def test_docs_print_these_numbers():

@@ -21,6 +21,7 @@ from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import Store
 from dit_core.study.data import BUILT_IN
 from dit_core.study.science import Science
+from dit_core.study.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,8 +41,13 @@ def stop_after(steps: int):
     return lambda: "SIGTERM" if next(calls) >= steps else None
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(tmp_path):
-    run = run_of(science_of(steps=12), save_every_images=4 * 16)
+@pytest.mark.parametrize("family", ["dit", "unet"])
+def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, family):
+    science = science_of(steps=12)
+    if family == "unet":
+        network = UNet(channels=8, layers=1, groups=4, head_channels=4)
+        science = Science(model=network, data=science.data, objective=science.objective, train=science.train)
+    run = run_of(science, save_every_images=4 * 16)
     assert carry(tmp_path / "calm", run).how == "done"
     stops = 0
     while (carried := carry(tmp_path / "rough", run, should_stop=stop_after(3))).how == "stopped":

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from dit_sciences import DESIGNS, LATENT, inputs, published, shaken, small
+from dit_sciences import DESIGNS, LATENT, inputs, published, shaken, small, unet
 
 from dit_core.diffusion.objective import make_objective
 from dit_core.errors import UserError
@@ -106,6 +106,16 @@ def test_activation_bytes_are_what_autograd_keeps(design, extra):
         assert cost.activation_bytes(science, batch, False) == pytest.approx(
             kept_bytes(science, batch, False), rel=0.05
         )
+
+
+@pytest.mark.parametrize(
+    "shape", [{}, {"levels": 1}, {"levels": 3, "attention": "all"}, {"attention": "none"}], ids=str
+)
+def test_activation_bytes_of_a_unet_are_what_autograd_keeps(shape):
+    science = unet(channels=16, **shape)
+    assert cost.activation_bytes(science, 64, False) == pytest.approx(kept_bytes(science, 64, False), rel=0.05)
+    saving = cost.activation_bytes(science, 64, True)
+    assert kept_bytes(science, 64, True) < saving < cost.activation_bytes(science, 64, False)
 
 
 def test_gradient_checkpointing_needs_less():

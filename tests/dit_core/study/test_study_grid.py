@@ -274,7 +274,7 @@ def test_the_shared_way_of_building_runs_equals_the_plain_one(study: Load, small
         depth, hidden, heads = SIZES[flat.pop("model.size")]
         batch = flat["train.batch"]
         steps = 10 if str(flat.pop("train.duration")) == "10 steps" else -(-2 * 1797 // batch)
-        nested: dict[str, dict[str, object]] = {"model": {}, "data": {}, "objective": {}, "train": {}}
+        nested: dict[str, dict[str, object]] = {"model": {"family": "dit"}, "data": {}, "objective": {}, "train": {}}
         for path, value in flat.items():
             section, name = path.split(".")
             nested[section][name] = value
