@@ -10,6 +10,7 @@ import typer
 
 from dit_core.errors import UserError
 from dit_core.study.run import Run
+from dit_core.study.science import Model
 from dit_core.study.stages import Stage, stages_of
 
 _COLUMNS = (
@@ -19,7 +20,7 @@ _COLUMNS = (
 
 
 def stage_document(study: str, runs: Iterable[Run], count: int) -> dict[str, Any]:
-    """Return the stages of every Transformer among the runs as plain values."""
+    """Return the stages of every Transformer among the runs as plain values; raise UserError where there is none."""
     rows = [
         {"run_id": run.run_id, "name": run.name, "stages": [asdict(stage) for stage in stages]}
         for stages, members in _cut(runs, count).items()
@@ -57,8 +58,12 @@ def table(stages: tuple[Stage, ...]) -> list[str]:
 def _cut(runs: Iterable[Run], count: int) -> dict[tuple[Stage, ...], list[Run]]:
     found: dict[tuple[Stage, ...], list[Run]] = {}
     for run in runs:
+        if not isinstance(run.science.model, Model):
+            continue
         try:
             found.setdefault(stages_of(run.science, count), []).append(run)
         except UserError as error:
             raise UserError(f"{error} (run {run.name!r})") from None
+    if not found:
+        raise UserError("--stages: the study has no run of a Transformer, whose blocks could be split")
     return found

@@ -88,6 +88,7 @@ def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
     The model computes the same function there when it is built with `diffusers_config` and has diffusers' time
     frequencies (`model.time_frequencies`).
     """
+    _require_dit(science)
     if science.model.positions != "sincos-2d":
         raise UserError(
             f"positions {science.model.positions!r} cannot be exported to diffusers, whose DiT has sincos-2d only"
@@ -196,6 +197,11 @@ def block_count(names: Iterable[str], prefix: str) -> int:
     """Return the number of blocks whose weights are called `<prefix>.<number>.…`; 0 where there are none."""
     numbers = {part[1] for part in (n.split(".") for n in names if n.startswith(f"{prefix}.")) if part[1].isdigit()}
     return 1 + max(map(int, numbers), default=-1)
+
+
+def _require_dit(science: Science) -> None:
+    if science.model.family != "dit":
+        raise UserError(f"a network of family {science.model.family!r} has no DiT's layout to be exported to")
 
 
 def _require_released(science: Science) -> None:

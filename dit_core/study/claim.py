@@ -24,6 +24,7 @@ COLUMNS: tuple[str, ...] = (
     "model_size",
     "model_depth",
     "model_hidden",
+    "model_channels",
     "model_positions",
     "model_layer_scale",
     "patch",

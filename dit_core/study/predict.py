@@ -72,7 +72,7 @@ def pass_terms(science: Science, samples: int) -> dict[str, float]:
 def _passed(science: Science) -> tuple[int, int]:
     """Return the layers that are run one after another (blocks), and the elements that one sample passes through them.
 
-    A calibration measures Transformers: of a U-Net, whose layers are convolutions, it predicts the order only.
+    A calibration is measured on Transformers: convolutions are slower, and what it predicts for a U-Net is too short.
     """
     if isinstance(science.model, UNet):
         layers = [*unet_cost.parts(science.model, science.data)]

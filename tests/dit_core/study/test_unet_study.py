@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from dit_sciences import LATENT, published, unet
 
+from dit_core.cli.stages import stage_document
 from dit_core.cli.unets import unet_document
-from dit_core.errors import StudyError
+from dit_core.errors import StudyError, UserError
 from dit_core.study import cost, ids, unet_cost
 from dit_core.study.data import BUILT_IN
 from dit_core.study.expand import Expansion, expand
@@ -130,3 +131,10 @@ def test_a_plan_names_the_unet_that_costs_as_much():
         assert row["ratio"] == pytest.approx(row["unet_fwd_gmacs"] / row["fwd_gmacs"])
     same = {row["name"]: row["ratio"] for row in rows if "unet" in row["name"]}
     assert set(same.values()) == {1.0}, "of a U-Net it is a U-Net of the same cost"
+
+
+def test_stages_are_of_transformers_alone():
+    runs = expanded(BOTH).runs
+    assert len(stage_document("a", runs, 2)["runs"]) == 4
+    with pytest.raises(UserError, match="no run of a Transformer, whose blocks could be split"):
+        stage_document("a", [run for run in runs if run.science.model.family == "unet"], 2)
