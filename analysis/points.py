@@ -219,8 +219,6 @@ def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
 
 def short_name(row: pd.Series) -> str:
     """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's name."""
-    if "model_size" in row and "patch" in row and pd.notna(row["model_size"]) and pd.notna(row["patch"]):
-        return f"{row['model_size']}/{int(row['patch'])}"
-    if row.get("model_family") == "unet":
-        return str(row["model_size"])
+    if "model_size" in row and "patch" in row and pd.notna(row["model_size"]):
+        return f"{row['model_size']}/{int(row['patch'])}" if pd.notna(row["patch"]) else str(row["model_size"])
     return str(row.get("name", ""))

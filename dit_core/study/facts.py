@@ -9,16 +9,17 @@ from dit_core.study.science import Model, Science
 
 
 def network_facts(science: Science) -> dict[str, Any]:
-    """Return size's name, patch, conditioning design and tokens; a U-Net has none of the last three."""
+    """Return family, size's name, patch, conditioning design and tokens; a U-Net has none of the last three."""
     model = science.model
     if isinstance(model, Model):
         return {
+            "model_family": model.family,
             "model_size": model.size,
             "patch": model.patch,
             "conditioning": model.conditioning,
             "tokens": science.tokens,
         }
-    return {"model_size": model.size, "patch": None, "conditioning": None, "tokens": None}
+    return {"model_family": model.family, "model_size": model.size, "patch": None, "conditioning": None, "tokens": None}
 
 
 def cost_facts(science: Science) -> dict[str, Any]:

@@ -100,7 +100,9 @@ def test_ids_are_pinned():
 
 def test_tables_have_nothing_where_a_unet_has_nothing():
     science = unet()
-    assert network_facts(science) == {"model_size": "U8x2n1h4k4", "patch": None, "conditioning": None, "tokens": None}
+    facts = network_facts(science)
+    assert (facts.pop("model_family"), facts.pop("model_size")) == ("unet", "U8x2n1h4k4")
+    assert facts == {"patch": None, "conditioning": None, "tokens": None}
     assert cost_facts(science)["fwd_gmacs"] == cost.fwd_macs(science) / 1e9
     assert all(value > 0 for value in (*step_terms(science).values(), *pass_terms(science, 3).values()))
     with pytest.raises(TypeError, match="a network of family 'unet' has no blocks, patches or tokens"):
