@@ -65,6 +65,13 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     assert torch.equal(*found)
 
 
+def test_the_network_is_one_graph_to_the_compiler():
+    science = unet()
+    network, given = shaken(build_model(science)), inputs(science)
+    compiled = torch.compile(network, fullgraph=True, dynamic=False, backend="eager")
+    assert torch.equal(compiled(*given), network(*given))
+
+
 def test_wrong_inputs_are_named():
     science = unet()
     network, (x, t, y) = build_model(science), inputs(science)
