@@ -52,7 +52,7 @@ def bootstrap_interval(
     # as fast.
     for block, counted in zip(features.split(2048), counts.split(2048, dim=1), strict=True):
         x, weights = (block - centre).float(), counted.float()
-        products += weights @ (x[:, rows] * x[:, columns])
+        products += weights @ _products(x)
         sums += weights @ x
     outer = torch.zeros(replicates, width, width, dtype=torch.float64)
     outer[:, rows, columns] = products
@@ -61,9 +61,20 @@ def bootstrap_interval(
     covs = (outer - n * means.unsqueeze(2) * means.unsqueeze(1)) / (n - 1)
     root, trace2 = square_root(cov2.double()), torch.trace(cov2.double())
     values = _distance(means + centre, covs, mean2.double(), trace2, root)
-    value = frechet(centre, own.covariance(), mean2, cov2)
+    value = _distance(centre, own.covariance(), mean2.double(), trace2, root).item()
     low, high = torch.quantile(values - values.mean(), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return max(0.0, value + low), value + high
+
+
+def _products(x: Tensor) -> Tensor:
+    """Return the products of all pairs of columns of x (N, D), (N, D (D + 1) / 2), in the order of triu_indices."""
+    width, first = x.shape[1], 0
+    columns = x.T.contiguous()
+    made = x.new_empty(width * (width + 1) // 2, len(x))
+    for i in range(width):  # ten times as fast as gathering both factors
+        torch.mul(columns[i], columns[i:], out=made[first : first + width - i])
+        first += width - i
+    return made.T
 
 
 def delta_interval(features: Tensor, mean2: Tensor, cov2: Tensor) -> tuple[float, float]:
@@ -102,9 +113,9 @@ def frechet_infinity(features: Tensor, mean2: Tensor, cov2: Tensor, points: int 
         return None
     rng = np.random.Generator(np.random.Philox(key=seed))
     sizes = np.unique(np.linspace(smallest, n, points).astype(int))
-    values = []
+    root, trace2, values = square_root(cov2.double()), torch.trace(cov2.double()), []
     for size in sizes:
         own = Moments.of(features[torch.from_numpy(rng.permutation(n)[:size])])
-        values.append(frechet(own.mean(), own.covariance(), mean2, cov2))
+        values.append(_distance(own.mean(), own.covariance(), mean2.double(), trace2, root).item())
     design = np.stack([np.ones(len(sizes)), 1 / sizes], axis=1)
     return float(np.linalg.lstsq(design, np.array(values), rcond=None)[0][0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -137,14 +135,31 @@ def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3)
 
     The intervals are those of a share of N (precision) or M (recall) independent draws, the neighbourhoods held fixed.
     """
-    from torch_fidelity.metric_prc import prc_features_to_metric
-
     if real is None:
         return {"precision": plain(None), "recall": plain(None)}
     rows = min(1000, max(16, DISTANCES // max(len(features), len(real))))
-    settings: dict[str, Any] = {"prc_neighborhood": neighbours, "prc_batch_size": rows, "save_cpu_ram": True}
-    out = prc_features_to_metric(features, real, **settings, verbose=False)
-    return {"precision": share(out["precision"], len(features)), "recall": share(out["recall"], len(real))}
+    return {
+        "precision": share(_covered(features, real, neighbours, rows), len(features)),
+        "recall": share(_covered(real, features, neighbours, rows), len(real)),
+    }
+
+
+def _covered(points: Tensor, centres: Tensor, neighbours: int, rows: int) -> float:
+    """Return the share of points (N, D) within the ball of any centre (M, D), which ends at its k-th neighbour.
+
+    Distances and comparisons are those of torch-fidelity, bit for bit, without holding a row of all distances: the k-th
+    of all is the k-th of the nearest in each block, and topk finds it in a fifth of kthvalue's time.
+    """
+    blocks, found = centres.split(rows), neighbours + 1  # the nearest of all is the centre itself
+    radii = []
+    for own in blocks:
+        near = [torch.cdist(own, block).topk(min(found, len(block)), largest=False).values for block in blocks]
+        radii.append(torch.cat(near, dim=1).topk(found, largest=False).values[:, -1])
+    within = []
+    for some in points.split(rows):
+        hits = [(torch.cdist(some, b) <= r).any(dim=1) for b, r in zip(blocks, radii, strict=True)]
+        within.append(torch.stack(hits).any(dim=0))
+    return torch.cat(within).float().mean().item()
 
 
 def agreement(logits: Tensor, labels: Tensor) -> Metric:
