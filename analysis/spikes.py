@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+SMOOTH = 5
 WINDOW = 25
 HEIGHT = 8.0
 FLOOR = 0.3
 
 
 def loss_spikes(metrics: pd.DataFrame) -> pd.Series:
-    """Return the number of loss spikes per run_id: rows far above the median of the rows before.
+    """Return the number of loss spikes per run_id: rises of the smoothed loss far above the running median.
 
-    A spike is a finite loss above the median of the 25 rows before by more than 8 robust deviations of those rows and
-    by more than 30 % of that median; rows on end count once. Runs with fewer than 50 rows are missing, not 0.
+    A spike is a mean over 5 rows that lies above the median of the 25 rows before them by more than 30 % of that median
+    and by more than 8 robust standard deviations of such a mean, estimated from those 25 rows; means on end count once.
+    So a rise lasts, or one row of it is more than 2.5 times as high as usual: a row is a mean over few noise levels and
+    few images, and swings by tens of percent at small batches without anything happening to the training. Rows without
+    a finite loss are left out; runs with fewer than 50 rows are missing, not 0.
     """
     return metrics.groupby("run_id").apply(_spikes, include_groups=False).astype(float)
 
@@ -25,13 +29,13 @@ def _spikes(rows: pd.DataFrame) -> float:
     if len(loss) < 2 * WINDOW:
         return float("nan")
     found, inside = 0, False
-    for i in range(WINDOW, len(loss)):
+    for i in range(WINDOW, len(loss) - SMOOTH + 1):
         before = loss[i - WINDOW : i]
         middle = float(np.median(before))
-        spread = 1.4826 * float(np.median(np.abs(before - middle)))
-        high = loss[i] > middle + max(HEIGHT * spread, FLOOR * abs(middle))
+        spread = 1.4826 * float(np.median(np.abs(before - middle))) / SMOOTH**0.5
+        high = float(np.mean(loss[i : i + SMOOTH])) > middle + max(HEIGHT * spread, FLOOR * abs(middle))
         found += int(high and not inside)
-        inside = bool(high)
+        inside = high
     return float(found)
 
 

@@ -3,7 +3,7 @@
 Writes a made-up store through the record code (without fsync), builds the index, changes 100 runs, updates, asks ten
 typical questions and one curve, and prints one JSON document; `bounds` in it holds each figure against what it must
 not exceed. 100,000 runs are 1.5 million small files: 8 GB of disk and most of the time. `--writers 8 --seconds 120`
-instead lets that many processes write while this one reads. The store lies in a temporary folder and is removed at the end.
+instead lets that many processes write while this one reads. The store lies in a temporary folder and is removed.
 """
 
 from __future__ import annotations

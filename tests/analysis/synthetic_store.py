@@ -27,8 +27,12 @@ CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
 @contextmanager
 def unsynced() -> Iterator[None]:
     """Leave out fsync: what is measured or tested here is not the disk."""
-    with mock.patch("os.fsync", lambda file: None):  # a Mock would keep a record of every call
+    with mock.patch("os.fsync", new=_nothing):  # a Mock would keep a record of every call
         yield
+
+
+def _nothing(file: int) -> None:
+    pass
 
 
 def sciences(count: int, first: int = 0) -> Iterator[Science]:

@@ -135,13 +135,14 @@ def test_tolerance_speaks_where_no_seed_does():
 def test_loss_spikes_are_counted_and_short_curves_are_missing():
     images = np.arange(200) * 64.0
     calm = 1 / np.sqrt(1 + images / 1000) + np.random.default_rng(0).normal(0, 0.01, 200)
-    spiky = calm.copy()
-    spiky[[120, 121, 170]] += 3
-    table = pd.concat([pd.DataFrame({"run_id": r, "images": images[:n], "loss": v[:n]})
-                       for r, v, n in (("calm", calm, 200), ("spiky", spiky, 200), ("short", calm, 30))])  # fmt: skip
+    spiky, raised, noisy = calm.copy(), calm.copy(), calm.copy()
+    spiky[[120, 121, 170]] *= 10  # twice, one of them in a single row
+    raised[100:106] *= 1.6  # a moderate rise that lasts
+    noisy[[60, 90, 150]] *= 2.2  # as high as single rows of small batches come out, and gone in the next
+    curves = {"calm": calm, "spiky": spiky, "raised": raised, "noisy": noisy, "short": calm[:30]}
+    table = pd.concat([pd.DataFrame({"run_id": r, "images": images[: len(v)], "loss": v}) for r, v in curves.items()])
     found = loss_spikes(table)
-    assert found["calm"] == 0
-    assert found["spiky"] == 2
+    assert found[["calm", "spiky", "raised", "noisy"]].tolist() == [0, 2, 1, 0]
     assert np.isnan(found["short"])
     assert final_loss(table)["calm"] == pytest.approx(calm[-10:].mean())
 
