@@ -17,8 +17,8 @@ def loss_spikes(metrics: pd.DataFrame) -> pd.Series:
     A spike is a mean over 5 rows that lies above the median of the 25 rows before them by more than 30 % of that median
     and by more than 8 robust standard deviations of such a mean, estimated from those 25 rows; means on end count once.
     So a rise lasts, or one row of it is more than 2.5 times as high as usual: a row is a mean over few noise levels and
-    few images, and swings by tens of percent at small batches without anything happening to the training. Rows without
-    a finite loss are left out; runs with fewer than 50 rows are missing, not 0.
+    few images, and swings by tens of percent at small batches. Rows without a finite loss are left out; runs with fewer
+    than 50 rows are missing, not 0.
     """
     return metrics.groupby("run_id").apply(_spikes, include_groups=False).astype(float)
 
