@@ -59,6 +59,7 @@ METRICS: dict[str, tuple[str, bool | None]] = {  # column: (name on an axis, low
     "width_r2": ("Width: R² of requested against measured", False),
     "width_slope": ("Width: slope of measured on requested", None),
     "two_sample_accuracy": ("Accuracy of telling rows apart (0.5: cannot)", True),
+    "quadratic_accuracy": ("Accuracy of a quadratic classifier (0.5: cannot)", True),
     "mmd2": ("MMD², unbiased", True),
     "memorised": ("Share of copies", True),
     "loss": ("Training loss", True),

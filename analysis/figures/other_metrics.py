@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OTHERS = ("sfid", "is", "kid", "precision", "recall", "completion_mean_ratio", "detail_mean_ratio", "slant_r2",
-          "width_r2", "mmd2", "memorised", "fd_digits", "agreement", "fid_infinity", "fd_digits_infinity")  # fmt: skip
+          "width_r2", "quadratic_accuracy", "mmd2", "memorised", "fd_digits", "agreement", "fid_infinity",
+          "fd_digits_infinity")  # fmt: skip
 
 
 def other_metrics(

@@ -12,4 +12,4 @@ COMPLETION = (
 )
 DETAIL = ("detail_rmse", "detail_mean_rmse", "adjusted_mean_rmse", "detail_ratio", "detail_mean_ratio")
 OBEDIENCE = ("ink_r2", "ink_slope", "slant_r2", "slant_slope", "width_r2", "width_slope")
-TWO_SAMPLE = ("two_sample_accuracy", "mmd2", "memorised")
+TWO_SAMPLE = ("two_sample_accuracy", "quadratic_accuracy", "mmd2", "memorised")

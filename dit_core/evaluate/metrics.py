@@ -73,9 +73,10 @@ def against_rows(
     if wanted & set(TWO_SAMPLE):
         real, generated = reference.features, features[protocol.layer]
         assert real is not None
+        real_labels = rows.labels(range(len(rows)))
         trained = torch.cat([x.flatten(1) for x, _ in rows.trained_on()])
         tests = (
-            two_sample_accuracy(real, rows.labels(range(len(rows))), generated, labels),
+            *(two_sample_accuracy(real, real_labels, generated, labels, kind) for kind in ("forest", "quadratic")),
             mmd2(real, generated),
             memorised(trained, generated),
         )

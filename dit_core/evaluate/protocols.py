@@ -180,7 +180,7 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "vectors": Protocol(
         name="vectors",
-        says="Can generated rows be told from real ones: by a classifier, by a kernel distance, as copies",
+        says="Can generated rows be told from real ones: by two classifiers, by a kernel distance, as copies",
         main="two_sample_accuracy",
         metrics=TWO_SAMPLE,
         extractor="none",

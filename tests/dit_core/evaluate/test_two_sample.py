@@ -34,6 +34,20 @@ def test_rows_of_two_distributions_are_told_apart():
     assert two_sample_accuracy(normal(150, 0), none(150), normal(150, 1) * 0.4, none(150))["low"] > 0.6
 
 
+def test_a_thin_direction_across_many_features_is_seen_by_the_quadratic_classifier_alone():
+    # Ten features that sum to nearly nothing: with a sum five times wider each by itself, and each pair, is alike.
+    def rows(width: float, seed: int) -> torch.Tensor:
+        x = normal(150, seed, 10)
+        return x - x.mean(dim=1, keepdim=True) * (1 - width)
+
+    forest, quadratic = (
+        two_sample_accuracy(rows(0.05, 0), none(150), rows(0.25, 1), none(150), kind)
+        for kind in ("forest", "quadratic")
+    )
+    assert quadratic["low"] > 0.65
+    assert forest["value"] < quadratic["low"]
+
+
 def test_rows_of_the_wrong_label_are_told_apart():
     labels = torch.arange(100) % 2
     real, generated = (normal(100, k) / 4 + labels[:, None] for k in (0, 1))
