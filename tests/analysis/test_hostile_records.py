@@ -15,7 +15,7 @@ from synthetic_store import add_run, fill, sciences, unsynced
 from analysis.extract import read_run_folder
 from analysis.extract_evals import read_evals
 from analysis.load import evals, metrics, problems, runs
-from analysis.parts import _table
+from analysis.parts import build_table
 from dit_core.records.files import read_json, write_json
 from dit_core.records.metrics import encode
 from dit_core.records.paths import Store
@@ -249,7 +249,7 @@ def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern)
             assert {r["run_id"] for t in (rows.runs, rows.evals, rows.attempts, rows.metrics[:0]) for r in t} == {run}
             for name in ("runs", "evals", "attempts"):
                 if getattr(rows, name):
-                    _table(name, getattr(rows, name))
+                    build_table(name, getattr(rows, name))
             tried += 1
     print(f"{pattern}: {tried} records with junk read")
 

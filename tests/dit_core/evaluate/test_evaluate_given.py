@@ -7,8 +7,8 @@ import csv
 import numpy as np
 import pytest
 import torch
-from conftest import trained_run
 from PIL import Image
+from trained import trained_run
 
 import dit_core.evaluate.run as module
 from dit_core.cli.app import main

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import trained_run
 from test_evaluate_inception import pictures, protocol_for, random_inception
 from test_evaluate_reference import save_npz
+from trained import trained_run
 
 from dit_core.cli.app import main
 from dit_core.errors import EnvironmentProblem, UserError
