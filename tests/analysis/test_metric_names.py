@@ -13,6 +13,10 @@ def test_figures_know_every_metric_of_every_protocol():
 
 
 def test_a_slope_is_neither_better_high_nor_low():
-    assert metric_label("ink_slope") == "Ink: slope of measured on requested"
+    assert metric_label("ink_slope") == "Ink obeyed, slope"
     assert metric_label("ink_r2").endswith("(higher is better)")
     assert metric_label("two_sample_accuracy").endswith("(lower is better)")
+
+
+def test_names_fit_an_axis():
+    assert max(len(name) for name, _ in METRICS.values()) <= 34
