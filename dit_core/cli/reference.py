@@ -13,7 +13,7 @@ from dit_core.errors import UserError
 
 if TYPE_CHECKING:
     from dit_core.evaluate.extractors import Extractor
-    from dit_core.evaluate.protocols import Protocol
+    from dit_core.evaluate.protocol import Protocol
     from dit_core.evaluate.reference import Reference
 
 WeightsOption = Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 from dit_core.errors import RecordError, UserError
 from dit_core.evaluate.extractors import Extractor, Unchanged
 from dit_core.evaluate.intervals import Metric
-from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.protocol import Protocol
 from dit_core.evaluate.reference import Reference
 from dit_core.records.files import read_json, write_json
 from dit_core.records.provenance import now, provenance

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dit_core.errors import DataError, EnvironmentProblem, UserError
 from dit_core.evaluate.assets import INCEPTION, find_asset
 from dit_core.evaluate.pixels import from_uint8
-from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.protocol import Protocol
 from dit_core.records.files import sha256_of
 
 # First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023 numbers.

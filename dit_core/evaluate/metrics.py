@@ -12,7 +12,7 @@ from dit_core.evaluate.intervals import Metric, plain, share
 from dit_core.evaluate.metric_names import COMPLETION, DETAIL, OBEDIENCE, TWO_SAMPLE
 from dit_core.evaluate.moments import Moments
 from dit_core.evaluate.obedience import obedience, requested_of
-from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.protocol import Protocol
 from dit_core.evaluate.reference import Reference
 from dit_core.evaluate.rows import Rows
 from dit_core.evaluate.two_sample import memorised, mmd2, two_sample_accuracy

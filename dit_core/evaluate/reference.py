@@ -15,7 +15,7 @@ from dit_core.errors import DataError
 from dit_core.evaluate.assets import Asset, find_asset
 from dit_core.evaluate.extractors import SPATIAL, Extractor
 from dit_core.evaluate.moments import Moments
-from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.protocol import Protocol
 from dit_core.evaluate.rows import Rows
 from dit_core.records.files import write_atomic
 

@@ -19,7 +19,8 @@ from dit_core.evaluate.extractors import Extractor, Unchanged, make_extractor
 from dit_core.evaluate.generate import Generator, network_of
 from dit_core.evaluate.metrics import measure
 from dit_core.evaluate.parts import Parts
-from dit_core.evaluate.protocols import Protocol, problems, protocol_of
+from dit_core.evaluate.protocol import Protocol
+from dit_core.evaluate.protocols import problems, protocol_of
 from dit_core.evaluate.reference import Reference, reference_of, rows_reference
 from dit_core.evaluate.rows import Rows, rows_of
 from dit_core.records.evals import read_eval, write_eval

@@ -15,7 +15,7 @@ from dit_core.evaluate.extractors import SPATIAL, Extractor
 from dit_core.evaluate.intervals import Metric
 from dit_core.evaluate.metrics import measure
 from dit_core.evaluate.moments import Moments
-from dit_core.evaluate.protocols import Protocol
+from dit_core.evaluate.protocol import Protocol
 from dit_core.evaluate.reference import Reference, check_moments
 from dit_core.evaluate.sources import Source, npz_header, npz_rows
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from dit_core.cli.app import main
-from dit_core.evaluate.protocols import PROTOCOLS, Protocol, problems, protocol_of
+from dit_core.evaluate.protocol import Protocol
+from dit_core.evaluate.protocols import PROTOCOLS, problems, protocol_of
 from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import Data
 

@@ -17,7 +17,8 @@ from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.evaluate.decoder import make_decoder
 from dit_core.evaluate.extractors import make_extractor
 from dit_core.evaluate.generate import Generator
-from dit_core.evaluate.protocols import PROTOCOLS, Decoder
+from dit_core.evaluate.protocol import Decoder
+from dit_core.evaluate.protocols import PROTOCOLS
 from dit_core.evaluate.run import evaluate
 from dit_core.records.files import sha256_of
 from dit_core.study.execution import Execution
