@@ -148,9 +148,10 @@ def totals(planned: Planned) -> dict[str, Any]:
     words: dict[str, int] = {}
     train = sampling = left = 0.0
     evaluations = evaluated = 0
+    prices = cost.Prices()
     for run, state in zip(planned.runs, planned.states, strict=True):
         words[state.word] = words.get(state.word, 0) + 1
-        training, each = cost.run_flops(run.science, (planned.evaluation for planned in run.evaluations))
+        training, each = prices.run_flops(run.science, (planned.evaluation for planned in run.evaluations))
         train += training
         evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
         sampling += sum(each)
