@@ -144,7 +144,8 @@ def final_points(
     setting: list[str] = []
     if same_design:
         rows, left_out = one_design(rows)
-        setting = [str(rows[c].iloc[0]) for c in ("conditioning", "objective") if c in rows and len(rows)]
+        # a U-Net has no conditioning design
+        setting = [str(v) for c in ("conditioning", "objective") if c in rows for v in rows[c].dropna().unique()[:1]]
     of = rows["run_id"].nunique()
     chosen = {c: v for c, v in main_setting(rows, metric).items() if c not in keep}
     here = rows[rows[metric].notna()]
@@ -174,7 +175,7 @@ def _most_common(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, list[s
     counts = frame.groupby(column)["run_id"].nunique().sort_values(ascending=False, kind="stable")
     value = "adaln-zero" if "adaln-zero" in counts.index and counts["adaln-zero"] == counts.max() else counts.index[0]
     others = int(counts.sum() - counts[value])
-    return frame[frame[column] == value], [f"{others} with another {column} not drawn"]
+    return frame[(frame[column] == value) | frame[column].isna()], [f"{others} with another {column} not drawn"]
 
 
 def _words(design: list[str], chosen: dict[str, object], rows: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from analysis.claims import judge
 from analysis.compare import compare
 from analysis.extract import read_run_folder
 from analysis.figures import catalogue
-from analysis.points import MODEL, average_seeds, short_name
+from analysis.points import MODEL, average_seeds, final_points, short_name
 from dit_core.records.paths import Store
 from dit_core.records.run import open_run
 from dit_core.study import ids
@@ -101,3 +101,14 @@ def test_families_stand_side_by_side():
     found = compare(frame, "model_family", "fd_digits")
     assert [row["model_family"] for row in found.rows] == ["dit", "unet"]
     assert found.rows[1]["difference"] > 0
+
+
+def test_unets_stand_beside_the_design_that_most_transformers_have():
+    frame = both()
+    other = frame[frame["model_family"] == "dit"].head(2).assign(conditioning="in-context")
+    other["run_id"] = "c" + other["run_id"]
+    points = final_points(pd.concat([frame, other], ignore_index=True), "fd_digits")
+    assert "nan" not in points.setting
+    assert points.setting.startswith("adaln-zero")
+    assert set(points.frame["model_family"]) == {"dit", "unet"}
+    assert "in-context" not in set(points.frame["conditioning"])
