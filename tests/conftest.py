@@ -12,7 +12,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import pytest
 
 # Files that mostly wait (a real Slurm, processes that are killed) start first, so that the others fill their pauses.
-WAITING = ("slurm/test_slurm_real", "slurm/test_slurm_chaos", "slurm/", "dit_core/test_local", "dit_core/test_train",
+WAITING = ("slurm/test_slurm_real", "slurm/test_slurm_chaos", "dit_core/test_local", "dit_core/test_train", "slurm/",
            "dit_core/test_distributed", "dit_core/test_bench", "analysis/test_report")  # fmt: skip
 
 
