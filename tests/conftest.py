@@ -11,20 +11,6 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 
-# Files that mostly wait (a real Slurm, processes that are killed) start first, so that the others fill their pauses.
-WAITING = ("slurm/test_slurm_real", "slurm/test_slurm_chaos", "dit_core/test_local", "dit_core/test_train", "slurm/",
-           "dit_core/test_distributed", "dit_core/test_bench", "analysis/test_report")  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that wait longest at the beginning; the order within a file stays."""
-
-    def rank(item: pytest.Item) -> int:
-        where = item.path.as_posix()
-        return next((i for i, part in enumerate(WAITING) if f"tests/{part}" in where), len(WAITING))
-
-    items.sort(key=rank)
-
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
