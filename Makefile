@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python tests/cluster/slurm_cluster.py install
-	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest tests -n 3 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
