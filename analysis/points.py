@@ -54,8 +54,13 @@ def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
 
     Runs without an evaluation stay, as one row without metrics: they count in "n of N".
     """
+    ends = runs.set_index("run_id")["images_seen"] if {"images_seen"} <= set(runs) & set(evals) else None
+    if ends is not None:  # an evaluation's training point, not the run's end
+        runs = runs.drop(columns="images_seen")
     extra = [c for c in evals.columns if c == "run_id" or c not in runs.columns]
     frame = runs.merge(evals[extra], on="run_id", how="left", validate="one_to_many")
+    if ends is not None:
+        frame["images_seen"] = frame["images_seen"].fillna(frame["run_id"].map(ends))
     if "images_seen" in frame and "fwd_gmacs" in frame:
         frame["train_flops"] = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
     if "steps" in frame and "fwd_gmacs" in frame:
