@@ -95,7 +95,7 @@ def lose_accounting(at: Field) -> bool:
 def kill_submitter(at: Field) -> bool:
     """A submitter is killed somewhere on its way."""
     child = at.submit()
-    time.sleep(at.dice.uniform(0.0, 2.5))
+    time.sleep(at.dice.uniform(0.0, 1.5))
     struck = child.poll() is None
     child.kill()
     child.communicate()

@@ -20,6 +20,19 @@ from dit_core.study.expand import expand  # noqa: E402
 from dit_core.study.run import Run  # noqa: E402
 from dit_core.study.spec import load_study  # noqa: E402
 
+STUDY = """\
+study: chaos
+question: Does every run survive?
+base:
+  data: {{name: digits}}
+  model: {{size: XXXS, patch: 4}}
+  train: {{duration: {steps} steps, batch: 16, lr: 1e-3, ema: 0.99}}
+axes: {{model.patch: [4, 8], train.seed: {seeds}}}
+evaluate:
+  - {{protocol: digits, at: [50%, 100%], sampler: ddim, steps: 2, samples: 100}}
+execution: {{threads: 1, device: cpu, save_every_images: 800}}
+"""
+
 
 @dataclass
 class Field:
@@ -29,7 +42,9 @@ class Field:
     store: Store
     study: Path
     profile: Path
+    steps: int
     dice: random.Random
+    seeds: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
 
@@ -42,6 +57,11 @@ class Field:
         """Return a ditlab command on this field."""
         base = [sys.executable, "-m", "dit_core.cli.app", words[0], str(self.study)]
         return [*base, *map(str, words[1:]), "--results", str(self.store.root)]
+
+    def plant(self, seeds: int) -> None:
+        """Write the study with so many seeds, two runs and four evaluations each."""
+        self.seeds = seeds
+        self.study.write_text(STUDY.format(steps=self.steps, seeds=list(range(seeds))))
 
     def submit(self) -> subprocess.Popen[str]:
         """Start a submitter."""
