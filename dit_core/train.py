@@ -218,7 +218,12 @@ def compiled(model: nn.Module, science: Science, execution: Execution, device: t
     seconds = cost.train_flops(science) / _CORE_FLOPS_PER_S
     pays = seconds > _COMPILE_PAYS_S if device.type == "cpu" else science.train.steps >= 500
     wanted = execution.compile == "on" or (execution.compile == "auto" and pays)
-    return torch.compile(model, fullgraph=True, dynamic=False) if wanted else model
+    if not wanted:
+        return model
+    torch.compiler.reset()  # the compiler counts all networks of a process together and refuses the ninth
+    # By default the compiler's backward pass is made under the forward's autocast: modulations' gradients in bf16.
+    torch._functorch.config.backward_pass_autocast = "off"
+    return torch.compile(model, fullgraph=True, dynamic=False)
 
 
 def autocast_of(precision: str, device: torch.device) -> Callable[[], torch.autocast | nullcontext[None]]:
