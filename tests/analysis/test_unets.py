@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from study_frames import own_runs, study_of
 
 from analysis import style
@@ -52,7 +53,11 @@ def test_a_run_folder_of_a_unet_is_a_row_without_what_it_has_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["gmacs-quality", "bubbles", "sampling-compute"])
 def test_figures_draw_both(name: str):
-    style.close(catalogue.draw(name, study_of(both()), False))
+    fig = catalogue.draw(name, study_of(both()), False)
+    words = {text.get_text() for text in fig.findobj(Text)}
+    assert {"U8x2", "U16x2", "U24x2"} < words
+    assert any(word.startswith("XXXS") for word in words)
+    style.close(fig)
 
 
 def test_curves_of_unets_have_a_panel_of_their_own():

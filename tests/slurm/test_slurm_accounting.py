@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import go, runs_in
+from submissions import go, runs_in
 from slurm_cluster import until
 
 from dit_core.records.outcome import read_outcome

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import PARKED, ended, expected_work, go, in_child, killer, live_work, runs_in
+from submissions import PARKED, ended, expected_work, go, in_child, killer, live_work, runs_in
 
 import slurm.commands
 import slurm.submit

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import go, read, runs_in
+from submissions import go, read, runs_in
 from slurm_cluster import until
 
 from dit_core.records.attempt import read_attempts

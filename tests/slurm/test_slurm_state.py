@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import PARKED, go, runs_in
+from submissions import PARKED, go, runs_in
 
 import slurm.commands
 from dit_core.records import lease

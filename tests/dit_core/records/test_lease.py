@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,8 +58,12 @@ def test_a_foreign_host_whose_heart_beats_keeps_its_lease(tmp_path: Path, monkey
 
 
 def test_a_torn_lease_names_no_owner(tmp_path: Path):
-    (tmp_path / "lease.json").write_bytes(b'{"owner": "x", "ho')
-    lease.acquire(tmp_path / "lease.json").release()
+    path = tmp_path / "lease.json"
+    path.write_bytes(b'{"owner": "x", "ho')
+    held = lease.acquire(path)
+    assert json.loads(path.read_text())["pid"] == os.getpid()
+    held.release()
+    assert not path.exists()
 
 
 def _claim(path: Path, barrier, results) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+from pathlib import Path
 
 from dit_core.records.metrics import MetricsWriter, decode, encode, read_curve, read_rows
 from dit_core.records.paths import RunPaths
@@ -75,4 +76,9 @@ def test_work_that_was_redone_counts_once(tmp_path):
 
 
 def test_a_device_that_cannot_be_synced_is_no_error():
-    MetricsWriter(os.devnull).close()
+    writer = MetricsWriter(os.devnull)
+    writer.write({"images": 1, "step": 1, "loss": 1.0})
+    writer.sync()
+    writer.close()
+    assert Path(os.devnull).stat().st_size == 0  # still the device, no file in its place
+    assert Path(os.devnull).is_char_device()
