@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from submissions import go, runs_in
 from slurm_cluster import until
+from submissions import go, runs_in
 
 from dit_core.records.outcome import read_outcome
 from slurm.profile import Profile

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from submissions import go, read, runs_in
 from slurm_cluster import until
+from submissions import go, read, runs_in
 
 from dit_core.records.attempt import read_attempts
 from dit_core.records.evals import read_eval
