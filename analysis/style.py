@@ -180,7 +180,8 @@ def log_axis(axis: Any, values: Iterable[float]) -> None:
 
     found = [v for v in values if v is not None and v > 0]
     low, high = (min(found), max(found)) if found else (1.0, 10.0)
-    pad = max((high / low) ** 0.08, 1.25)
+    # At least two of the ticks 1, 2, 5 must lie inside: with fewer, linear ones come, and their long numbers overlap.
+    pad = max((high / low) ** 0.08, 1.25, (6.5 * low / high) ** 0.5)
     setter = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
     setter(low / pad, high * pad)
@@ -194,7 +195,7 @@ def plain(value: float) -> str:
     """Return a tick's number without mathematics markup: 0.01, 1, 200, 2×10⁹."""
     if value == 0:
         return "0"
-    if 1e-4 <= abs(value) < 1e5:
+    if 1e-4 <= abs(value) < 1e6:
         return f"{value:,.6g}"
     mantissa, exponent = f"{value:.0e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PATCH_COLOURS = {1: "#3b1f5b", 2: "#0b4f8a", 4: "#d55e00", 8: "#e69f00", 16: "#b9b9b9"}
 _LARGEST = 900.0  # area of the largest bubble, points squared
 _HATCHES = {4: "///", 8: "..."}
+_DOT = 20.0  # a smaller one gets a ring in place of the dot in its middle
 
 
 def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: Provenance | None = None) -> Figure:
@@ -53,7 +54,10 @@ def _models(ax: Axes, rows: pd.DataFrame, metric: str, scale: float) -> None:
         x, area = sizes.index(str(row["model_size"])), row["fwd_gmacs"] * scale
         ax.scatter(x, row[metric], s=area, facecolor=colour, alpha=0.8, edgecolor=style.INK, linewidth=0.5,
                    hatch=_HATCHES.get(row["patch"]))  # fmt: skip
-        ax.scatter(x, row[metric], s=5, color=style.INK, zorder=4)
+        if area < _DOT:  # a dot would hide so small a bubble
+            ax.scatter(x, row[metric], s=2 * _DOT, facecolor="none", edgecolor=colour, linewidth=0.9, zorder=4)
+        else:
+            ax.scatter(x, row[metric], s=5, color=style.INK, zorder=4)
     ax.set_xticks(range(len(sizes)), [style.clean(s, 12) for s in sizes])
     ax.set_xlim(-0.7, len(sizes) - 0.3)
     low, high = float(rows[metric].min()), float(rows[metric].max())
@@ -69,7 +73,7 @@ def _patch_legend(ax: Axes, patches: list[int]) -> None:
 
     handles = [Patch(facecolor=_PATCH_COLOURS.get(int(p), style.QUIET), edgecolor=style.INK, linewidth=0.5,
                      hatch=_HATCHES.get(int(p)), label=f"patch {int(p)}") for p in patches]  # fmt: skip
-    ax.legend(handles=handles, loc="upper right")
+    ax.legend(handles=handles, loc="best")  # the upper right, unless the largest models are the worst
 
 
 def _systems(ax: Axes, rows: pd.DataFrame) -> None:

@@ -45,8 +45,8 @@ def gmacs_quality(
     lines = [mine.footer if not beside_paper else f"{style.clean(title, 60)}: {mine.footer}"]
     if beside_paper:
         paper = final_points(published.scaling(), "fid")
-        shown.append((axes[1], paper, "The paper: ImageNet 256 px, 400K steps"))
-        lines.append(f"Paper: Table 4, {paper.n_of_n}, FID-50K; its figure 8 prints {published.PAPER_R}.")
+        shown.append((axes[1], paper, "The paper: ImageNet 256 px"))
+        lines.append(f"Paper: Table 4, 400K steps, {paper.n_of_n}, FID-50K; its figure 8 prints {published.PAPER_R}.")
     for ax, points, words in shown:
         panel(ax, points)
         ax.set_title(words)
@@ -84,13 +84,33 @@ def panel(ax: Axes, points: Points) -> Correlation:
         ax.set_xlim(ends)
     scatter(ax, rows, "fwd_gmacs", points.metric)
     found = correlation_of(points)
-    style.note(ax, statistics(found, line, points.metric), "upper right")
+    words = statistics(found, line, points.metric)
+    style.note(ax, words, _free_corner(ax, x, rows["high"].astype(float).fillna(rows[points.metric]), words))
     ax.set_xlabel("Forward Gflops (MACs, log scale)")
     ax.set_ylabel(style.metric_label(points.metric))
     return found
 
 
 def correlation_of(points: Points) -> Correlation:
+def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
+    """Return the upper corner in which the words cover no point; where there is none, the axis grows above the points.
+
+    Quality that falls with compute leaves the right one free, and quality that rises the left.
+    """
+    low, high = np.log10(ax.get_xlim())
+    across = (np.log10(x) - low) / (high - low)
+    reach, bottom, top = min(0.95, 0.02 * max(map(len, words.splitlines()))), *ax.get_ylim()
+    share = 0.03 + 0.075 * (words.count("\n") + 1)
+    highest = {"upper right": tops[across > 1 - reach].max(), "upper left": tops[across < reach].max()}
+    free = top - share * (top - bottom)
+    for corner, value in highest.items():
+        if not value > free:
+            return corner
+    corner = min(highest, key=lambda c: highest[c])
+    ax.set_ylim(top=bottom + (highest[corner] - bottom) / (1 - share - 0.03))
+    return corner
+
+
     """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their seeds."""
     rows = points.frame
     return correlate(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _ANGLES = (20, 160, -20, -160, 55, 125, -55, -125, 90, -90)
 MOST = 60
 _REACH = (7, 11, 17, 25)
+_WIDE = 25  # half of a label's width in points
 Box = tuple[float, float, float, float]
 
 
@@ -53,6 +54,8 @@ def _offsets(base: Box, scale: float) -> list[tuple[float, float]]:
     half_w, half_h = (base[2] - base[0]) / 2 / scale, (base[3] - base[1]) / 2 / scale
     places = []
     for reach in _REACH:
+        if half_w > _WIDE:  # on a slant its end would lie on its own point
+            places += [(reach + half_w, 0.0), (-reach - half_w, 0.0)]
         for angle in _ANGLES:
             c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
             places.append((c * (reach + half_w * abs(c)), s * (reach + half_h * abs(s))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,8 @@ def _panel(ax: Axes, points: Points, printed: float | None) -> None:
     rows = average_seeds(points.frame, metric)
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
     scatter(ax, rows, "fwd_gmacs", metric, size=26)
-    low, high = float(rows[metric].min()), float(rows[metric].max())
+    low, high = (float(rows[[metric, end]].astype(float).agg(end_of).agg(end_of))
+                 for end, end_of in (("low", "min"), ("high", "max")))  # fmt: skip
     room = (high - low) * 0.45 or 1.0
     lower = style.METRICS.get(metric, (metric, True))[1]
     ax.set_ylim(low - (0.2 * room if lower else 0.25 * room), high + room)
@@ -74,4 +76,4 @@ def _panel(ax: Axes, points: Points, printed: float | None) -> None:
         words += f"\nthe paper prints {printed:+.2f}".replace("-", "\N{MINUS SIGN}")
     style.note(ax, words, "upper right" if lower else "upper left")
     ax.set_xlabel("Forward Gflops (MACs, log scale)")
-    ax.set_ylabel(style.metric_label(metric).replace(" is better", ""))
+    ax.set_ylabel(textwrap.fill(style.metric_label(metric).replace(" is better", ""), 24))

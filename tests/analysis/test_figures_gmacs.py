@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 from study_frames import own_runs
 
 from analysis import published, style
-from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
+from analysis.figures.gmacs_quality import correlation_of, gmacs_quality, panel
 from analysis.points import final_points
 from dit_core.errors import UserError
 
@@ -83,3 +85,30 @@ def test_files_are_byte_identical(tmp_path):
         names.append(style.save(gmacs_quality(frame), tmp_path / folder / "demo"))
     for first, second in zip(*names, strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_words_of_a_panel_cover_no_point(turned: bool):
+    rows = own_runs(1)
+    rows["fd_digits"] = 300 - rows["fd_digits"] if turned else rows["fd_digits"]
+    points = final_points(rows.drop(columns=["fd_digits_low", "fd_digits_high"]), "fd_digits")
+    fig, ax = style.new_figure(width=3.6, height=3.7)
+    panel(ax, points)
+    fig.draw_without_rendering()
+    (words,) = ax.texts
+    box = words.get_window_extent()
+    at = ax.transData.transform(points.frame[["fwd_gmacs", "fd_digits"]].to_numpy(float))
+    assert not any(box.contains(x, y) for x, y in at)
+    style.close(fig)
+
+
+@pytest.mark.parametrize("width", [1.0, 1.4, 3.0, 50.0])
+def test_ticks_of_models_of_nearly_equal_compute_do_not_overlap(width: float):
+    fig, ax = style.new_figure(width=3.6, height=3.7)
+    style.log_axis(ax.xaxis, [0.0033, 0.0033 * width])
+    fig.draw_without_rendering()
+    low, high = ax.get_xlim()
+    shown = [t.get_window_extent() for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert len(shown) >= 2
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(shown))
+    style.close(fig)
