@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.claim_rows import Noise, NotYetError, noise_of, rows_of
+from analysis.configuration import MODEL, config_key, config_names
 from analysis.correlation import Correlation, correlate, difference
-from analysis.points import MODEL, config_key, short_name
 from analysis.source import Source
 from dit_core.errors import UserError
 from dit_core.study.claim import (
@@ -181,7 +181,10 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
         up, down = (noise.half(len(v), level=claim.level) or 0.0 for v in (above, below))
         half = max(half, value * float(np.hypot(up / above.mean(), down / below.mean())))
     low, high = value - half, value + half
-    detail = tuple(f"{_named(s)}: {s[claim.metric].mean():.4g} (n = {len(s)})" for s in sides)
+    names = config_names(pd.concat(sides, ignore_index=True))
+    named = (names.iloc[0], names.iloc[-1])
+    detail = tuple(f"{_named(n, s)}: {s[claim.metric].mean():.4g} (n = {len(s)})"
+                   for n, s in zip(named, sides, strict=True))  # fmt: skip
     return Finding(_verdict([_against(claim, low, high)]), value, low, high, f"ratio of {claim.metric}", _bounds(claim),
                    len(above) + len(below), noise.sd, noise.told_by, "", detail)  # fmt: skip
 
@@ -191,10 +194,10 @@ def _seedless(name: str) -> str:
     return _SEED_OF_NAME.sub("", str(name))
 
 
-def _named(rows: pd.DataFrame) -> str:
+def _named(name: str, rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
     steps = f", {row['steps']:g} steps" if pd.notna(row.get("steps")) else ""
-    return short_name(row) + steps
+    return name + steps
 
 
 def threshold(claim: ThresholdClaim, source: Source) -> Finding:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.points import MODEL, config_key, main_setting, one_protocol
+from analysis.configuration import MODEL, config_key
+from analysis.points import at_the_end, main_setting, one_protocol
 from analysis.source import Source
 from analysis.spikes import final_loss, loss_spikes
 from dit_core.errors import UserError, nearest
@@ -98,8 +99,8 @@ def _one_setting(rows: pd.DataFrame, metric: str, free: set[str]) -> Rows:
                 rows = rows[rows[column].isna() if pd.isna(value) else rows[column] == value]
                 said.append(f"{column} {value:g}" if isinstance(value, float | int) else f"{column} {value}")
     if not free & set(_EVERY_POINT) and "images_seen" in rows and metric not in OF_RUNS:
-        last = rows.groupby("run_id")["images_seen"].transform("max")
-        rows = rows[(rows["images_seen"] == last) | last.isna()]  # a published system may not say how long it trained
+        rows, early = at_the_end(rows)
+        said += [f"{early} measured at an earlier training point only"] if early else []
     return Rows(rows.reset_index(drop=True), metric, ", ".join(said))
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.configuration import config_key
 from analysis.correlation import Correlation, correlate
 from analysis.fits import HeldOut, Law, Line, ols, power_law, surface
 from analysis.patch_law import IsoFlop, PatchLaw, at_budgets, isoflop, patch_law
-from analysis.points import Points, average_seeds, config_key, final_points
+from analysis.points import Points, average_seeds, final_points
 from analysis.source import Source
 
 SEED = 20

@@ -5,19 +5,18 @@ Frames in, frames out. What is left out is counted, so that every figure can say
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from analysis.configuration import MODEL, config_key
 from dit_core.errors import UserError, nearest
 
 RUN_COLUMNS = ("run_id", "name", "study", "model_size", "patch", "conditioning", "objective", "seed", "params",
                "tokens", "fwd_gmacs", "train_flops", "outcome")  # fmt: skip
 EVAL_COLUMNS = ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples")
-SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights")
-# What tells configurations apart: rows that differ in none of these are seeds of one.
-MODEL = ("model_size", "patch", "conditioning", "objective", "model_family", "model_positions", "model_layer_scale",
-         "model_mlp_ratio", "model_qk_norm", "data_name", "model_tokens", "model_map_entry")  # fmt: skip
+_RARE = ("eta", "clip", "guidance_channels", "guidance_start", "guidance_end", "sample_seed")  # named where they vary
+SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights", *_RARE)
 
 
 @dataclass(frozen=True)
@@ -157,12 +156,41 @@ def final_points(
     for column, value in chosen.items():
         here = here[here[column].isna() if pd.isna(value) else here[column] == value]
     if "images_seen" in here and not every:
-        last = here.groupby("run_id")["images_seen"].transform("max")
-        here = here[(here["images_seen"] == last) | last.isna()]
+        here, early = at_the_end(here)
+        left_out += [f"{early} measured at an earlier training point only"] if early else []
     varies = [*keep, *(["images_seen"] if every else [])]
     here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
-    words = _words(setting, chosen, here)
+    rare = {c: chosen[c] for c in _RARE if c in chosen and rows[c].nunique() > 1}
+    words = _words(setting, {c: v for c, v in chosen.items() if c not in _RARE} | rare, here)
     return Points(here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out))
+
+
+def at_the_end(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rows of each run's last training point, and how many runs stay behind others of equal length.
+
+    A run that was measured at a quarter of its training only does not stand beside one that was measured at its end.
+    """
+    last = frame.groupby("run_id")["images_seen"].transform("max")
+    rows = frame[(frame["images_seen"] == last) | last.isna()]  # a published system may not say how long it trained
+    if "train_images" not in rows:
+        return rows, 0
+    early = rows["images_seen"] < rows.groupby("train_images")["images_seen"].transform("max")
+    return rows[~early], rows.loc[early, "run_id"].nunique()
+
+
+def whole_lines(points: Points, x: str) -> Points:
+    """Return the points without the seeds of a configuration that were measured at fewer `x` than its others.
+
+    A mean over two seeds here and over one there is a kink that no model has.
+    """
+    rows = points.frame
+    counts = rows.groupby("run_id")[x].transform("nunique")
+    short = counts < counts.groupby(config_key(rows)).transform("max")
+    if not short.any():
+        return points
+    fewer = rows.loc[short, "run_id"].nunique()
+    said = (*points.left_out, f"{fewer} measured at fewer points than another seed not drawn")
+    return replace(points, frame=rows[~short].reset_index(drop=True), shown=points.shown - fewer, left_out=said)
 
 
 def one_design(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -187,10 +215,13 @@ def _words(design: list[str], chosen: dict[str, object], rows: pd.DataFrame) -> 
     words = list(design)
     if chosen.get("sampler") is not None and "steps" in chosen:
         words.append(f"{chosen['sampler']} {chosen['steps']:g} steps")
+    elif chosen.get("sampler") is not None:
+        words.append(f"{chosen['sampler']} sampler")
     if chosen.get("guidance") not in (None, 1.0) and not pd.isna(chosen.get("guidance")):
         words.append(f"guidance {chosen['guidance']:g}")
     if chosen.get("samples") is not None and not pd.isna(chosen["samples"]):
         words.append(f"{chosen['samples']:,.0f} samples")
+    words += [f"{c.replace('_', ' ')} {chosen[c]}" for c in _RARE if c in chosen]
     if "images_seen" in rows and rows["images_seen"].nunique() == 1:
         words.append(f"{rows['images_seen'].iloc[0]:,.0f} images seen")
     return ", ".join(words)
@@ -202,9 +233,8 @@ def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL)
     With two or more seeds low and high are the smallest and largest seed; with one they are its own interval where the
     record has one, else missing.
     """
-    keys = [c for c in by if c in frame.columns]
     rows = []
-    for _, group in frame.groupby(keys, dropna=False, sort=False):
+    for _, group in frame.groupby(config_key(frame, by), sort=False):
         row = group.iloc[0].to_dict()
         values = group[metric].astype(float)
         single = len(group) == 1
@@ -214,17 +244,3 @@ def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL)
         row["seeds"] = len(group)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
-    """Return one word per row that is equal for the seeds of one configuration."""
-    keys = [c for c in by if c in frame.columns]
-    words = [frame[k].map(str) for k in keys]
-    return pd.Series(["|".join(row) for row in zip(*words, strict=True)], index=frame.index, dtype=object)
-
-
-def short_name(row: pd.Series) -> str:
-    """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's name."""
-    if "model_size" in row and "patch" in row and pd.notna(row["model_size"]):
-        return f"{row['model_size']}/{int(row['patch'])}" if pd.notna(row["patch"]) else str(row["model_size"])
-    return str(row.get("name", ""))

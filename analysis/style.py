@@ -133,10 +133,15 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = WIDTH_IN, heig
 
 def size_colours(sizes: Iterable[str]) -> dict[str, Any]:
     """Return one colour per model size, dark for small to light for large, in the order of `size_order`."""
+    return shades(size_order(sizes))
+
+
+def shades(names: Iterable[str]) -> dict[str, Any]:
+    """Return one colour per name, from dark to light in the order given."""
     _plt()
     import matplotlib as mpl
 
-    ordered = size_order(sizes)
+    ordered = list(names)
     scale = mpl.colormaps["viridis"]
     spread = max(1, len(ordered) - 1)
     return {name: scale(0.82 * i / spread) for i, name in enumerate(ordered)}

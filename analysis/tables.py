@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import published
+from analysis.configuration import config_names
 from analysis.points import Points, average_seeds
+from analysis.style import size_order
 from dit_core.study.science import SIZES
 
 Cell = str | float | int | None
@@ -152,12 +154,20 @@ def _printed(pixels: int) -> pd.DataFrame:
 def study_tables(points: Points) -> list[Table]:
     """Return a study's own tables 1 (models) and 4 (results; mean over seeds) from its points."""
     rows = average_seeds(points.frame, points.metric)
+    told = config_names(rows, but=("conditioning", "objective"))
+    if told.nunique() > rows[["model_size", "patch"]].drop_duplicates().shape[0]:
+        rows.insert(0, "told", told)  # equal sizes and patches that differ in something without a column of its own
+    order = {s: i for i, s in enumerate(size_order(rows["model_size"]))}
+    rows = rows.assign(_size=rows["model_size"].map(order)).sort_values(
+        ["_size", "patch", "conditioning", *(["told"] if "told" in rows else []), "fwd_gmacs"], kind="stable"
+    )
     sizes = rows.drop_duplicates("model_size").copy()
     for i, column in enumerate(("layers", "hidden", "heads")):
         sizes[column] = [SIZES[s][i] if s in SIZES else None for s in sizes["model_size"]]
     one = {"model_size": ("Size", None), "layers": ("Layers N", 0), "hidden": ("Hidden size d", 0),
            "heads": ("Heads", 0)}  # fmt: skip
-    four = {"model_size": ("Size", None), "patch": ("Patch", 0), "conditioning": ("Conditioning", None),
+    four = {"told": ("Configuration", None), "model_size": ("Size", None), "patch": ("Patch", 0),
+            "conditioning": ("Conditioning", None),
             "objective": ("Objective", None), "fwd_gmacs": ("Gflops (MACs)", 6), "params": ("Params", 0),
             "images_seen": ("Images seen", 0), "seeds": ("Seeds", 0), points.metric: (points.metric, 3),
             "low": ("low", 3), "high": ("high", 3)}  # fmt: skip

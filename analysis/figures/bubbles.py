@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
+from analysis.configuration import config_names
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
 from analysis.points import Points, average_seeds
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's, told apart in grey as well: dark, middle, light.
 _PATCH_COLOURS = {1: "#3b1f5b", 2: "#0b4f8a", 4: "#d55e00", 8: "#e69f00", 16: "#b9b9b9"}
 _LARGEST = 900.0  # area of the largest bubble, points squared
-_HATCHES = {4: "///", 8: "..."}
 _DOT = 20.0  # a smaller one gets a ring in place of the dot in its middle
+_HATCHES = {4: "///", 8: "..."}
 
 
 def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: Provenance | None = None) -> Figure:
@@ -40,6 +41,12 @@ def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: 
         _systems(axes[1], known)
         lines.append(f"Right: {len(known)} of {len(systems)} rows of Table 2 (the others print no Gflops).")
     style.footer(fig, [*lines, (provenance or Provenance.of(rows)).text])
+    told = config_names(rows)
+    if (
+        told.nunique() > rows[["model_size", "patch"]].drop_duplicates().shape[0]
+    ):  # the legend does not tell these apart
+        sizes = style.size_order(rows["model_size"])
+        label_points(first, [sizes.index(str(s)) for s in rows["model_size"]], rows[points.metric], list(told), 6.5)
     if systems is not None:
         names = [_guided(n, g) for n, g in zip(known["name"], known["guidance"], strict=True)]
         label_points(axes[1], known["fwd_gmacs"], known["fid"], names, 6.5)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import style
+from analysis.configuration import config_names
 from analysis.figures.curves import draw_lines, legend, mean_lines, model_looks
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, short_name
+from analysis.points import Points, whole_lines
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def training_compute(
 
     Raises UserError where no run was measured at two training points.
     """
+    points = whole_lines(points, "images_seen")
     rows = points.frame
     if rows.groupby("run_id")["images_seen"].nunique().max() < 2:
         raise UserError("training-compute: no run was measured at two training points; write `at: [25%, 50%, 100%]` "
@@ -43,6 +45,7 @@ def sampling_compute(
 
     Raises UserError where no run was sampled with two numbers of steps.
     """
+    points = whole_lines(points, "steps")
     rows = points.frame
     if rows.groupby("run_id")["steps"].nunique().max() < 2:
         raise UserError("sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, 50, 250]` "
@@ -56,7 +59,7 @@ def _lines(
 ) -> Figure:
     rows, metric = points.frame, points.metric
     looks = model_looks(rows)
-    lines = mean_lines(rows, x, metric, short_name)
+    lines = mean_lines(rows, x, metric, config_names(rows))
     lines = {name: lines[name] for name in looks if name in lines}
     fig, ax = style.new_figure(width=6.4, height=4.2)
     every = rows if overlay is None else pd.concat([rows, overlay], ignore_index=True)
@@ -67,7 +70,7 @@ def _lines(
         ax.set_ylim(0, float(every[metric].max()) * 1.05)
     said = []
     if overlay is not None:
-        for line in mean_lines(overlay, x, metric, short_name).values():
+        for line in mean_lines(overlay, x, metric, config_names(overlay)).values():
             ax.plot(line[x], line[metric], color=style.QUIET, lw=0.7, alpha=0.7, zorder=1)
         said = ["Thin grey lines: the paper's, read off its figure, measured alike."]
     draw_lines(ax, lines, looks, x, metric)

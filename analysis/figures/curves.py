@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
-from analysis.points import short_name
+from analysis.configuration import config_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LEGEND_ENTRIES = 40
 NAMED_ENDS = 20
+_DASHES = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}  # by patch
+_TWIN_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+_TWIN_MARKERS = ("X", "P", "*", "<", ">")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,33 @@ class Look:
 
     label: str
     colour: Any
-    dashes: str = "-"
+    dashes: Any = "-"
     marker: str = "o"
+    twin: bool = False
+    """Whether another line has its size and its patch."""
 
 
 def model_looks(rows: pd.DataFrame) -> dict[str, Look]:
-    """Return one look per model "XL/2": colour by size, marker and dashes by patch."""
-    colours = style.size_colours(rows["model_size"])
-    dashes = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}
-    looks = {}
-    for _, row in rows.drop_duplicates(["model_size", "patch"]).iterrows():
-        name = short_name(row)
-        looks[name] = Look(name, colours[str(row["model_size"])], dashes.get(row["patch"], "-."),
-                           style.marker(row["patch"]))  # fmt: skip
+    """Return one look per model "XL/2": colour by size, marker and dashes by patch.
+
+    Configurations that share both, as with two kinds of position embedding, go through the other dashes and markers;
+    where all have one size, the colour tells the names apart.
+    """
+    models = rows.assign(_name=config_names(rows)).drop_duplicates("_name")
     order = style.size_order(rows["model_size"])
-    return dict(sorted(looks.items(), key=lambda kv: (order.index(kv[0].rsplit("/", 1)[0]), kv[0])))
+    models = models.assign(_at=models["model_size"].map(lambda s: order.index(str(s)))).sort_values(["_at", "_name"])
+    models["_twin"] = models.groupby(["_at", "patch"], dropna=False).cumcount()
+    single = len(order) == 1
+    colours = style.shades(models["_name"] if single else order)
+    return {row["_name"]: _model_look(row, colours[row["_name"] if single else str(row["model_size"])])
+            for _, row in models.iterrows()}  # fmt: skip
+
+
+def _model_look(row: pd.Series, colour: Any) -> Look:
+    if row["_twin"] == 0:
+        return Look(row["_name"], colour, _DASHES.get(row["patch"], "-."), style.marker(row["patch"]))
+    return Look(row["_name"], colour, _TWIN_DASHES[row["_twin"] % len(_TWIN_DASHES)],
+                _TWIN_MARKERS[row["_twin"] % len(_TWIN_MARKERS)], twin=True)  # fmt: skip
 
 
 def design_look(name: str) -> Look:
@@ -49,10 +64,10 @@ def design_look(name: str) -> Look:
                 style.DESIGN_MARKERS.get(name, "P"))  # fmt: skip
 
 
-def mean_lines(rows: pd.DataFrame, x: str, y: str, key: Callable[[pd.Series], str]) -> dict[str, pd.DataFrame]:
-    """Return per line its x, mean y over seeds, `low` and `high` over seeds (equal to y where there is one seed)."""
+def mean_lines(rows: pd.DataFrame, x: str, y: str, names: pd.Series) -> dict[str, pd.DataFrame]:
+    """Return per name (`names`: one per row) its x, mean y over seeds, `low` and `high` (equal to y with one seed)."""
     lines = {}
-    for name, group in rows.groupby(rows.apply(key, axis=1), sort=False):
+    for name, group in rows.groupby(names, sort=False):
         grouped = group.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
         grouped.columns = [x, y, "low", "high"]
         lines[str(name)] = grouped.sort_values(x)

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import published, style
+from analysis.configuration import config_key, config_names
 from analysis.correlation import Correlation, correlate
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
 from analysis.fits import Line, ols
-from analysis.points import Points, average_seeds, config_key, final_points, short_name
+from analysis.points import Points, average_seeds, final_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def gmacs_quality(
     style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
     for ax, points, _ in shown:
         rows = average_seeds(points.frame, points.metric)
-        label_points(ax, rows["fwd_gmacs"], rows[points.metric], [short_name(r) for _, r in rows.iterrows()])
+        label_points(ax, rows["fwd_gmacs"], rows[points.metric], list(config_names(rows)))
     return fig
 
 
@@ -91,7 +92,6 @@ def panel(ax: Axes, points: Points) -> Correlation:
     return found
 
 
-def correlation_of(points: Points) -> Correlation:
 def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
     """Return the upper corner in which the words cover no point; where there is none, the axis grows above the points.
 
@@ -111,6 +111,7 @@ def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
     return corner
 
 
+def correlation_of(points: Points) -> Correlation:
     """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their seeds."""
     rows = points.frame
     return correlate(

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
+from analysis.configuration import config_key, config_names
 from analysis.correlation import correlate
 from analysis.figures.gmacs_quality import SEED, scatter
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, average_seeds, config_key, final_points, short_name
+from analysis.points import Points, average_seeds, final_points
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def other_metrics(
     style.footer(fig, [*notes, remark, (provenance or Provenance.of(frame)).text])
     for ax, points in zip(axes.flat, shown, strict=False):
         rows = average_seeds(points.frame, points.metric)
-        label_points(ax, rows["fwd_gmacs"], rows[points.metric], [short_name(r) for _, r in rows.iterrows()], 6.5)
+        label_points(ax, rows["fwd_gmacs"], rows[points.metric], list(config_names(rows)), 6.5)
     return fig
 
 

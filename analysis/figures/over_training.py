@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analysis import style
+from analysis.configuration import config_names
 from analysis.figures.curves import design_look, draw_lines, mean_lines, model_looks, name_ends
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, short_name
+from analysis.points import Points, whole_lines
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,32 +20,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _X = "images_seen"
+_SHORT_NAME = 8  # letters, as "XXXXS/16"
 
 
 def conditioning(points: Points, *, provenance: Provenance | None = None, title: str = "") -> Figure:
-    """Return the conditioning designs over training, one panel, at the model that has the most designs.
+    """Return the conditioning designs over training, one panel, at the largest of the models with the most designs.
 
     `points.frame` may hold many training points per run. Raises UserError where fewer than two designs were measured.
     """
+    points = whole_lines(points, _X)
     rows = points.frame
-    models = rows.groupby(["model_size", "patch"])["conditioning"].nunique().sort_values(ascending=False)
-    if models.empty or models.iloc[0] < 2:
+    names = config_names(rows, but=("conditioning",))
+    models = rows.groupby(names).agg({"conditioning": "nunique", "fwd_gmacs": "max"})
+    models = models.sort_values(["conditioning", "fwd_gmacs"], ascending=False, kind="stable")
+    if models.empty or models["conditioning"].iloc[0] < 2:
         raise UserError(
             "conditioning: needs two or more conditioning designs of one model; the records hold "
             f"{', '.join(sorted(map(str, rows['conditioning'].dropna().unique()))) or 'none'}: add them under "
             "`include: [{model.conditioning: [...]}]` and `ditlab run STUDY`"
         )
-    size, patch = models.index[0]
-    rows = rows[(rows["model_size"] == size) & (rows["patch"] == patch)]
-    lines = mean_lines(rows, _X, points.metric, lambda r: str(r["conditioning"]))
+    model = str(models.index[0])
+    rows = rows[(names == model) & rows["conditioning"].notna()]
+    title = style.clean(title or f"Conditioning designs at {model}", 60)
+    lines = mean_lines(rows, _X, points.metric, rows["conditioning"].map(str))
     lines = {name: lines[name] for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))] if name in lines}
     looks = {name: design_look(name) for name in lines}
     if max(map(len, lines.values())) == 1:
-        return _at_the_end(lines, points, rows, provenance, title or f"Conditioning designs at {size}/{patch}")
+        return _at_the_end(lines, points, rows, provenance, title)
     fig, ax = style.new_figure(width=4.8, height=3.4)
     draw_lines(ax, lines, looks, _X, points.metric)
     finish(ax, rows, points.metric, room=1.32)
-    ax.set_title(style.clean(title or f"Conditioning designs at {size}/{patch}", 60))
+    ax.set_title(title)
     style.footer(fig, [_counted(points, rows), _source(provenance, rows)])
     name_ends(ax, lines, looks, _X, points.metric)
     return fig
@@ -66,22 +73,23 @@ def _at_the_end(
     ax.set_xlim(-0.6, len(lines) - 0.4)
     ax.set_ylim(0, float(np.nanmax([rows[points.metric].max(), *ax.get_ylim()])) * 1.08)
     ax.set_ylabel(style.metric_label(points.metric))
-    ax.set_title(style.clean(title, 60))
+    ax.set_title(title)
     style.footer(fig, [_counted(points, rows), _source(provenance, rows)])
     return fig
 
 
 def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figure:
     """Return size at every patch (upper rows) and patch at every size (lower rows), quality over training."""
+    points = whole_lines(points, _X)
     rows = points.frame
     if rows.groupby("run_id")[_X].nunique().max() < 2:
         raise UserError("size-patch: no run was measured at two training points; write `at: [25%, 50%, 100%]` in "
                         "`evaluate:` and `ditlab run STUDY`; the figure `bubbles` needs one only")  # fmt: skip
-    looks = model_looks(rows)
+    looks, names = model_looks(rows), config_names(rows)
     sizes = style.size_order(rows["model_size"])
     patches = sorted(rows["patch"].dropna().unique(), reverse=True)
-    panels = [("patch", p, f"patch {p}") for p in patches] + [("model_size", s, f"size {s}") for s in sizes]
-    panels = [k for k in panels if rows.loc[rows[k[0]] == k[1], ["model_size", "patch"]].drop_duplicates().shape[0] > 1]
+    panels = [("patch", p, f"patch {p:g}") for p in patches] + [("model_size", s, f"size {s}") for s in sizes]
+    panels = [k for k in panels if names[rows[k[0]] == k[1]].nunique() > 1]
     if not panels:
         raise UserError("size-patch: needs two or more sizes at one patch, or two patches at one size; put "
                         "`model.size: [...]` or `model.patch: [...]` under `axes:` and `ditlab run STUDY`")  # fmt: skip
@@ -95,10 +103,10 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
                 ax.axis("off")
                 continue
             chosen = rows[rows[panel[0]] == panel[1]]
-            lines = mean_lines(chosen, _X, points.metric, short_name)
+            lines = mean_lines(chosen, _X, points.metric, names[chosen.index])
             lines = {k: lines[k] for k in looks if k in lines}
             draw_lines(ax, lines, looks, _X, points.metric)
-            finish(ax, rows, points.metric, room=1.3)
+            finish(ax, rows, points.metric, room=_room(names, columns))
             ax.set_title(style.clean(panel[2], 24))
             ax.set_ylabel("")
         cells[0].set_ylabel(style.METRICS.get(points.metric, (points.metric, True))[0])
@@ -108,9 +116,18 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
     for cells, kinds in zip(axes, grid, strict=True):
         for ax, panel in zip(cells, kinds, strict=False):
             chosen = rows[rows[panel[0]] == panel[1]]
-            lines = mean_lines(chosen, _X, points.metric, short_name)
+            lines = mean_lines(chosen, _X, points.metric, names[chosen.index])
             name_ends(ax, {k: lines[k] for k in looks if k in lines}, looks, _X, points.metric, 6.5)
     return fig
+
+
+def _room(names: pd.Series, columns: int) -> float:
+    """Return how far a panel's axis reaches beyond the last point, so that the longest name has its place there."""
+    letters = int(names.map(len).max())
+    if letters <= _SHORT_NAME:
+        return 1.3
+    width = style.WIDTH_IN * 72 / columns - 30  # points; a letter of size 6.5 is about 4 wide
+    return min(2.5, 1 / max(0.4, 1 - (12 + 4 * min(letters, 24)) / width))
 
 
 def finish(ax: Axes, rows: pd.DataFrame, metric: str, room: float = 1.22) -> None:
@@ -125,8 +142,9 @@ def finish(ax: Axes, rows: pd.DataFrame, metric: str, room: float = 1.22) -> Non
 
 
 def _counted(points: Points, rows: pd.DataFrame) -> str:
-    shown = f"{rows['run_id'].nunique()} of {points.of} runs"
-    return "; ".join(w for w in (shown, points.setting, f"protocol {points.protocol}") if w) + "."
+    shown = rows["run_id"].nunique()
+    others = [f"{points.shown - shown} of other models not drawn"] if shown < points.shown else []
+    return replace(points, shown=shown, left_out=(*points.left_out, *others)).footer
 
 
 def _source(provenance: Provenance | None, rows: pd.DataFrame) -> str:

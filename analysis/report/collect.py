@@ -13,9 +13,10 @@ import pandas as pd
 from analysis import laws as laws_module
 from analysis import published, style
 from analysis.claims import Judgement, judge
+from analysis.configuration import config_names
 from analysis.figures import catalogue
 from analysis.figures.provenance import table_hash
-from analysis.points import final_points, short_name
+from analysis.points import final_points
 from analysis.report.cost import cost_rows
 from analysis.source import Source
 from dit_core import __version__
@@ -191,8 +192,8 @@ def _grids(source: Source) -> list[dict[str, str]]:
         frame = final_points(source.results, source.metric).frame
     except UserError:
         return []
-    frame = frame[frame["eval_id"].isin(set(source.pictures))].drop_duplicates(["model_size", "patch"])
-    frame = frame.sort_values("fwd_gmacs")
+    frame = frame[frame["eval_id"].isin(set(source.pictures))]
+    frame = frame.assign(_name=config_names(frame)).drop_duplicates("_name").sort_values("fwd_gmacs")
     frame = frame.iloc[:: max(1, -(-len(frame) // GRIDS))]
     found, total = [], 0
     for _, row in frame.iterrows():
@@ -200,7 +201,7 @@ def _grids(source: Source) -> list[dict[str, str]]:
         total += len(data)
         if total > GRID_BYTES:
             break
-        label = _one_line(short_name(row), 24)
+        label = _one_line(row["_name"], 40)
         value = f"{source.metric} {row[source.metric]:.3g}"
         address = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         words = {"caption": f"{label}: {value}", "alt": f"grid of samples of model {label}, {value}"}

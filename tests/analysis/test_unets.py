@@ -10,9 +10,10 @@ from study_frames import own_runs, study_of
 from analysis import style
 from analysis.claims import judge
 from analysis.compare import compare
+from analysis.configuration import MODEL, short_name
 from analysis.extract import read_run_folder
 from analysis.figures import catalogue
-from analysis.points import MODEL, average_seeds, final_points, short_name
+from analysis.points import average_seeds, final_points
 from dit_core.records.paths import Store
 from dit_core.records.run import open_run
 from dit_core.study import ids
