@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,16 @@ def open_source(
     """
     source = published_source() if name == PUBLISHED else study_source(name, results, metric)
     if metric and source.is_published and metric != source.metric:
-        source = Source(**{**source.__dict__, "metric": metric})
-    if where:
-        source = Source(**{**source.__dict__, "results": select(source.results, where)})
-    return source
+        source = replace(source, metric=metric)
+    return narrowed(source, where) if where else source
+
+
+def narrowed(source: Source, where: dict[str, Any]) -> Source:
+    """Return the source with the rows that `where` selects, and the runs and training curves of those alone."""
+    results = select(source.results, where)
+    kept = set(results["run_id"])
+    runs, metrics = (t[t["run_id"].isin(kept)] for t in (source.runs, source.metrics))
+    return replace(source, results=results, runs=runs, metrics=metrics)
 
 
 def published_source() -> Source:

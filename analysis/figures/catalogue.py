@@ -136,11 +136,12 @@ def _grid(source: Source, guided: bool) -> Figure:
         what = "`guidance: [1.5]`" if guided else "`guidance: 1.0`"
         raise UserError(f"{name}: no pictures of such samples; write {what} in `evaluate:` and `ditlab run "
                         f"{source.name}` (nothing is trained again)")  # fmt: skip
-    points = final_points(rows, source.metric, keep=("guidance",) if guided else ())
-    column = "guidance" if guided and points.frame["guidance"].nunique() > 1 else "patch"
+    column = "guidance" if guided and rows["guidance"].nunique() > 1 else "patch"
+    points = final_points(rows, source.metric, keep=("guidance",) if column == "guidance" else ())
     grids = sample_grid.grids_of(points.frame, source.pictures, column)
     title = "Guided samples" if guided else "Samples"
     return sample_grid.sample_grid(grids, title=title, footer=points.footer, columns=column,
+                                   rows="model size" if column == "patch" else "model",
                                    provenance=_provenance(source, points.frame))  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import style
+from analysis.configuration import config_names
 from analysis.figures.provenance import Provenance
 from dit_core.errors import UserError
 
@@ -29,7 +30,7 @@ def sample_grid(
     grids: list[Grid], *, title: str, footer: str, rows: str = "model size", columns: str = "patch",
     provenance: Provenance,
 ) -> Figure:  # fmt: skip
-    """Return the grids as a matrix: sizes from small to large, columns from large to small; an absent one is empty.
+    """Return the grids as a matrix: rows as they come, columns from large to small; an absent one is empty.
 
     Raises UserError where there is none at all.
     """
@@ -37,7 +38,7 @@ def sample_grid(
     if not grids:
         raise UserError("sample-grid: no sample pictures beside the evaluation records; `ditlab run STUDY` writes "
                         "one per evaluation, `ditlab sample RUN` one for a run")  # fmt: skip
-    ys = style.size_order(g.row for g in grids)
+    ys = list(dict.fromkeys(g.row for g in grids))
     xs = sorted({g.column for g in grids}, key=lambda w: -float(w.rsplit(" ", 1)[-1]))
     cell = min(1.9, 6.6 / len(xs))
     fig, axes = style.new_figure(len(xs), len(ys), width=max(3.4, cell * len(xs) + 0.7), height=cell * len(ys) + 1.0,
@@ -56,7 +57,7 @@ def sample_grid(
     for i, name in enumerate(xs):
         axes[0][i].set_title(style.clean(name, 20))
     fig.suptitle(style.clean(f"{title} by {rows} and {columns}", 90), fontsize=9.5, fontweight="bold")
-    style.footer(fig, [f"{len(grids)} of {len(ys) * len(xs)} cells. {footer}", provenance.text])
+    style.footer(fig, [f"{len(grids)} of {len(ys) * len(xs)} cells, one seed of each. {footer}", provenance.text])
     return fig
 
 
@@ -69,15 +70,16 @@ def _pixels(path: Path) -> object:
 
 
 def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch") -> list[Grid]:
-    """Return the grids of a frame's evaluations by size (rows) and `column`; `picture` maps eval_id to its PNG."""
+    """Return the grids of a frame's evaluations by model (rows, small to large) and `column`, one seed of each.
+
+    `picture` maps eval_id to its PNG. A row is named after the size where the columns are patches, else "XL/2".
+    """
+    alike = frame.assign(patch=float("nan")) if column == "patch" else frame
     order = {s: i for i, s in enumerate(style.size_order(frame["model_size"]))}
-    rows = frame.assign(_size=frame["model_size"].map(order)).sort_values(["_size", column], ascending=[True, False])
-    rows = rows.drop_duplicates(["model_size", column])
-    return [
-        Grid(str(r["model_size"]), _heading(column, r[column]), picture[r["eval_id"]])
-        for _, r in rows.iterrows()
-        if r["eval_id"] in picture
-    ]
+    rows = frame.assign(_row=config_names(alike, but=(column,)), _size=frame["model_size"].map(order))
+    rows = rows[rows["eval_id"].isin(set(picture))].sort_values(["_size", "_row", column], kind="stable")
+    rows = rows.drop_duplicates(["_row", column])
+    return [Grid(str(r["_row"]), _heading(column, r[column]), picture[r["eval_id"]]) for _, r in rows.iterrows()]
 
 
 def _heading(column: str, value: float) -> str:

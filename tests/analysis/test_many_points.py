@@ -9,10 +9,12 @@ from study_frames import own_runs, study_of
 from analysis import style
 from analysis.claim_rows import rows_of
 from analysis.configuration import config_names
+from analysis.figures import catalogue, sample_grid
 from analysis.figures.compute import sampling_compute, training_compute
 from analysis.figures.loss_curves import loss_curves
 from analysis.figures.over_training import conditioning, size_patch
 from analysis.points import average_seeds, final_points
+from analysis.source import narrowed
 from analysis.tables import study_tables
 from dit_core.study.claim import parse_claim
 
@@ -134,6 +136,32 @@ def test_a_rare_setting_is_one_and_named():
     assert set(points.frame["eta"]) == {0.0}
     assert "eta 0.0" in points.footer
     assert "eta" not in final_points(rows, "fd_digits").footer
+
+
+def test_guided_samples_name_their_guidance_and_their_model(tmp_path):
+    from PIL import Image
+
+    picture = tmp_path / "g.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(picture)
+    one = own_runs(1).assign(guidance=2.0)
+    two = one.assign(guidance=4.0, eval_id=one["eval_id"] + "g")
+    for frame, words in ((one, "guidance 2"), (pd.concat([one, two]), "Guided samples by model and guidance")):
+        source = study_of(frame.reset_index(drop=True))
+        source.pictures.update(dict.fromkeys(frame["eval_id"], picture))
+        fig = catalogue.draw("guided-samples", source)
+        assert words in texts(fig)
+        style.close(fig)
+    grids = sample_grid.grids_of(pd.concat([one, two]), dict.fromkeys([*one["eval_id"], *two["eval_id"]], picture),
+                                 "guidance")  # fmt: skip
+    assert len(grids) == 18
+    assert grids[0].row == "XXXS/1"
+
+
+def test_where_narrows_the_curves_too():
+    frame = own_runs(1)
+    curves = pd.DataFrame([{"run_id": r, "images": i, "loss": 1.0 / i} for r in set(frame["run_id"]) for i in (1, 2)])
+    source = narrowed(study_of(frame, curves), {"patch": 2})
+    assert set(source.metrics["run_id"]) == set(source.runs["run_id"]) == {"XXXS20", "XXS20", "XS20"}
 
 
 def test_loss_curves_are_means_over_five_rows_and_bridge_nothing():
