@@ -1,13 +1,15 @@
 """Runs of a study side by side by one column, everything else equal, with differences held against the noise.
 
 The noise floor of a metric is twice the standard deviation of repeats: runs (or samplings) of the study that differ in
-nothing but their seed. A difference of means over m and n seeds must exceed floor x sqrt(1/m + 1/n). Without repeats
-the floor is unknown, and a difference is judged by the intervals alone.
+nothing but their seed. A difference of means over m and n seeds must exceed floor x sqrt(1/m + 1/n). An early training
+point or a few sampling steps have a noise of their own: the floor is that of repeats measured alike, and of all repeats
+only where there are none. Without any the floor is unknown, and a difference is judged by the intervals alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +29,10 @@ VERDICTS = ("apart", "within noise", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`rows`: one per setting and value of `by`; `floor`: twice the standard deviation over seeds, or None."""
+    """`rows`: one per setting and value of `by`, each with the `noise_floor` it was held against.
+
+    `floor`: twice the standard deviation over seeds, pooled over all settings, or None.
+    """
 
     by: str
     metric: str
@@ -51,6 +56,8 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
         values = ", ".join(map(str, here[by].unique())) or "none"
         raise UserError(f"{by} has a single value among the measured runs ({values}); nothing to compare")
     floor, repeats = _noise(here, fixed, by, metric)
+    measured = [c for c in fixed if c in SETTINGS and here[c].nunique(dropna=False) > 1]
+    floors = {_words(g, measured): _noise(g, fixed, by, metric)[0] for _, g in _parts(here, measured)}
     rows: list[Row] = []
     left_out = 0
     shown = [c for c in fixed if c not in _DIMS and here[c].nunique(dropna=False) > 1]
@@ -61,8 +68,18 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
             continue
         size = {"model_size": group["model_size"].iloc[0]} if sized else {}
         where = {**size, **{c: _plain(v) for c, v in zip(fixed, key, strict=True) if c in shown}}
-        rows += _group(where, group, by, metric, floor)
+        own = floors[_words(group, measured)]
+        rows += _group(where, group, by, metric, floor if own is None else own)
     return Comparison(by, metric, rows, floor, repeats, left_out)
+
+
+def _parts(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
+    return frame.groupby(by, dropna=False) if by else [((), frame)]
+
+
+def _words(group: pd.DataFrame, measured: list[str]) -> str:
+    """Return how the rows of a group were measured; as words, for a missing value equals itself there."""
+    return repr([group[c].iloc[0] for c in measured])
 
 
 def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float | None) -> list[Row]:
@@ -71,7 +88,7 @@ def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float |
         count = len(members)
         low, high = _interval(members, metric)
         row = {**where, by: _plain(value), "n": count, metric: float(members[metric].mean()), "low": low, "high": high}
-        row |= {"difference": None, "verdict": None}
+        row |= {"difference": None, "noise_floor": floor, "verdict": None}
         if rows:
             row["difference"] = row[metric] - rows[0][metric]
             row["verdict"] = _verdict(rows[0], row, metric, floor)

@@ -31,12 +31,16 @@ def compare(
     if as_json:
         print_json(asdict(found))
         return
-    rows = [{k: v for k, v in row.items()} for row in found.rows]
+    floors = sorted({row["noise_floor"] for row in found.rows} - {None})
+    hidden = () if len(floors) > 1 else ("noise_floor",)
+    rows = [{k: v for k, v in row.items() if k not in hidden} for row in found.rows]
     if rows:
         print(fitted(pa.Table.from_pylist(rows), terminal_width()), end="")
     else:
         print(f"no two measured runs differ in {found.by} alone", file=sys.stderr)
     floor = "unknown (no repeats over seeds)" if found.floor is None else f"{found.floor:.4g} ({found.repeats} repeats)"
+    if len(floors) > 1:
+        floor = f"{floors[0]:.4g} to {floors[-1]:.4g}, by how a row was measured ({found.repeats} repeats)"
     print(f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference above the floor")
     if found.left_out:
         print(f"{found.left_out} evaluations have no counterpart that differs in {found.by} alone")

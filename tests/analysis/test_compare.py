@@ -70,6 +70,18 @@ def test_noise_floor_is_twice_the_spread_over_seeds():
     assert found.repeats == 4
 
 
+def test_each_training_point_has_a_noise_floor_of_its_own(capsys):
+    """Early points are noisier than the end; theirs must not hide a difference there."""
+    late = made({"adaln-zero": 10.0, "adaln": 20.0}, seeds=3, spread=0.1)
+    early = made({"adaln-zero": 110.0, "adaln": 120.0}, seeds=3, spread=30.0).assign(images_seen=25)
+    lone = made({"adaln-zero": 50.0, "adaln": 60.0}).assign(images_seen=50)
+    rows = compare(pd.concat([early, lone, late], ignore_index=True), "conditioning", "fd").rows
+    assert [r["images_seen"] for r in rows] == [25, 25, 50, 50, 100, 100]
+    assert [r["verdict"] for r in rows[1::2]] == ["within noise", "within noise", "apart"]
+    pooled = 2 * (4 * (30.0**2 + 0.1**2) / 8) ** 0.5
+    assert [r["noise_floor"] for r in rows[::2]] == pytest.approx([60.0, pooled, 0.2])
+
+
 def test_missing_interval_is_unknown():
     frame = made({"adaln-zero": 10.0, "adaln": 20.0})
     frame["fd_low"] = float("nan")
