@@ -16,6 +16,7 @@ from dit_core.errors import UserError, nearest
 
 TABLES = ("runs", "evals", "results", "metrics", "attempts", "members", "problems")
 AGGREGATES = ("mean", "median", "min", "max", "count")
+FEW = 30  # columns that an error may list
 _FRONT = {
     "runs": ("run_id", "study", "name", "model_size", "patch", "conditioning", "objective", "seed", "params",
              "fwd_gmacs", "train_flops", "outcome"),
@@ -86,11 +87,13 @@ def plain(name: str) -> str:
 
 
 def column(name: str, there: dict[str, str], table: str) -> str:
-    """Return the column that `name` means; raise UserError with the nearest one and all there are."""
+    """Return the column that `name` means; raise UserError with the nearest one, and all where they fit on a line."""
     found = plain(name)
     if found not in there:
-        listed = ", ".join(there)
-        raise UserError(f"table {table} has no column {name!r}{nearest(found, there)}; columns are {listed}")
+        listed = f"columns are {', '.join(there)}"
+        if len(there) > FEW:
+            listed = f'`ditlab query "DESCRIBE {table}"` lists all {len(there)}'
+        raise UserError(f"table {table} has no column {name!r}{nearest(found, there)}; {listed}")
     return found
 
 

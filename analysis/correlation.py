@@ -36,7 +36,7 @@ class Correlation:
         """Return "r = -0.93, 95 % interval -0.99 to -0.81, n = 12", or why there is none."""
         name = "r" if self.method == "pearson" else "Spearman ρ"
         if self.r is None:
-            return f"{name}: {self.status} (n = {self.n})"
+            return f"no {name}: {self.status}"
         text = f"{name} = {self.r:.{digits}f}".replace("-", "\N{MINUS SIGN}")
         if self.low is not None and self.high is not None:
             span = f"{self.low:.{digits}f} to {self.high:.{digits}f}".replace("-", "\N{MINUS SIGN}")

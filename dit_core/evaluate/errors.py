@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Conditions
+from dit_core.conditions import Conditions, labels_of
 from dit_core.evaluate.intervals import Metric, bootstrapped
 from dit_core.evaluate.rows import Rows
 
@@ -85,6 +85,15 @@ def hidden_truth(rows: Rows, count: int) -> Truth:
     assert given.map is not None
     hidden = given.map[:, -1:].expand_as(x).flatten(1) == 0
     return Truth(_shares(x), _shares(class_means(rows)[given.label]), hidden, given.label)
+
+
+def whole_truth(rows: Rows, count: int) -> Truth:
+    """Return what maps are held against: all elements. The guess is the mean of the label's training samples."""
+    x, given = rows.truth(count)
+    labels = labels_of(given)
+    return Truth(
+        _shares(x), _shares(class_means(rows)[labels]), torch.ones_like(x, dtype=torch.bool).flatten(1), labels
+    )
 
 
 def fine_truth(rows: Rows, count: int) -> Truth:

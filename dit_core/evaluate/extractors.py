@@ -58,14 +58,14 @@ class Extractor:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """In the place of an extractor for samples that are vectors: they are their own features."""
+    """In the place of an extractor for samples that are vectors or maps: they are their own features."""
 
     name: str = "none"
     layers: tuple[str, ...] = (VALUES,)
     weights_sha256: str = ""
 
     def __call__(self, samples: Tensor) -> dict[str, Tensor]:
-        """Return {"values": (B, k) float32 on the CPU} of vectors (B, 1, 1, k)."""
+        """Return {"values": (B, C H W) float32 on the CPU} of samples (B, C, H, W)."""
         return {VALUES: samples.flatten(1).float().cpu()}
 
 
@@ -78,7 +78,7 @@ def make_extractor(
     file is missing or its sha256 is another, and UserError for a protocol that has no extractor.
     """
     if protocol.extractor == "none":
-        raise UserError(f"protocol {protocol.name!r} measures vectors, which have no feature extractor")
+        raise UserError(f"protocol {protocol.name!r} takes samples as they are: it has no feature extractor")
     layers = layers_of(protocol)
     if protocol.extractor == "ditlab-digits":
         from dit_core.evaluate.digits.classifier import WEIGHTS

@@ -1,4 +1,4 @@
-"""Samples of a run as 8-bit images or vectors; which batch holds which sample never depends on who works on it."""
+"""Samples of a run as 8-bit images, vectors or maps; which batch holds which sample does not depend on who works."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Generator:
         _check_variety(images, indices, "image")
         return images
 
-    def vectors(self, indices: Sequence[int]) -> Tensor:
-        """Return the samples as vectors, (B, 1, 1, k) float32; raise DataError as `images` does."""
+    def values(self, indices: Sequence[int]) -> Tensor:
+        """Return vectors (B, 1, 1, k) or maps (B, C, H, W) float32; raise DataError as `images` does."""
         x = self.samples(indices)
         check_finite(x, indices)
-        _check_variety(x, indices, "vector")
+        _check_variety(x, indices, "map" if x.shape[2] > 1 else "vector")
         return x
 
 

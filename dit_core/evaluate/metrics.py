@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dit_core.evaluate.errors import errors, fine_truth, hidden_truth
+from dit_core.evaluate.errors import errors, fine_truth, hidden_truth, whole_truth
 from dit_core.evaluate.extractors import PIXELS, SPATIAL
+from dit_core.evaluate.fields import spectrum_metrics
 from dit_core.evaluate.frechet import bootstrap_interval, delta_interval, frechet, frechet_infinity
 from dit_core.evaluate.intervals import Metric, plain, share
-from dit_core.evaluate.metric_names import COMPLETION, DETAIL, OBEDIENCE, TWO_SAMPLE
+from dit_core.evaluate.metric_names import COMPLETION, DETAIL, FIELDS, OBEDIENCE, SPECTRA, TWO_SAMPLE
 from dit_core.evaluate.moments import Moments
 from dit_core.evaluate.obedience import obedience, requested_of
 from dit_core.evaluate.protocol import Protocol
@@ -34,6 +35,9 @@ def measure(
     in the order of the batches, so processes and restarts give the same bits. The batches are emptied. `rows` are the
     real samples whose conditions were asked for, which some protocols measure against.
     """
+    if protocol.fields:
+        assert rows is not None
+        return maps_against_rows(_joined(batches, protocol.layer), rows)
     moments = Moments.merged([Moments.of(batch[protocol.layer]) for batch in batches])
     spatial = [batch.pop(SPATIAL) for batch in batches if SPATIAL in batch]
     features = {layer: _joined(batches, layer) for layer in tuple(batches[0])}
@@ -82,6 +86,13 @@ def against_rows(
         )
         found |= dict(zip(TWO_SAMPLE, tests, strict=True))
     return found
+
+
+def maps_against_rows(samples: Tensor, rows: Rows) -> dict[str, Metric]:
+    """Return the metrics of SPECTRA and FIELDS of maps (N, C H W) against the real ones of their rows."""
+    x, _ = rows.truth(len(samples))
+    found = dict(zip(SPECTRA, spectrum_metrics(samples.view(-1, *x.shape[1:]), x), strict=True))
+    return found | dict(zip(FIELDS, errors(samples, whole_truth(rows, len(samples))), strict=True))
 
 
 def _joined(batches: list[dict[str, Tensor]], layer: str) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -47,6 +48,12 @@ def save_rows(folder: Path, samples: Tensor, indices: range) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = (",".join(map(repr, [i, *row])) for i, row in zip(indices, samples.flatten(1).tolist(), strict=True))
     (folder / f"{indices[0]:06d}.csv").write_text("\n".join(lines) + "\n")
+
+
+def save_maps(folder: Path, samples: Tensor, indices: range) -> None:
+    """Write maps (B, C, H, W) float32 as <first index>.npy into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{indices[0]:06d}.npy", samples.numpy())
 
 
 def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:

@@ -43,7 +43,7 @@ class Protocol(Frozen):
     metrics: tuple[str, ...]
     """Metrics in a record."""
     extractor: Literal["ditlab-digits", "inception-v3-compat", "none"]
-    """Feature extractor, as registered with torch-fidelity; "none" takes vectors as they are."""
+    """Feature extractor, as registered with torch-fidelity; "none" takes vectors and maps as they are."""
     weights_sha256: str
     """Leading digits of the sha256 of the extractor's weights file."""
     layer: str
@@ -87,6 +87,8 @@ class Protocol(Frozen):
     """The only data set it can be measured on, by name; empty is any that fits."""
     pixels: bool = Field(False, json_schema_extra=neutral(False))
     """Keep the images besides their features, to hold them against real ones element by element."""
+    fields: bool = Field(False, json_schema_extra=neutral(False))
+    """Samples are maps, taken as floats, channel by channel."""
 
     @property
     def definition_sha256(self) -> str:

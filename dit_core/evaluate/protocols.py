@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dit_core.errors import StudyError, UserError, nearest
-from dit_core.evaluate.metric_names import COMPLETION, DETAIL, OBEDIENCE, TWO_SAMPLE
+from dit_core.evaluate.metric_names import COMPLETION, DETAIL, FIELDS, OBEDIENCE, SPECTRA, TWO_SAMPLE
 from dit_core.evaluate.protocol import Decoder, Protocol
 from dit_core.study.run import Run
 from dit_core.study.sampling import Evaluation, Sampling
@@ -99,6 +99,21 @@ PROTOCOLS: dict[str, Protocol] = {
         uint8="none",
         reference="rows",
         labels="data",
+    ),
+    "fields": Protocol(
+        name="fields",
+        says="Maps against the real one of their row: power at each scale, place of structures, error",
+        main="power_error",
+        metrics=(*SPECTRA, *FIELDS),
+        extractor="none",
+        weights_sha256="",
+        layer="values",
+        width=1,
+        resize="none",
+        uint8="none",
+        reference="rows",
+        labels="data",
+        fields=True,
     ),
     "dit-scaling": Protocol(
         **_INCEPTION,
@@ -208,10 +223,16 @@ def _samples_fit(protocol: Protocol, data: Data) -> list[str]:
     """Return what keeps a protocol from measuring samples of these data: vectors, latents, images of another shape."""
     found = []
     shape = (data.channels, data.height, data.width)
-    if data.vectors and protocol.extractor != "none":
-        fitting = ", ".join(name for name, other in PROTOCOLS.items() if other.extractor == "none")
+    if data.vectors and (protocol.extractor != "none" or protocol.fields):
+        fitting = ", ".join(n for n, other in PROTOCOLS.items() if other.extractor == "none" and not other.fields)
         found.append(f"samples are vectors, but protocol {protocol.name!r} measures images; for vectors: {fitting}")
-    elif protocol.extractor == "none" and not data.vectors:
+    elif protocol.fields and data.kind != "latents":
+        if not data.conditions:
+            found.append(
+                f"data {data.name!r} have no condition but a label, and protocol {protocol.name!r} holds each map "
+                "against the real one of its condition; declare `vector`, `map_…` or `context_…`"
+            )
+    elif protocol.extractor == "none" and not protocol.fields and not data.vectors:
         found.append(f"samples are images of {shape}, but protocol {protocol.name!r} measures vectors")
     elif protocol.decoder and data.kind != "latents":
         found.append(f"data.kind is {data.kind!r}, but protocol {protocol.name!r} decodes latents")

@@ -62,12 +62,17 @@ def digits_reference(extractor: Extractor, layer: str) -> Reference:
     return Reference("digits", sha256, own.count, own.mean(), own.covariance(), features, facts={"source": "digits"})
 
 
-def rows_reference(name: str, rows: Rows) -> Reference:
-    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held against."""
-    x, _ = rows.truth(len(rows))
-    own = Moments.of(x.flatten(1))
+def rows_reference(name: str, rows: Rows, maps: bool = False) -> Reference:
+    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held against.
+
+    Maps are held against their rows one by one: their reference names the rows and has no statistics.
+    """
     facts = {"source": name}
     sha256 = str(rows.identity["sha256"])
+    if maps:
+        return Reference(name, sha256, len(rows), torch.empty(0), torch.empty(0, 0), facts=facts)
+    x, _ = rows.truth(len(rows))
+    own = Moments.of(x.flatten(1))
     return Reference(name, sha256, own.count, own.mean(), own.covariance(), x.flatten(1).float(), facts=facts)
 
 

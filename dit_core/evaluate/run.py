@@ -19,6 +19,7 @@ from dit_core.evaluate.extractors import Extractor, Unchanged, make_extractor
 from dit_core.evaluate.generate import Generator, network_of
 from dit_core.evaluate.metrics import measure
 from dit_core.evaluate.parts import Parts
+from dit_core.evaluate.pixels import to_uint8
 from dit_core.evaluate.protocol import Protocol
 from dit_core.evaluate.protocols import problems, protocol_of
 from dit_core.evaluate.reference import Reference, reference_of, rows_reference
@@ -144,27 +145,26 @@ def _measure(
     """Return what turns samples into features, and what the features are held against."""
     if protocol.extractor == "none":
         assert rows is not None
-        return Unchanged(), rows_reference(data, rows)
+        return Unchanged(), rows_reference(data, rows, protocol.fields)
     extractor = make_extractor(protocol, execution.data_roots, device)
     return extractor, reference_of(protocol, extractor, execution.data_roots, data)
 
 
 def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths) -> dict[str, Tensor]:
     """Return the features of one batch, sampled now."""
-    from dit_core.evaluate.pictures import save_each, save_grid, save_rows
+    from dit_core.evaluate.pictures import save_each, save_grid, save_maps, save_rows
 
     begin = time.perf_counter()
-    numbers, are_images = work.ranges[batch], work.protocol.extractor != "none"
-    samples = work.generator.images(numbers) if are_images else work.generator.vectors(numbers)
+    numbers, are_images, are_maps = work.ranges[batch], work.protocol.extractor != "none", work.protocol.fields
+    samples = work.generator.images(numbers) if are_images else work.generator.values(numbers)
     middle = time.perf_counter()
     features = work.extractor(samples)
-    if batch == 0 and are_images:
-        classes = work.generator.science.data.classes
-        save_grid(
-            paths.evals / f"{planned.eval_id}.png", samples[: 10 * min(classes, 10)].cpu(), columns=min(classes, 10)
-        )
+    if batch == 0 and (are_images or are_maps):
+        columns = min(work.generator.science.data.classes, 10) if are_images else 10
+        first = samples[: 10 * columns]
+        save_grid(paths.evals / f"{planned.eval_id}.png", (first if are_images else to_uint8(first)).cpu(), columns)
     if keep is not None:
-        (save_each if are_images else save_rows)(keep, samples.cpu(), numbers)
+        (save_each if are_images else save_maps if are_maps else save_rows)(keep, samples.cpu(), numbers)
     work.seconds["sampling"] += middle - begin
     work.seconds["features"] += time.perf_counter() - middle
     return features

@@ -17,6 +17,7 @@ PROTOCOL_SAMPLES: dict[str, int] = {
     "digits-coarse": 1797,
     "digits-obedience": 1797,
     "vectors": 1797,
+    "fields": 1797,
     "fid-50k": 50_000,
     "fid-10k": 10_000,
     "dit-scaling": 50_000,

@@ -165,6 +165,7 @@ def test_protocols_are_pinned():
         "digits-coarse": (1, "ba891ba8c7c3"),
         "digits-obedience": (1, "c9797400df88"),
         "vectors": (1, "e061a118b208"),
+        "fields": (1, "47dbe09a833c"),
         "dit-scaling": (1, "74ba15a373bc"),
         "dit-table2": (1, "77e763bd59ec"),
         "dit-fig10": (1, "63ae26f0cc30"),

@@ -27,6 +27,7 @@ CASES = {
     "digits-coarse": "digits-coarse",
     "digits-obedience": "digits-measured",
     "vectors": "wine",
+    "fields": "digits-coarse",
 }
 
 
@@ -113,6 +114,10 @@ def test_real_samples_would_be_perfect(store, execution, monkeypatch):
             assert found["two_sample_accuracy"]["value"] < 0.5
             assert found["mmd2"]["high"] < 0.05
             assert found["memorised"]["value"] == 1.0
+        elif protocol == "fields":
+            assert found["power_error"]["value"] == 0
+            assert found["cross_correlation"]["value"] == pytest.approx(1)
+            assert found["field_ratio"]["value"] == 0
         elif protocol == "digits-obedience":
             assert all(found[n]["value"] > 0.999 for n in ("ink_r2", "slant_r2", "width_r2", "agreement"))
         else:
