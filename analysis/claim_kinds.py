@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.claim_rows import Noise, NotYetError, noise_of, rows_of
+from analysis.claim_rows import Noise, NotYetError, Rows, noise_of, rows_of
 from analysis.configuration import MODEL, config_key, config_names
 from analysis.correlation import Correlation, correlate, difference
 from analysis.source import Source
@@ -43,6 +43,14 @@ class Finding:
     told_by: str = "nothing"
     reason: str = ""
     detail: tuple[str, ...] = ()
+    setting: str = ""
+    unfinished: int = 0
+
+
+def _about(*parts: Rows) -> dict[str, Any]:
+    """Return what a finding says of its rows: the setting chosen among several, and the runs still to come."""
+    settings = dict.fromkeys(part.setting for part in parts if part.setting)
+    return {"setting": "; ".join(settings), "unfinished": max(part.unfinished for part in parts)}
 
 
 Part = Literal["holds", "fails", "open"]
@@ -70,14 +78,15 @@ def _bounds(claim: Any) -> str:
 
 def correlation(claim: CorrelationClaim, source: Source) -> Finding:
     """Judge a correlation by its bootstrap interval over configurations and seeds."""
-    rows = rows_of(claim, source).frame
+    about = rows_of(claim, source)
+    rows = about.frame
     x, y = _scaled(rows[claim.x], claim.x_scale), rows[claim.metric].to_numpy(float)
     groups = config_key(rows).to_numpy(str)
     rng = np.random.default_rng(SEED)
     found = correlate(x, y, rng, method=claim.method, groups=groups, level=claim.level)
     what = f"{'r' if claim.method == 'pearson' else 'Spearman'} of {claim.x_scale} {claim.x} and {claim.metric}"
     noise = noise_of(rows, claim.metric)
-    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap"}
+    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap", **_about(about)}
     bound = _bounds(claim)
     if claim.stronger_than:
         bound = " and ".join(filter(None, [bound, f"stronger than with {claim.stronger_than}"]))
@@ -92,7 +101,9 @@ def correlation(claim: CorrelationClaim, source: Source) -> Finding:
         parts.append("open" if gap.low is None or gap.high is None else
                      "holds" if gap.low > 0 else "fails" if gap.high < 0 else "open")  # fmt: skip
         detail = (f"|r| minus |r with {claim.stronger_than}|: {_span(gap.r, gap.low, gap.high)}",)
-    return Finding(_verdict(parts), found.r, found.low, found.high, bound=bound, detail=detail, **rest)
+    verdict = _verdict(parts)
+    reason = f"not told apart: {detail[0]}" if verdict == "UNDECIDED" and detail and parts[-1] == "open" else ""
+    return Finding(verdict, found.r, found.low, found.high, bound=bound, reason=reason, detail=detail, **rest)
 
 
 def _gap(claim: CorrelationClaim, rows: pd.DataFrame, x: Any, y: Any, groups: Any) -> Correlation:
@@ -111,7 +122,8 @@ def _scaled(column: pd.Series, scale: str) -> Any:
 def order(claim: OrderClaim, source: Source) -> Finding:
     """Judge an order: every pair of neighbouring ranks in every group, by the difference of means over seeds."""
     members = [v for rank in claim.ranks for v in rank]
-    rows = rows_of(claim, source, keep=(claim.by,), where={claim.by: tuple(members)}).frame
+    about = rows_of(claim, source, keep=(claim.by,), where={claim.by: tuple(members)})
+    rows = about.frame
     noise = noise_of(rows, claim.metric, (claim.by, *claim.within))
     parts, detail, gaps, absent = [], [], [], 0
     for name, group in _groups(rows, claim.within):
@@ -136,7 +148,7 @@ def order(claim: OrderClaim, source: Source) -> Finding:
     reason = f"{absent} of {absent + len(gaps)} comparisons lack results" if absent else ""
     text = " < ".join(" | ".join(map(str, r)) for r in claim.ranks)
     return Finding(_verdict(parts), gap, gap - half, gap + half, f"smallest difference of {claim.metric}", text,
-                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail))  # fmt: skip
+                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail), **_about(about))  # fmt: skip
 
 
 def _half(noise: Noise, claim: Any, *counts: int) -> float:
@@ -166,9 +178,10 @@ def _alike(group: pd.DataFrame, by: str, claim: Any, name: str) -> None:
 
 def ratio(claim: RatioClaim, source: Source) -> Finding:
     """Judge a ratio of two configurations, its interval from the noise of both (first order)."""
-    sides = []
+    sides, abouts = [], []
     for side in (claim.numerator, claim.denominator):
-        rows = rows_of(claim, source, where=side).frame
+        abouts.append(rows_of(claim, source, where=side))
+        rows = abouts[-1].frame
         if config_key(rows.assign(name=rows["name"].map(_seedless)), (*MODEL, "name")).nunique() > 1:
             raise UserError(f"claim {claim.id!r}: {side} selects {rows['run_id'].nunique()} runs of different models; "
                             "name one")  # fmt: skip
@@ -186,7 +199,7 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
     detail = tuple(f"{_named(n, s)}: {s[claim.metric].mean():.4g} (n = {len(s)})"
                    for n, s in zip(named, sides, strict=True))  # fmt: skip
     return Finding(_verdict([_against(claim, low, high)]), value, low, high, f"ratio of {claim.metric}", _bounds(claim),
-                   len(above) + len(below), noise.sd, noise.told_by, "", detail)  # fmt: skip
+                   len(above) + len(below), noise.sd, noise.told_by, "", detail, **_about(*abouts))  # fmt: skip
 
 
 def _seedless(name: str) -> str:
@@ -202,7 +215,8 @@ def _named(name: str, rows: pd.DataFrame) -> str:
 
 def threshold(claim: ThresholdClaim, source: Source) -> Finding:
     """Judge a bound on, or a value of, every selected configuration; the worst one is the estimate."""
-    rows = rows_of(claim, source, keep=tuple(claim.where)).frame
+    about = rows_of(claim, source, keep=tuple(claim.where))
+    rows = about.frame
     noise = noise_of(rows, claim.metric, tuple(claim.where))
     keys = config_key(rows, (*MODEL, *(k for k in claim.where if k in rows and k not in MODEL)))
     parts: list[Part] = []
@@ -220,12 +234,13 @@ def threshold(claim: ThresholdClaim, source: Source) -> Finding:
     _, value, half = max(found)
     bound = f"= {claim.equals:g} ± {claim.tolerance:g}" if claim.equals is not None else _bounds(claim)
     return Finding(_verdict(parts), value, value - half, value + half, f"{claim.metric} (the farthest of {len(found)})",
-                   bound, len(rows), noise.sd, noise.told_by)  # fmt: skip
+                   bound, len(rows), noise.sd, noise.told_by, **_about(about))  # fmt: skip
 
 
 def trend(claim: TrendClaim, source: Source) -> Finding:
     """Judge a trend: from first to last beyond the noise, and no step back beyond the noise, in every group."""
-    rows = rows_of(claim, source, keep=(claim.x,)).frame
+    about = rows_of(claim, source, keep=(claim.x,))
+    rows = about.frame
     noise = noise_of(rows, claim.metric, (claim.x, *claim.within))
     sign = -1.0 if claim.direction == "falling" else 1.0
     parts: list[Part] = []
@@ -251,18 +266,20 @@ def trend(claim: TrendClaim, source: Source) -> Finding:
     ends = sorted((sign * (total - half), sign * (total + half)))
     what, bound = f"smallest change of {claim.metric}", f"{claim.direction} with {claim.x}"
     return Finding(_verdict(parts), sign * total, *ends, what, bound, len(rows), noise.sd, noise.told_by, "",
-                   tuple(detail))  # fmt: skip
+                   tuple(detail), **_about(about))  # fmt: skip
 
 
 def crossing(claim: CrossingClaim, source: Source) -> Finding:
     """Judge where the second line falls below the first: the crossing of their interpolation, moved by the noise."""
-    lines = [rows_of(claim, source, keep=(claim.x,), where=side).frame for side in (claim.first, claim.second)]
+    abouts = [rows_of(claim, source, keep=(claim.x,), where=side) for side in (claim.first, claim.second)]
+    lines = [about.frame for about in abouts]
     noise = noise_of(pd.concat(lines), claim.metric, (claim.x,))
     half = _half(noise, claim, 1, 1)
     means = [rows.groupby(claim.x)[claim.metric].mean() for rows in lines]
     low, high = max(m.index.min() for m in means), min(m.index.max() for m in means)
     words = {"quantity": f"{claim.x} at which the lines cross", "bound": _bounds(claim) or "they cross",
-             "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by}  # fmt: skip
+             "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by,
+             **_about(*abouts)}  # fmt: skip
     if not low < high:
         return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}; more training points under "
                        f"`at:` in `evaluate:` and `ditlab run {source.name}` make one", **words)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,15 @@ class NotYetError(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a claim; `setting` is how those were sampled where the claim does not say."""
+    """The rows of a claim; `setting` is how those were sampled where the claim does not say.
+
+    `unfinished` counts the runs that the claim is about and that are planned, or still train, or lack the metric.
+    """
 
     frame: pd.DataFrame
     metric: str
     setting: str = ""
+    unfinished: int = 0
 
 
 def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dict[str, Any] | None = None) -> Rows:
@@ -45,11 +49,31 @@ def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dic
     for column, value in chosen.items():
         frame = _narrow(frame, column, value, claim, source)
     have = frame[frame[claim.metric].notna()]
+    unfinished = _unfinished(claim, source, chosen, have)
     if have.empty:
         raise NotYetError(f"no {claim.metric} is recorded for these rows yet; `ditlab run {source.name}` makes them")
     if claim.metric not in OF_RUNS:
         one_protocol(have, claim.metric)
-    return _one_setting(have, claim.metric, {*chosen, *keep})
+    return replace(_one_setting(have, claim.metric, {*chosen, *keep}), unfinished=unfinished)
+
+
+def _unfinished(claim: Claim, source: Source, chosen: dict[str, Any], have: pd.DataFrame) -> int:
+    """Return how many of the runs that the claim is about have no outcome yet, or lack the metric and evaluations.
+
+    A run that ended as DIVERGED or FAILED counts as finished: there is nothing more to come.
+    """
+    runs = source.runs
+    if source.is_published or "outcome" not in runs:
+        return 0
+    for column, value in chosen.items():
+        if column in runs.columns:
+            runs = _narrow(runs, column, value, claim, source)
+    open_ = runs["outcome"].isna()
+    if claim.metric not in OF_RUNS and "planned_evals" in runs:
+        made = source.results.groupby("run_id")["eval_id"].count()
+        behind = runs["run_id"].map(made).fillna(0) < runs["planned_evals"].astype(float)
+        open_ |= (runs["outcome"] == "DONE") & behind & ~runs["run_id"].isin(set(have["run_id"]))
+    return int(runs.loc[open_, "run_id"].nunique())
 
 
 def _table(metric: str, source: Source) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """Judging claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and the noise floor.
 
 A claim is supported where its whole interval keeps the bound, refuted where the whole interval breaks it, undecided in
-between or where results are missing. Intervals come from a bootstrap (correlations) or from the noise between seeds;
-where a study has one seed only, from the records' own intervals, and where there is nothing from the claim's tolerance.
+between, and where results are missing or runs are not finished. Intervals come from a bootstrap (correlations) or from
+the noise between seeds; where a study has one seed only, from the records' own intervals, and where there is nothing
+from the claim's tolerance.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Judgement:
     conditional: str
     reason: str = ""
     detail: tuple[str, ...] = ()
+    setting: str = ""
+    """How the rows were sampled where the study has several settings and the claim names none."""
 
     def plain(self) -> dict[str, Any]:
         """Return the judgement as plain values for JSON."""
@@ -64,6 +67,9 @@ def judge(claim: Claim, source: Source) -> Judgement:
         found = _JUDGE[claim.kind](claim, source)
     except NotYetError as reason:
         found = Finding("UNDECIDED", reason=str(reason))
+    if found.unfinished and found.verdict != "UNDECIDED" and not _is_refuted_for_good(claim, found):
+        reason = f"{found.unfinished} of the runs it is about are not finished; `ditlab run {source.name}` goes on"
+        found = replace(found, verdict="UNDECIDED", reason=reason)
     if found.verdict != "UNDECIDED" and found.told_by == "nothing" and not claim.tolerance:
         found = replace(found, reason="no noise is known: one seed, no interval, no tolerance")
     if found.told_by == "nothing" and claim.tolerance:
@@ -71,7 +77,13 @@ def judge(claim: Claim, source: Source) -> Judgement:
     return Judgement(
         claim.id, claim.kind, claim.text, found.verdict, found.estimate, found.low, found.high, found.quantity,
         found.bound, found.n, found.noise, found.told_by, claim.conditional, found.reason, found.detail,
+        found.setting,
     )  # fmt: skip
+
+
+def _is_refuted_for_good(claim: Claim, found: Finding) -> bool:
+    """Return whether one counterexample settles the claim, whatever is still to come."""
+    return found.verdict == "REFUTED" and claim.kind in ("order", "threshold")
 
 
 def judge_all(claims: tuple[Claim, ...], source: Source) -> list[Judgement]:

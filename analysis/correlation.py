@@ -57,8 +57,9 @@ def correlate(
 ) -> Correlation:
     """Return the correlation of x (n,) and y (n,) with a bootstrap interval.
 
-    `groups` (n,) names the configuration of each point: seeds of one configuration are resampled within it and
-    configurations among each other, so that ten seeds of one model do not pass for ten models. `n` counts groups.
+    `groups` (n,) names the configuration of each point: the coefficient is that of the configurations' means, and `n`
+    counts them, so that ten seeds of one model do not pass for ten models. In the bootstrap, configurations are drawn
+    and seeds within each of them.
     Non-finite input, fewer than three groups or a constant column give a status and no number; never raises on data.
     """
     xs, ys = np.asarray(x, float), np.asarray(y, float)
@@ -67,7 +68,8 @@ def correlate(
     status = _unfit(xs, ys, n)
     if status:
         return Correlation(method, n, None, None, None, level, status)
-    r = float(_rowwise(xs[None], ys[None], method)[0])
+    means = [np.array([[values[m].mean() for m in members]]) for values in (xs, ys)]
+    r = float(_rowwise(*means, method)[0])
     if n < FEWEST_INTERVAL:
         return Correlation(method, n, r, None, None, level, f"too few points for an interval ({n} < {FEWEST_INTERVAL})")
     values = _resampled(xs, ys, members, rng, resamples, method)
@@ -129,42 +131,24 @@ def _resampled(
     """Return the finite coefficients of the resamples: one that holds a single configuration has none."""
     found = []
     for start in range(0, resamples, 500):  # in parts, so that a thousand runs need no gigabyte
-        counts = _counts(members, len(x), rng, min(500, resamples - start))
-        ranked = method == "spearman"
-        found.append(_weighted(_midranks(x, counts) if ranked else x, _midranks(y, counts) if ranked else y, counts))
+        points, kept = _drawn(members, rng, min(500, resamples - start))
+        count = kept.sum(-1)
+        found.append(_rowwise(*((v[points] * kept).sum(-1) / count for v in (x, y)), method))
     values = np.concatenate(found)
     return values[np.isfinite(values)]
 
 
-def _counts(members: list[NDArray[np.intp]], n: int, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
-    """Return (R, n): how often each resample holds each point; groups are drawn, then points within each of them."""
+def _drawn(
+    members: list[NDArray[np.intp]], rng: np.random.Generator, resamples: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the points of the groups that each resample draws, (R, groups, largest group), and which of them count."""
     sizes = np.array([len(m) for m in members])
     table = np.full((len(members), sizes.max()), -1)
     for row, m in zip(table, members, strict=True):
         row[: len(m)] = m
     chosen = rng.integers(0, len(members), (resamples, len(members)))
     inside = (rng.random((*chosen.shape, sizes.max())) * sizes[chosen][..., None]).astype(int)
-    points = table[chosen[..., None], inside]
-    kept = np.arange(sizes.max()) < sizes[chosen][..., None]
-    flat = (np.arange(resamples)[:, None, None] * n + points)[kept]
-    return np.bincount(flat, minlength=resamples * n).reshape(resamples, n).astype(float)
-
-
-def _midranks(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (R, n): the mean rank of each value among the points of each resample."""
-    _, code = np.unique(values, return_inverse=True)
-    each = np.zeros((len(counts), code.max() + 1))
-    np.add.at(each.T, code, counts.T)
-    return (np.cumsum(each, 1) - (each - 1) / 2)[:, code]
-
-
-def _weighted(x: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = counts.sum(1, keepdims=True)
-    dx = x - (counts * x).sum(1, keepdims=True) / total
-    dy = y - (counts * y).sum(1, keepdims=True) / total
-    size = np.sqrt((counts * dx**2).sum(1) * (counts * dy**2).sum(1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 1e-300, (counts * dx * dy).sum(1) / size, np.nan)
+    return table[chosen[..., None], inside], np.arange(sizes.max()) < sizes[chosen][..., None]
 
 
 def _student(r: float, values: NDArray[np.float64], n: int, level: float) -> tuple[float, float]:
@@ -186,5 +170,6 @@ def _rowwise(x: NDArray[np.float64], y: NDArray[np.float64], method: Method) -> 
         x, y = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
     dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
     size = np.sqrt((dx**2).sum(1) * (dy**2).sum(1))
+    rounding = 1e-14 * np.sqrt((x**2).sum(1) * (y**2).sum(1))  # what is left of a row of equal values
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, (dx * dy).sum(1) / size, np.nan)
+        return np.where(size > rounding, (dx * dy).sum(1) / size, np.nan)

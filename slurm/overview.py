@@ -50,7 +50,7 @@ def headline(seen: dict[str, Any]) -> list[str]:
     evals = ", ".join(f"{n:,} {word}" for word, n in seen["evaluations"].items())
     lines = [f"{len(seen['runs']):,} runs: {runs or 'none'}", f"evaluations: {evals or 'none'}"]
     used, left, clock = seen["device_hours_used"], seen["device_hours_left"], seen["hours_left"]
-    hours = [f"{used:.3g} device-hours used" if used is not None else ""]
+    hours = [f"{used:.3g} device-hours of training used" if used is not None else ""]
     hours.append(f"about {left:.3g} to come" if left is not None else "")
     hours.append(f"about {clock:.3g} h left at the present pace" if clock is not None else "")
     lines += [", ".join(h for h in hours if h)] if any(hours) else []

@@ -105,7 +105,8 @@ def _print(judged: list[Judgement], details: bool) -> None:
             console.print(f"           {escape(line)}")
             noise = f"noise: one standard deviation {number(j.noise)}; told by {j.noise_from}"
             console.print(f"           {escape(noise)}")
-        for text in (j.reason, f"conditional on: {j.conditional}" if j.conditional else ""):
+        setting = f"judged at {j.setting}; name it under `where:` for another" if j.setting else ""
+        for text in (setting, j.reason, f"conditional on: {j.conditional}" if j.conditional else ""):
             if text:
                 console.print(f"           {escape(text)}")
         for text in j.detail if details else ():

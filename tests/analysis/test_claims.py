@@ -80,6 +80,35 @@ def test_order_with_missing_results_is_undecided():
     assert "1 of 6 comparisons lack results" in found.reason
 
 
+def test_nothing_is_supported_while_runs_it_is_about_still_train():
+    frame = own_runs()
+    late = frame["run_id"] == "XS11"
+    values = {"outcome": None, "eval_id": None, "fd_digits": np.nan}
+    partial = source(frame.assign(**{c: frame[c].mask(late, v) for c, v in values.items()}))
+    for kind, fields in (("correlation", {"at_most": -0.8}), ("threshold", {"at_most": 1e6})):
+        assert judge(claim(kind, **fields), source()).verdict == "SUPPORTED"
+        found = judge(claim(kind, **fields), partial)
+        assert found.verdict == "UNDECIDED"
+        assert "1 of the runs it is about are not finished" in found.reason
+        elsewhere = judge(claim(kind, **fields, where={"patch": [2, 4]}), partial)
+        assert elsewhere.verdict == "SUPPORTED"  # not about the run that is late
+    assert judge(claim("threshold", at_most=30), partial).verdict == "REFUTED"  # one counterexample is enough
+
+
+def test_the_setting_that_was_chosen_is_said():
+    found = judge(claim("threshold", at_most=1e6), source())
+    assert found.setting == "steps 50"
+    assert judge(claim("threshold", at_most=1e6, where={"steps": 10}), source()).setting == ""
+    assert "setting" in found.plain()
+
+
+def test_a_correlation_that_is_not_stronger_says_so():
+    frame = own_runs().assign(params=lambda t: t["fwd_gmacs"] * 1e8)
+    found = judge(claim("correlation", at_most=-0.8, stronger_than="params"), source(frame))
+    assert found.verdict == "UNDECIDED"
+    assert found.reason.startswith("not told apart: |r| minus |r with params|: ")
+
+
 def test_order_refuses_to_mix_what_differs_otherwise():
     with pytest.raises(UserError, match=r"differ in model_size \(XS, XXS, XXXS\); put it into `where:` or `within:`"):
         judge(claim("order", by="patch", order=[1, 2, 4]), source())

@@ -158,6 +158,14 @@ def test_at_budgets_never_extrapolates():
     assert (y > 1).all()
 
 
+def test_a_correlation_is_that_of_the_configurations_means():
+    """A model with many seeds weighs as much as one with a single seed: r belongs to the n it is printed with."""
+    x, y = np.array([1.0, 2, 3, 4, 5, 5, 5]), np.array([5.0, 4, 4, 2, 1, 1.4, 0.6])
+    found = correlate(x, y, np.random.default_rng(0), groups=np.array(list("abcdeee")))
+    assert found.r == pytest.approx(np.corrcoef(np.arange(1, 6), [5, 4, 4, 2, 1])[0, 1])
+    assert found.n == 5
+
+
 def test_correlation_counts_models_and_not_seeds():
     rng = np.random.default_rng(0)
     x = np.repeat(np.arange(6.0), 10)
