@@ -108,9 +108,11 @@ def _narrow(frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: 
         raise UserError(f"claim {claim.id!r}: no run of {source.name} has {column} = {missing[0]!r}"
                         f"{nearest(str(missing[0]), map(str, have))}; it has {shown}: put it under `axes:` or "
                         f"`include:` and `ditlab run {source.name}`")  # fmt: skip
+    if missing and column in source.runs.columns:
+        raise NotYetError(f"no run with {column} = {missing[0]!r} is measured yet; `ditlab run {source.name}` goes on")
     if missing:
-        raise NotYetError(f"no evaluation with {column} = {missing[0]!r}; put it under `evaluate:` and "
-                     f"`ditlab run {source.name}` (nothing is trained again)")  # fmt: skip
+        raise NotYetError(f"no evaluation with {column} = {missing[0]!r} yet; where it is not planned, put it under "
+                          f"`evaluate:`, then `ditlab run {source.name}` (nothing is trained again)")  # fmt: skip
     chosen = frame[column].isin([v for v in wanted if v is not None])
     return frame[chosen | frame[column].isna() if None in wanted else chosen]
 
