@@ -32,9 +32,8 @@ class Points:
 
     @property
     def n_of_n(self) -> str:
-        """Return "9 of 12 runs", with what was left out."""
-        text = f"{self.shown} of {self.of} runs"
-        return text + (f" ({'; '.join(self.left_out)})" if self.left_out else "")
+        """Return "9 of 12 runs", with what was left out: "9 of 12 runs; 3 with another conditioning not drawn"."""
+        return "; ".join((f"{self.shown} of {self.of} runs", *self.left_out))
 
     @property
     def protocol(self) -> str:
@@ -144,13 +143,13 @@ def final_points(
     need(frame, metric)
     one_protocol(frame, metric, mix)
     rows = frame
+    of = frame["run_id"].nunique()  # what another design leaves out is of the whole, and said
     left_out: list[str] = []
     setting: list[str] = []
     if same_design:
         rows, left_out = one_design(rows)
         # a U-Net has no conditioning design
         setting = [str(v) for c in ("conditioning", "objective") if c in rows for v in rows[c].dropna().unique()[:1]]
-    of = rows["run_id"].nunique()
     chosen = {c: v for c, v in main_setting(rows, metric).items() if c not in keep}
     here = rows[rows[metric].notna()]
     for column, value in chosen.items():

@@ -112,7 +112,7 @@ def _losses(source: Source, mix: bool) -> Figure:
         raise UserError("loss-curves: the paper's figure 13 has no published values; `ditlab figures STUDY` draws it "
                         "from your own runs")  # fmt: skip
     chosen, left_out = one_design(source.runs)
-    return loss_curves.loss_curves(chosen, source.metrics, left_out=left_out,
+    return loss_curves.loss_curves(chosen, source.metrics, left_out=left_out, of=source.runs["run_id"].nunique(),
                                    provenance=_provenance(source, source.metrics))  # fmt: skip
 
 

@@ -25,9 +25,12 @@ def loss_curves(
     column: str = "loss",
     *,
     left_out: list[str] | None = None,
+    of: int | None = None,
     provenance: Provenance | None = None,
 ) -> Figure:
     """Return the training curves of all runs: `metrics` has run_id, images and `column`, `runs` their descriptions.
+
+    `left_out` says which runs of the `of` in all (None: those given) were left out before.
 
     Lines are means over a few rows of a curve, the rows themselves lie pale behind them. A missing value breaks its
     line (nothing is bridged); a run that diverged ends in a cross. Raises UserError where no run has a curve.
@@ -35,7 +38,7 @@ def loss_curves(
     have = metrics[metrics[column].notna()] if column in metrics else metrics.iloc[:0]
     if have.empty:
         raise UserError(f"loss-curves: no training curve holds {column!r}; `ditlab run STUDY` writes them")
-    of = runs["run_id"].nunique()
+    of = runs["run_id"].nunique() if of is None else of
     runs = runs[runs["run_id"].isin(set(have["run_id"]))]
     have = have[have["run_id"].isin(set(runs["run_id"]))]
     looks = {name: _plain(look) for name, look in model_looks(runs).items()}

@@ -138,6 +138,12 @@ def test_sizes_are_told_apart_in_grey():
     assert min(np.diff(light)) > 0.1
 
 
+def test_training_curves_count_the_runs_of_all_designs(tmp_path):
+    fig = catalogue.draw("loss-curves", study(tmp_path))
+    assert "18 of 22 runs; 4 with another conditioning not drawn" in texts(fig).replace("\n", " ")
+    style.close(fig)
+
+
 def test_a_number_for_every_tick():
     shown = [style.plain(v) for v in (0, 0.001, 1, 250, 10000.0, 1e9, 2e-7)]
     assert shown == ["0", "0.001", "1", "250", "10,000", "10⁹", "2×10⁻⁷"]

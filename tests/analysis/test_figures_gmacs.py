@@ -75,7 +75,7 @@ def test_other_designs_stay_out_and_are_named():
     frame = own_runs(1)
     other = frame[frame["run_id"] == "XS20"].assign(run_id="other", conditioning="in-context", fd_digits=500.0)
     words = texts(gmacs_quality(pd.concat([frame, other])))
-    assert "1 with another conditioning not drawn" in words
+    assert "9 of 10 runs; 1 with another conditioning not drawn" in words
 
 
 def test_files_are_byte_identical(tmp_path):

@@ -77,7 +77,7 @@ def test_a_line_holds_the_same_seeds_at_all_its_points():
     fig = sampling_compute(points)
     first = rows[rows["run_id"] == "XS10"].sort_values("steps")["fd_digits"].tolist()
     assert any(np.allclose(y, first) for _, y in drawn(fig.axes[0]) if len(y) == 2)
-    assert "9 of 18 runs (9 measured at fewer points than another seed not drawn)" in texts(fig).replace("\n", " ")
+    assert "9 of 18 runs; 9 measured at fewer points than another seed not drawn" in texts(fig).replace("\n", " ")
     assert "ddpm sampler" in texts(fig)
     style.close(fig)
 
@@ -117,7 +117,7 @@ def test_conditioning_designs_are_those_of_one_model_and_one_objective():
     fig = conditioning(points)
     assert "Conditioning designs at XS/1 ddpm" in texts(fig)
     assert max(y for _, ys in drawn(fig.axes[0]) for y in ys) < 500
-    assert "2 of 18 runs (16 of other models not drawn)" in texts(fig)
+    assert "2 of 18 runs; 16 of other models not drawn" in texts(fig)
     style.close(fig)
 
 
