@@ -1,32 +1,38 @@
-"""What `ditlab run` ends with: the study's results as a table and its first figure, from the records."""
+"""What `ditlab run` ends with: the study's results as a table and its first figure, from the records, and what next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis import load
+from analysis.correlation import Correlation
 from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
 from analysis.points import final_points, join, need
 from analysis.source import main_metric
-from dit_core.errors import UserError
+from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
 
+if TYPE_CHECKING:
+    from dit_core.study.claim import Claim
+
 COLUMNS = ("name", "run_id", "fwd_gmacs", "params", "images_seen", "sampler", "steps", "guidance")
+WIDTH = 80
 
 
 def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str], None]) -> list[Path]:
-    """Write results.csv, results.md and the Gflops-against-quality figure of a study; return their paths.
+    """Write results.csv and the Gflops-against-quality figure of a study; return their paths.
 
-    Files that are there are kept unless `remake`. A study whose results do not make a figure yet says why.
+    Files that are there are kept unless `remake`; what is said is the same. A study whose results do not make a figure
+    yet says why.
     """
     folder = store.study(study) / "report"
     figure, table = folder / "gmacs-quality.png", folder / "results.csv"
-    if not remake and figure.exists() and table.exists():
-        say(f"figure: {shown(figure)}\ntable:  {shown(table)}")
-        return [figure, table]
     evals = load.evals(store.root, study)
     frame = join(load.runs(store.root, study), evals)
     try:
@@ -36,20 +42,74 @@ def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str]
         say("no evaluation has a value yet: no table and no figure")
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    results = table_of(frame, _mains(evals, metric))
-    results.to_csv(table, index=False)
+    if remake or not table.exists():
+        table_of(frame, _mains(evals, metric)).to_csv(table, index=False)
     written = [table]
     try:
-        points = final_points(frame, metric)
-        found = correlation_of(points)
-        gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(figure, metadata={"Software": None})
+        lines = correlation_lines(frame, metric)
+        if remake or not figure.exists():
+            gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(figure, metadata={"Software": None})
         written.append(figure)
-        say(f"Pearson r of log10 Gmacs and {metric}: {found.words()} ({points.n_of_n})")
-        say(f"figure: {shown(figure)}")
+        lines.append(f"figure: {shown(figure)}")
     except UserError as error:
-        say(f"no figure: {error}")
-    say(f"table:  {shown(table)}")
+        lines = [f"no figure: {error}"]
+    for line in (*lines, f"table:  {shown(table)}", *_next(store, study)):
+        say(line)
     return written
+
+
+def correlation_lines(frame: pd.DataFrame, metric: str) -> list[str]:
+    """Return how the metric follows log10 Gflops, and how many of the runs say so, in lines of a terminal's width."""
+    points = final_points(frame, metric)
+    said = (f"{metric} against log10 Gflops: {_in_short(correlation_of(points))}", points.n_of_n)
+    return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+
+
+def _in_short(found: Correlation) -> str:
+    """Return "r = -0.94 (95 % -0.98 to -0.81), 11 models", or why there is no r."""
+    if found.r is None:
+        return found.words()
+    span = ""
+    if found.low is not None and found.high is not None:
+        span = f" ({found.level * 100:g} % {found.low:.2f} to {found.high:.2f})"
+    return f"r = {found.r:.2f}{span}, {found.n} models".replace("-", "\N{MINUS SIGN}")
+
+
+def _next(store: Store, study: str) -> Iterator[str]:
+    """Yield what to do next: the claims counted, where the study states any, and the report."""
+    word = study if store.root == Store.at(None).root else f"{study} --results {shown(store.root)}"
+    counted = count_claims(store, study)
+    if counted:
+        yield f"claims: {counted}: `ditlab claims {word}`"
+    yield f"next:   `ditlab report {word}`"
+
+
+def count_claims(store: Store, study: str) -> str:
+    """Return "2 supported, 0 refuted, 4 undecided", or nothing where the study states no claims."""
+    from analysis.claims import judge
+    from analysis.source import open_source
+
+    claims = _claims(store, study)
+    if not claims:
+        return ""
+    source = open_source(study, store.root)
+    counts: Counter[str] = Counter()
+    for claim in claims:
+        try:
+            counts[judge(claim, source).verdict] += 1
+        except UserError:
+            counts["not judged"] += 1  # `ditlab claims` says why
+    text = ", ".join(f"{counts[v]} {v.lower()}" for v in ("SUPPORTED", "REFUTED", "UNDECIDED"))
+    return text + (f", {counts['not judged']} not judged" if counts["not judged"] else "")
+
+
+def _claims(store: Store, study: str) -> tuple[Claim, ...]:
+    from dit_core.study.spec import load_study
+
+    try:
+        return load_study(store.study(study) / "study.yaml").claims
+    except (DitlabError, OSError):
+        return ()  # an older study file, or none
 
 
 def _mains(evals: pd.DataFrame, metric: str) -> list[str]:
