@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -14,15 +15,26 @@ GAP = 2
 WIDEST = 40
 
 
-def fitted(table: pa.Table, width: int | None = None) -> str:
-    """Return a table for reading: as many columns as fit `width` (None: all), the others named below it."""
+def fitted(
+    table: pa.Table,
+    width: int | None = None,
+    *,
+    keep: Sequence[str] = (),
+    last: Sequence[str] = (),
+    hint: str = "--columns chooses",
+) -> str:
+    """Return a table for reading: as many columns as fit `width` (None: all), the others named below it with `hint`.
+
+    Columns in `keep` are shown at any width; those in `last` go first where width is wanting, its end before its start.
+    """
     from rich.console import Console
     from rich.table import Table
 
     cells = [[short(value) for value in row.values()] for row in rows_of(table)]
     names = table.column_names
     wide = [min(WIDEST if width else 10**6, max([len(n), *(len(r[i]) for r in cells)])) for i, n in enumerate(names)]
-    shown = _fitting(wide, width)
+    ranked = [*keep, *(n for n in names if n not in (*keep, *last)), *last]
+    shown = _fitting(wide, width, [names.index(n) for n in ranked if n in names], len(keep))
     view = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
     for i in shown:
         right = "right" if is_number(table.schema.field(i).type) else "left"
@@ -33,7 +45,7 @@ def fitted(table: pa.Table, width: int | None = None) -> str:
     Console(file=out, width=sum(wide[i] + GAP for i in shown) + 1 or 1, highlight=False, color_system=None).print(view)
     left = [names[i] for i in range(len(names)) if i not in shown]
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    lines += [f"not shown, for want of width: {', '.join(left)} (--columns chooses)"] if left else []
+    lines += [f"not shown, for want of width: {', '.join(left)} ({hint})"] if left else []
     return "\n".join(lines) + "\n"
 
 
@@ -42,12 +54,13 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _fitting(wide: list[int], width: int | None) -> list[int]:
-    """Return the leading columns that fit; the first is always among them."""
-    shown, used = [], 0
-    for i, w in enumerate(wide):
-        used += w + GAP
-        if width is not None and shown and used > width:
+def _fitting(wide: list[int], width: int | None, ranked: list[int], kept: int) -> list[int]:
+    """Return the columns that fit, as the table has them; the `kept` first of `ranked`, or its first, always do."""
+    shown: list[int] = []
+    used = 0
+    for i in ranked:
+        used += wide[i] + GAP
+        if width is not None and len(shown) >= max(1, kept) and used > width:
             break
         shown.append(i)
-    return shown
+    return sorted(shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,9 @@ def compare(
     hidden = () if len(floors) > 1 else ("noise_floor",)
     rows = [{k: v for k, v in row.items() if k not in hidden} for row in found.rows]
     if rows:
-        print(fitted(pa.Table.from_pylist(rows), terminal_width()), end="")
+        table = pa.Table.from_pylist(rows)
+        keep, last = important(rows, found.by, found.metric)
+        print(fitted(table, terminal_width(), keep=keep, last=last, hint="--json holds all"), end="")
     else:
         print(f"no two measured runs differ in {found.by} alone", file=sys.stderr)
     floor = "unknown (no repeats over seeds)" if found.floor is None else f"{found.floor:.4g} ({found.repeats} repeats)"
@@ -44,3 +46,11 @@ def compare(
     print(f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference above the floor")
     if found.left_out:
         print(f"{found.left_out} evaluations have no counterpart that differs in {found.by} alone")
+
+
+def important(rows: list[dict[str, Any]], by: str, metric: str) -> tuple[list[str], list[str]]:
+    """Return the columns that hold the answer, and those that a narrow terminal can do without, least of all last."""
+    answer = [by, metric, "difference", "verdict"]
+    same = [c for c in rows[0] if c not in answer and len({row[c] for row in rows}) == 1]
+    ends = ["noise_floor", *(c for c in same if c not in ("noise_floor", "low", "high")), "low", "high"]
+    return answer, [c for c in ends if c in rows[0]]

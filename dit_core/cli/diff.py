@@ -41,7 +41,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
     from analysis.show import fitted, terminal_width
 
-    return fitted(pa.Table.from_pylist(rows), terminal_width()) if rows else ""
+    return fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json holds all") if rows else ""
 
 
 def _pairs(what: str, pairs: dict[str, tuple[Any, Any]]) -> str:

@@ -138,3 +138,15 @@ def test_diff_command(root, capsys):
     code, _, err = call(capsys, "diff", a, "size=XXXS,patch=1,conditioning=adln,seed=0", "--results", str(root))
     assert code == 2
     assert "did you mean" in err
+
+
+def test_a_narrow_terminal_keeps_the_verdict(capsys, monkeypatch, root):
+    monkeypatch.setattr("analysis.show.terminal_width", lambda: 72)
+    code, out, _ = call(capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root))
+    assert code == 0
+    table, below = out.split("not shown")
+    header = table.splitlines()[0].split()
+    assert {"model_conditioning", "fd_digits", "difference", "verdict"} <= set(header)
+    assert max(map(len, table.splitlines())) <= 72
+    assert "low, high" in below
+    assert "--columns" not in below
