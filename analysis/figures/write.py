@@ -36,8 +36,8 @@ def write_all(
 ) -> Written:
     """Draw the figures `names` and the tables of `source` into `folder`.
 
-    A figure whose data are missing is skipped and its reason kept, unless it is in `wanted`: then UserError. `said` is
-    called with each name before it is drawn.
+    A figure whose data are missing is skipped and its reason kept. Where figures are `wanted` and none of them can be
+    drawn: UserError, and nothing is written. `said` is called with each name before it is drawn.
     """
     done = Written()
     for name in names:
@@ -45,11 +45,11 @@ def write_all(
         try:
             fig = catalogue.draw(name, source, mix)
         except UserError as error:
-            if name in wanted:
-                raise
             done.missing[name] = str(error)
             continue
         done.files += style.save(fig, folder / catalogue.stem(name), formats)
+    if wanted and not done.files:
+        raise UserError("\n".join(done.missing[name] for name in wanted))
     if with_tables:
         done.files += write_tables(source, folder, mix)
     return done

@@ -206,6 +206,15 @@ def test_command_names_what_is_wrong(words, message, capsys, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_wanted_figure_that_cannot_be_drawn_does_not_stop_the_others(capsys, tmp_path):
+    words = ["figures", "published", "--only", "loss-curves,8", "--formats", "png", "--out", str(tmp_path)]
+    assert run_cli(*words) == 0
+    said = capsys.readouterr()
+    assert "not drawn: loss-curves: the paper's figure 13 has no published values" in said.err
+    assert (tmp_path / "figure08-gmacs-quality.png").is_file()
+    assert list(tmp_path.glob("*.md"))
+
+
 def test_unknown_study_is_named(capsys, tmp_path):
     assert run_cli("figures", "nothing", "--results", str(tmp_path)) == 2
     assert "nothing" in capsys.readouterr().err
