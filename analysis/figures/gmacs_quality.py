@@ -56,9 +56,14 @@ def gmacs_quality(
         lines.append("Hollow: the paper's Table 4, measured alike; not part of the statistics.")
     style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
     for ax, points, _ in shown:
-        rows = average_seeds(points.frame, points.metric)
-        label_points(ax, rows["fwd_gmacs"], rows[points.metric], list(config_names(rows)))
+        label_models(ax, average_seeds(points.frame, points.metric), points.metric)
     return fig
+
+
+def label_models(ax: Axes, rows: pd.DataFrame, metric: str, size: float = 7.5) -> None:
+    """Name the models that `scatter` drew against fwd_gmacs, beside their points and whiskers."""
+    ends = zip(rows["low"].astype(float), rows["high"].astype(float), strict=True)
+    label_points(ax, rows["fwd_gmacs"], rows[metric], list(config_names(rows)), size, ends)
 
 
 def _overlay(ax: Axes, rows: pd.DataFrame, metric: str) -> None:

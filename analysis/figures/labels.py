@@ -1,4 +1,4 @@
-"""Labels beside points, placed so that they cover neither each other nor the points."""
+"""Labels beside points, placed so that they cover neither each other nor the points and their whiskers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ _ANGLES = (20, 160, -20, -160, 55, 125, -55, -125, 90, -90)
 MOST = 60
 _REACH = (7, 11, 17, 25)
 _WIDE = 25  # half of a label's width in points
+_RIM = 2.5  # points about a whisker
 Box = tuple[float, float, float, float]
 
 
-def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequence[str], size: float = 7.5) -> None:
+def label_points(
+    ax: Axes,
+    xs: Iterable[float],
+    ys: Iterable[float],
+    texts: Sequence[str],
+    size: float = 7.5,
+    whiskers: Iterable[tuple[float, float]] = (),
+) -> None:
     """Write each text near its point (data coordinates). Call last: the layout is settled here.
-    More than sixty points stay without labels.
+    More than sixty points stay without labels. `whiskers` gives the ends of each point's, equal or missing for none.
 
-    Greedy: every label takes the first place that overlaps nothing placed before, no point, and stays inside the axes;
-    where there is none, the place with the least overlap. Deterministic.
+    Greedy: every label takes the first place that overlaps nothing placed before, no point, no whisker, and stays
+    inside the axes; where there is none, the place with the least overlap. Deterministic.
     """
     fig = ax.get_figure()
     if fig is None:
@@ -37,6 +45,8 @@ def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequ
     scale = fig.dpi / 72
     taken: list[Box] = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]
     taken += [_box(child, fig) for child in ax.texts]
+    owns = _whisker_boxes(ax, xs, whiskers, scale) or [None] * len(xs)
+    taken += [own for own in owns if own]
     inside = ax.get_window_extent()
     frame = (inside.x0, inside.y0, inside.x1, inside.y1)
     for index, text in enumerate(texts):
@@ -45,9 +55,32 @@ def label_points(ax: Axes, xs: Iterable[float], ys: Iterable[float], texts: Sequ
             color=style.INK, ha="center", va="center", zorder=5, path_effects=style.halo(),
         )  # fmt: skip
         base = _box(drawn, fig)
-        best = min(_offsets(base, scale), key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, dots))
+        places = _offsets(base, scale) + _about(owns[index], dots[index], base, scale)
+        best = min(places, key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, dots))
         drawn.set_position(best)
         taken.append(_shift(base, best, scale))
+
+
+def _whisker_boxes(
+    ax: Axes, xs: Sequence[float], whiskers: Iterable[tuple[float, float]], scale: float
+) -> list[Box | None]:
+    """Return the room that each whisker needs: a label's white rim on one makes it look shorter than it is."""
+    boxes: list[Box | None] = []
+    for x, (low, high) in zip(xs, whiskers, strict=False):
+        (px, bottom), (_, top) = ax.transData.transform([(x, low), (x, high)])
+        rim = _RIM * scale
+        boxes.append((px - rim, bottom - rim, px + rim, top + rim) if high > low else None)  # nor where one is missing
+    return boxes
+
+
+def _about(own: Box | None, dot: tuple[float, float], base: Box, scale: float) -> list[tuple[float, float]]:
+    """Return the places beside the middle and beyond the ends of a point's own whisker."""
+    if own is None:
+        return []
+    half_w, half_h = (base[2] - base[0]) / 2 / scale, (base[3] - base[1]) / 2 / scale
+    beside = [(side * (reach + half_w), up) for reach in (6, 9) for side in (1, -1) for up in (0.0, 5.0, -5.0)]
+    ends = (own[3] - dot[1]) / scale + half_h + 1, (own[1] - dot[1]) / scale - half_h - 1
+    return beside + [(aside * half_w, end) for end in ends for aside in (0.0, 0.6, -0.6)]
 
 
 def _offsets(base: Box, scale: float) -> list[tuple[float, float]]:

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
-from analysis.configuration import config_key, config_names
+from analysis.configuration import config_key
 from analysis.correlation import correlate
-from analysis.figures.gmacs_quality import SEED, scatter
-from analysis.figures.labels import label_points
+from analysis.figures.gmacs_quality import SEED, label_models, scatter
 from analysis.figures.provenance import Provenance
 from analysis.points import Points, average_seeds, final_points
 from dit_core.errors import UserError
@@ -54,8 +53,7 @@ def other_metrics(
     notes = list(dict.fromkeys(points.footer for points in shown))
     style.footer(fig, [*notes, remark, (provenance or Provenance.of(frame)).text])
     for ax, points in zip(axes.flat, shown, strict=False):
-        rows = average_seeds(points.frame, points.metric)
-        label_points(ax, rows["fwd_gmacs"], rows[points.metric], list(config_names(rows)), 6.5)
+        label_models(ax, average_seeds(points.frame, points.metric), points.metric, 6.5)
     return fig
 
 

@@ -112,3 +112,19 @@ def test_ticks_of_models_of_nearly_equal_compute_do_not_overlap(width: float):
     assert len(shown) >= 2
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(shown))
     style.close(fig)
+
+
+def test_labels_lie_on_no_whisker():
+    rows = own_runs(1)
+    rows["fd_digits_low"], rows["fd_digits_high"] = rows["fd_digits"] - 8, rows["fd_digits"] + 8
+    fig = gmacs_quality(rows, beside_paper=False)
+    (ax,) = fig.axes
+    labels = [t.get_window_extent() for t in ax.texts if "/" in t.get_text()]
+    shown = final_points(rows, "fd_digits").frame
+    assert len(labels) == len(shown) == 9
+    for _, row in shown.iterrows():
+        (x, low), (_, high) = ax.transData.transform(
+            [(row["fwd_gmacs"], row[f"fd_digits_{e}"]) for e in ("low", "high")]
+        )
+        assert not any(box.x0 < x < box.x1 and box.y0 < high and box.y1 > low for box in labels)
+    style.close(fig)
