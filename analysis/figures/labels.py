@@ -47,6 +47,7 @@ def label_points(
     taken += [_box(child, fig) for child in ax.texts]
     owns = _whisker_boxes(ax, xs, whiskers, scale) or [None] * len(xs)
     taken += [own for own in owns if own]
+    marks = [own or (*dot, *dot) for own, dot in zip(owns, dots, strict=True)]
     inside = ax.get_window_extent()
     frame = (inside.x0, inside.y0, inside.x1, inside.y1)
     for index, text in enumerate(texts):
@@ -56,7 +57,7 @@ def label_points(
         )  # fmt: skip
         base = _box(drawn, fig)
         places = _offsets(base, scale) + _about(owns[index], dots[index], base, scale)
-        best = min(places, key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, dots))
+        best = min(places, key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, marks))
         drawn.set_position(best)
         taken.append(_shift(base, best, scale))
 
@@ -95,9 +96,9 @@ def _offsets(base: Box, scale: float) -> list[tuple[float, float]]:
     return places
 
 
-def _cost(box: Box, taken: list[Box], own: int, frame: Box, dots: list[tuple[float, float]]) -> float:
-    away = [_distance(box, dot) for dot in dots]
-    others = [d for i, d in enumerate(away) if i != own and dots[i] != dots[own]]
+def _cost(box: Box, taken: list[Box], own: int, frame: Box, marks: list[Box]) -> float:
+    away = [_distance(box, mark) for mark in marks]
+    others = [d for i, d in enumerate(away) if i != own and marks[i] != marks[own]]
     cost = away[own] * 0.5
     if others and min(others) < away[own] + 4:  # a label that is nearer to another point names that one
         cost += 60 + 12 * (away[own] + 4 - min(others))
@@ -108,8 +109,8 @@ def _cost(box: Box, taken: list[Box], own: int, frame: Box, dots: list[tuple[flo
     return cost + 4 * max(0.0, out)
 
 
-def _distance(box: Box, dot: tuple[float, float]) -> float:
-    return math.hypot(max(box[0] - dot[0], 0, dot[0] - box[2]), max(box[1] - dot[1], 0, dot[1] - box[3]))
+def _distance(a: Box, b: Box) -> float:
+    return math.hypot(max(a[0] - b[2], 0, b[0] - a[2]), max(a[1] - b[3], 0, b[1] - a[3]))
 
 
 def _overlap(a: Box, b: Box) -> float:
