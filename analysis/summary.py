@@ -25,11 +25,10 @@ COLUMNS = ("name", "run_id", "fwd_gmacs", "params", "images_seen", "sampler", "s
 WIDTH = 80
 
 
-def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str], None]) -> list[Path]:
+def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[Path]:
     """Write results.csv and the Gflops-against-quality figure of a study; return their paths.
 
-    Files that are there are kept unless `remake`; what is said is the same. A study whose results do not make a figure
-    yet says why.
+    A study whose results do not make a figure yet says why.
     """
     folder = store.study(study) / "report"
     figure, table = folder / "gmacs-quality.png", folder / "results.csv"
@@ -42,13 +41,11 @@ def write_summary(store: Store, study: str, *, remake: bool, say: Callable[[str]
         say("no evaluation has a value yet: no table and no figure")
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    if remake or not table.exists():
-        table_of(frame, _mains(evals, metric)).to_csv(table, index=False)
+    table_of(frame, _mains(evals, metric)).to_csv(table, index=False)
     written = [table]
     try:
         lines = correlation_lines(frame, metric)
-        if remake or not figure.exists():
-            gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(figure, metadata={"Software": None})
+        gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(figure, metadata={"Software": None})
         written.append(figure)
         lines.append(f"figure: {shown(figure)}")
     except UserError as error:

@@ -50,7 +50,7 @@ def run(
     else:
         say(f"study {planned.study.name} is finished: nothing to do")
     after = make_plan(study, store, max_runs)
-    written = _report(store, planned.study.name, remake=bool(todo), say=say)
+    written = _report(store, planned.study.name, after.runs, say)
     failed = {key: reason for key, (how, reason) in ended.items() if how == "failed"}
     if as_json:
         print_json(plan_document(after) | {"failed": failed, "written": [str(path) for path in written]})
@@ -78,11 +78,23 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
     return tuple(replace(r, execution=r.execution.model_copy(update={"workers": workers})) for r in runs)
 
 
-def _report(store: Store, study: str, *, remake: bool, say: Any) -> list[Path]:
-    """Write the study's table and figures from its records; return the files."""
-    from analysis.summary import write_summary
+def _report(store: Store, study: str, runs: tuple[Run, ...], say: Any) -> tuple[Path, ...]:
+    """Write the study's table and figure where its records are others than the last time; return the files."""
+    from analysis import last_words
 
-    return write_summary(store, study, remake=remake, say=say)
+    state = last_words.state_of(store, study, runs)
+    words = last_words.recall(store, study, state)
+    if words is None:
+        from analysis.summary import write_summary
+
+        lines: list[str] = []
+        written = write_summary(store, study, lines.append)
+        words = last_words.LastWords(tuple(lines), tuple(written))
+        if written:
+            last_words.keep(store, study, state, words)
+    for line in words.lines:
+        say(line)
+    return words.written
 
 
 class _Display:

@@ -7,8 +7,10 @@ import pytest
 from study_frames import own_runs
 from synthetic_store import fill
 
+from analysis import last_words
 from analysis.summary import correlation_lines, write_summary
 from dit_core.records.paths import Store
+from dit_core.records.plan import read_plan
 
 CLAIMS = """
 study: made
@@ -31,9 +33,9 @@ def store(tmp_path, monkeypatch) -> Store:
     return made
 
 
-def said(store: Store, study: str, *, remake: bool) -> list[str]:
+def said(store: Store, study: str) -> list[str]:
     lines: list[str] = []
-    write_summary(store, study, remake=remake, say=lines.append)
+    write_summary(store, study, lines.append)
     return lines
 
 
@@ -48,20 +50,34 @@ def test_the_correlation_is_said_in_short_lines_that_count_every_run():
     assert max(map(len, long)) <= 80
 
 
-def test_a_second_run_says_the_same_and_keeps_the_files(store):
+def test_last_words_are_kept_while_the_records_are_the_same(store):
     (name,) = [p.name for p in (store.root / "studies").iterdir()]
-    first = said(store, name, remake=True)
-    table = store.study(name) / "report/results.csv"
-    table.write_text("kept")
-    assert said(store, name, remake=False) == first
-    assert table.read_text() == "kept"
-    assert first[-1] == f"next:   `ditlab report {name}`"
-    assert not any(line.startswith("claims") for line in first)
+    lines = said(store, name)
+    assert lines[-1] == f"next:   `ditlab report {name}`"
+    assert not any(line.startswith("claims") for line in lines)
+    (store.study(name) / "study.yaml").write_text(CLAIMS)
+    runs, table = read_plan(store, name), store.study(name) / "report/results.csv"
+    state = last_words.state_of(store, name, runs)
+    assert last_words.recall(store, name, state) is None
+    words = last_words.LastWords(tuple(lines), (table,))
+    last_words.keep(store, name, state, words)
+    assert last_words.recall(store, name, last_words.state_of(store, name, runs)) == words
+    for change in (lambda: (store.study(name) / "study.yaml").write_text(CLAIMS + " "),
+                   lambda: next(store.runs.glob("*/*/evals/*.json")).touch()):  # fmt: skip
+        state = last_words.state_of(store, name, runs)
+        last_words.keep(store, name, state, words)
+        change()
+        assert last_words.state_of(store, name, runs) != state
+    last_words.keep(store, name, state := last_words.state_of(store, name, runs), words)
+    table.unlink()
+    assert last_words.recall(store, name, state) is None
+    (store.study(name) / "report/last-words.json").write_text("{")
+    assert last_words.recall(store, name, state) is None
 
 
 def test_the_claims_are_counted_before_the_report(store):
     (name,) = [p.name for p in (store.root / "studies").iterdir()]
     (store.study(name) / "study.yaml").write_text(CLAIMS)
-    lines = said(store, name, remake=True)
+    lines = said(store, name)
     assert lines[-2] == f"claims: 1 supported, 1 refuted, 0 undecided, 1 not judged: `ditlab claims {name}`"
     assert max(map(len, lines)) <= 80
