@@ -159,7 +159,9 @@ def _build_in_processes(
         task = json.dumps({"results": str(store.root), "folder": str(folder), "runs": batch, "now": now})
         command = [sys.executable, "-m", "analysis.index"]
         done = subprocess.run(command, input=task.encode(), env=environment, stdout=subprocess.PIPE, check=True)
-        parts: list[Part] = json.loads(done.stdout)
+        parts: list[Part] | dict[str, Any] = json.loads(done.stdout)
+        if isinstance(parts, dict):
+            raise OSError(*parts["refused"])
         return parts
 
     found: list[Part] = []
@@ -265,10 +267,16 @@ def _writable(store: Store) -> Path:
 
 
 def _worker() -> None:
-    """Build the parts of one batch, named on standard input, and print what a manifest says of them."""
+    """Build the parts of one batch, named on standard input; print what a manifest says of them, or the refusal."""
     gc.disable()  # rows make no cycles; looking for them costs a sixth of the time
     task = json.load(sys.stdin)
-    parts = build_parts(Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"])
+    try:
+        parts = build_parts(Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"])
+    except OSError as error:
+        json.dump(
+            {"refused": [error.errno, error.strerror or str(error), error.filename or task["folder"]]}, sys.stdout
+        )
+        return
     json.dump(parts, sys.stdout)
 
 

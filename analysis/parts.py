@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from analysis import columns
 from analysis.extract import RunRows, read_run_folder
 from analysis.scan import RACY_NS, newest, signature
+from dit_core.records.files import naming
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.rows import Problem
 
@@ -134,10 +135,14 @@ def _cell(value: Any, kind: str) -> Any:
 def write_part(folder: Path, table: str, data: pa.Table) -> Part:
     """Write one part under a name of its own, synced; return its file name, rows, size, footer hash, columns, runs."""
     path = folder / f"{table}-{uuid.uuid4().hex[:16]}.parquet"
-    with open(path, "xb") as file:
-        pq.write_table(data, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with naming(path), open(path, "xb") as file:
+            pq.write_table(data, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     extra = {f.name: str(f.type) for f in data.schema if f.name not in fixed_schema(table).names}
     return {
         "table": table,

@@ -166,6 +166,8 @@ def read_profiles(file: Path | None = None) -> dict[str, Any]:
     path = clusters_file(file)
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UserError(f"{path}: is a folder; give the YAML file of the profiles, as {path / DEFAULT_FILE.name}")
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise UserError(f"{path}: others may write this file, and its set-up lines run as you; chmod go-w it")
         if status.st_size > MAX_BYTES:

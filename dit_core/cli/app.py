@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
@@ -46,6 +47,21 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "clusters": ("dit_core.cli.clusters", "clusters", "Profiles, and one proposed from this cluster."),
 }
 
+_FREE = "make room (`ditlab gc` frees results by policy), then give the same command again"
+_WRITE = "give a place you may write to (--results DIR, --out), or change its permissions"
+_REMEDIES = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: _WRITE,
+    errno.EACCES: _WRITE,
+    errno.EPERM: _WRITE,
+    errno.EISDIR: "a folder stands where a file is wanted; give the path of a file",
+    errno.ENOTDIR: "a file stands where a folder is wanted; give the path of a folder",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+}
+# A path of the wrong kind is the user's word, all else is the machine's state.
+_WRONG_PATH = (IsADirectoryError, NotADirectoryError)
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0 ok, 1 some runs failed, 2 wrong input, 3 environment."""
@@ -66,6 +82,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader of our output left (`| head`): not an error, and nothing more can be said on that pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        print(f"error: {_said(error)}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, _WRONG_PATH) else 3) from None
+
+
+def _said(error: OSError) -> str:
+    """Return one line for what the system refused: the path, the reason and, where it is known, the remedy."""
+    reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
+    remedy = _REMEDIES.get(error.errno or 0)
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}{reason}" + (f"; {remedy}" if remedy else "")
 
 
 def _dispatch(command: str, args: list[str]) -> None:

@@ -51,6 +51,8 @@ def query(
     from dit_core.records.paths import Store
 
     kind = _format(form, out, as_json)
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out}: is a folder; give the file to write, as {out / 'table.csv'}")
     words = tuple(where or ()), _split(columns), _split(sort), _pair(pivot)
     plain = Choice(table or "runs", *words, aggregate, limit)
     if sql is not None and (table is not None or plain != Choice(table="runs")):

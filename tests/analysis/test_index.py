@@ -314,3 +314,10 @@ def test_read_only_results_start_from_the_index_of_others(store, monkeypatch):
     monkeypatch.setattr(index, "server_time", _refuse_in(store.index, index.server_time))
     monkeypatch.setattr(index, "build_parts", None)
     assert len(load.runs(store.root)) == 3
+
+
+def test_what_a_process_of_the_index_is_refused_reaches_the_command(tmp_path):
+    store = Store(tmp_path)
+    fill(store, 1, points=2, evals=1)
+    with pytest.raises(FileNotFoundError, match=r"runs-.*\.parquet"):
+        index._build_in_processes(store, [list(store.run_ids())], tmp_path / "gone", 0, None)

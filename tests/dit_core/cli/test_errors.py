@@ -1,0 +1,100 @@
+"""What the system refuses and what lies in the wrong place ends in one line with a remedy, never in a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dit_core.cli import app, plan
+from dit_core.records import files
+
+STUDY = str(Path(__file__).parents[3] / "studies/digits.yaml")
+
+
+@pytest.fixture
+def ditlab(capsys):
+    """Run `ditlab …` in this process and return (exit code, lines on standard error)."""
+
+    def call(*words: object) -> tuple[object, list[str]]:
+        with pytest.raises(SystemExit) as leaving:
+            app.main([str(word) for word in words])
+        return leaving.value.code, capsys.readouterr().err.splitlines()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "remedy"),
+    [
+        (errno.EROFS, 3, "a place you may write to"),
+        (errno.ENOSPC, 3, "make room"),
+        (errno.EIO, 3, ""),
+        (errno.EISDIR, 2, "the path of a file"),
+        (errno.ENOTDIR, 2, "the path of a folder"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(ditlab, monkeypatch, number: int, code: int, remedy: str):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "/some/where")
+
+    monkeypatch.setattr(plan, "make_plan", refuse)
+    found, (line,) = ditlab("plan", STUDY)
+    assert found == code
+    assert line.startswith(f"error: /some/where: {os.strerror(number)}")
+    assert remedy in line
+
+
+def test_an_error_of_the_system_without_a_number_is_one_line(ditlab, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no answer\nfrom the host")
+
+    monkeypatch.setattr(plan, "make_plan", refuse)
+    assert ditlab("plan", STUDY) == (3, ["error: no answer from the host"])
+
+
+def test_a_reader_that_left_is_no_error(ditlab, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(plan, "make_plan", refuse)
+    monkeypatch.setattr(app.os, "dup2", lambda *_: None)
+    assert ditlab("plan", STUDY)[1] == []
+
+
+def test_a_failed_write_names_its_target_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/table\.csv'") as refused:
+        files.write_atomic(tmp_path / "table.csv", b"1")
+    assert refused.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_under_the_index_names_the_part_and_leaves_none(tmp_path, monkeypatch):
+    import pyarrow as pa
+
+    from analysis import parts
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(parts.pq, "write_table", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/runs-.*\.parquet'"):
+        parts.write_part(tmp_path, "runs", pa.table({"run_id": ["a"]}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_where_a_file_is_wanted(ditlab, tmp_path):
+    for words in (
+        ("query", "SELECT 1", "--out", tmp_path, "--format", "csv", "--results", tmp_path / "r"),
+        ("submit", STUDY, "--cluster", "lab", "--profile-file", tmp_path, "--results", tmp_path / "r"),
+        ("clusters", "--profile-file", tmp_path),
+    ):
+        code, (line,) = ditlab(*words)
+        assert (code, f"{tmp_path}: is a folder" in line) == (2, True), line
+    assert not (tmp_path / "r").exists()
