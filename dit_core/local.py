@@ -51,15 +51,15 @@ class Ledger:
 def crew_for(runs: tuple[Run, ...]) -> Crew:
     """Return the crew for these runs: one worker per GPU, else per core, threads shared out evenly.
 
-    A run of several processes takes as many GPUs or cores. More workers than runs would idle, so fewer runs get more
-    threads each. `execution.workers` and `execution.threads` overrule.
+    A run of several processes takes as many GPUs or cores. More workers than runs would idle, so there are never more,
+    and fewer runs get more threads each. `execution.workers` and `execution.threads` overrule what fits the machine.
     """
     execution = runs[0].execution
     gpus = _visible_gpus() if execution.device != "cpu" else ()
     cores = len(os.sched_getaffinity(0))
     each = max(run.execution.processes for run in runs)
     places = (len(gpus) or cores) // each
-    workers = execution.workers or max(min(places, len(runs)), 1)
+    workers = max(min(execution.workers or places, len(runs)), 1)
     threads = execution.threads or max(cores // (workers * each), 1)
     lots = tuple(",".join(gpus[at : at + each]) for at in range(0, len(gpus), each))
     return Crew(workers, threads, lots[:workers] if gpus else None)

@@ -159,6 +159,8 @@ def test_the_crew_shares_cores_evenly(study: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert (crew_for(free).workers, crew_for(free).threads) == (4, 2)
     assert (crew_for(free[:1]).workers, crew_for(free[:1]).threads) == (1, 8)
+    asked = tuple(_with(run, threads=None, workers=3) for run in runs)
+    assert [crew_for(asked[:n]).workers for n in (1, 2, 4)] == [1, 2, 3]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     assert crew_for(free).gpus == ("2", "5")
 
