@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.errors import DataError, EnvironmentProblem, UserError
+from dit_core.device import device_for
+from dit_core.errors import DataError, UserError
 
 
 def encode(
@@ -40,7 +41,7 @@ def encode(
     from dit_core.data.vae import find_vae
     from dit_core.records.files import sha256_of
 
-    device, piece = _device(device), _part(part)
+    device, piece = device_for(device), _part(part)
     encoding = encoding_of(folder, find_vae(vae), out, size=size, dtype=dtype, shard=shard, batch=batch, device=device)
     start = time.monotonic()
     with _progress() as show:
@@ -83,18 +84,6 @@ def _part(text: str) -> tuple[int, int]:
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
         raise UserError(f"--part {text!r}: wanted is i/n with 1 <= i <= n, as in 2/8")
     return int(i), int(n)
-
-
-def _device(name: str) -> str:
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {name!r}: allowed are auto, cpu, cuda")
-    if name == "cpu":
-        return name
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentProblem("--device cuda: PyTorch sees no CUDA device here; give --device cpu")
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class _progress:  # noqa: N801 - used as a function

@@ -9,6 +9,7 @@ import typer
 
 from dit_core.cli.bar import bar
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.device import device_for
 from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
 from dit_core.study.expand import MAX_RUNS
@@ -46,6 +47,8 @@ def evaluate(
                     continue
                 ready = has_snapshot(paths, planned.evaluation.images_seen)
                 pending.append((paths, run, planned)) if ready else facts["waiting"].append(planned.eval_id)
+        for _, run, _ in pending[:1]:  # one `execution` holds for all runs of a study
+            device_for(run.execution.device, f"{study}: execution.device")
         for number, (paths, run, planned) in enumerate(pending):
             _one(paths, run, planned, facts, (rank, world, few, keep))
             show(number + 1, len(pending))

@@ -9,6 +9,7 @@ import typer
 
 from dit_core.cli.bar import bar
 from dit_core.cli.options import JsonOption, print_json
+from dit_core.device import device_for
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,15 +79,6 @@ def extractor_for(protocol: Protocol, weights: Path | None, device: str) -> Extr
     from dit_core.evaluate.extractors import make_extractor
 
     return make_extractor(protocol, {"inception": str(weights)} if weights else None, device_for(device))
-
-
-def device_for(name: str) -> str:
-    """Return "cpu" or "cuda"; raise UserError for another word."""
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {name!r}: allowed are auto, cpu, cuda")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _make(source: Path, protocol: Protocol, extractor: Extractor, keep: int, vae: Path | None) -> Reference:

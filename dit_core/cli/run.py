@@ -12,6 +12,7 @@ import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.cli.plan import Planned, make_plan, plan_document, si, summary_lines
+from dit_core.device import device_for
 from dit_core.local import run_locally, work
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
@@ -36,6 +37,8 @@ def run(
     planned = make_plan(study, store, max_runs)
     runs = planned.runs if workers is None else _with_workers(planned.runs, workers)
     todo = [r for r, state in zip(runs, planned.states, strict=True) if state.word not in _SETTLED]
+    if todo:
+        device_for(planned.study.execution.device, f"{study}: execution.device")
     say = (lambda line: None) if as_json else print
     for line in summary_lines(planned):
         say(line)

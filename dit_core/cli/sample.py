@@ -38,7 +38,7 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples of a trained run. The same noise is used in every column, so that columns differ by setting only."""
-    from dit_core.cli.reference import device_for
+    from dit_core.device import device_for
     from dit_core.evaluate.pictures import save_labelled
     from dit_core.records.run import read_science
 

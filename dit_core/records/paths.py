@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dit_core.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
@@ -70,8 +72,17 @@ class Store:
 
     @classmethod
     def at(cls, folder: str | Path | None) -> Store:
-        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results."""
-        return cls(Path(folder or os.environ.get("DITLAB_RESULTS") or "results").absolute())
+        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results; need not be there yet.
+
+        Raises UserError where a file stands in its place or above it.
+        """
+        root = Path(folder or os.environ.get("DITLAB_RESULTS") or "results").absolute()
+        for place in (root, *root.parents):
+            if place.is_dir():
+                break
+            if place.exists():
+                raise UserError(f"results folder {root}: {place} is a file; give a folder (--results DIR)")
+        return cls(root)
 
     @property
     def runs(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,31 @@ def test_a_folder_where_a_file_is_wanted(ditlab, tmp_path):
         code, (line,) = ditlab(*words)
         assert (code, f"{tmp_path}: is a folder" in line) == (2, True), line
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("query", "SELECT 1"), ("plan", STUDY), ("run", STUDY), ("status", STUDY), ("doctor",), ("figures", "digits")],
+)
+@pytest.mark.parametrize("below", ["", "below/it"])
+def test_a_file_as_results_folder_is_refused(ditlab, tmp_path, words: tuple[str, ...], below: str):
+    file = tmp_path / "results.txt"
+    file.write_text("mine")
+    code, (line,) = ditlab(*words, "--results", file / below)
+    assert (code, f"{file} is a file; give a folder" in line) == (2, True), line
+    assert file.read_text() == "mine"
+
+
+def test_cuda_that_is_not_there_is_refused_before_anything_starts(ditlab, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    study = tmp_path / "small.yaml"
+    study.write_text(re.sub(r"(?m)^execution:.*\n", "", Path(STUDY).read_text()) + "execution: {device: cuda}\n")
+    results = tmp_path / "r"
+    code, (line,) = ditlab("run", study, "--results", results)
+    assert (code, line) == (
+        3,
+        f"error: {study}: execution.device cuda: PyTorch sees no CUDA device here; give cpu or auto",
+    )
+    assert not results.exists()
