@@ -129,7 +129,7 @@ def _help() -> str:
         "usage: ditlab COMMAND [ARGUMENTS]      (ditlab COMMAND --help for its options)\n\n"
         "An experiment and scaling-study harness for Diffusion Transformers.\n\n"
         f"commands:\n{rows}\n\n"
-        "Every command takes --results DIR (or DITLAB_RESULTS; default ./results);\nthose that read take --json."
+        "Commands on results take --results DIR (or DITLAB_RESULTS; default ./results);\nthose that read take --json."
     )
 
 
