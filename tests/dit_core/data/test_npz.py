@@ -38,7 +38,10 @@ WRONG = {
     "int32": ({"images": GOOD.astype(np.int32), "labels": LABELS}, "images is int32"),
     "flat": ({"images": GOOD.reshape(N, -1), "labels": LABELS}, r"wanted is \(n, H, W\)"),
     "empty": ({"images": GOOD[:0], "labels": LABELS[:0]}, "images has shape"),
-    "objects": ({"images": np.array([{}, []], dtype=object), "labels": LABELS}, "not readable as .npz"),
+    "objects": (
+        {"images": np.array([{}, []], dtype=object), "labels": LABELS},
+        "holds pickled objects, which are never loaded",
+    ),
     "label too large": ({"images": GOOD, "labels": _labels(9, 5)}, r"labels\[9\] is 5; with data.classes 5"),
     "label negative": ({"images": GOOD, "labels": _labels(2, -1)}, r"labels\[2\] is -1"),
     "float labels": ({"images": GOOD, "labels": LABELS.astype(float)}, "labels is float64"),
@@ -65,8 +68,11 @@ def test_other_files_are_refused(content, tmp_path):
             np.save(file, GOOD)
     else:
         path.write_bytes(path.read_bytes()[:-200] if content is None else content)
-    with pytest.raises(DataError, match=r"x\.npz"):
+    with pytest.raises(DataError, match=r"x\.npz") as refused:
         read_npz(path, 5)
+    assert "allow_pickle" not in str(refused.value)
+    if content == b"not a zip":
+        assert "is no .npz file" in str(refused.value)
 
 
 @pytest.mark.parametrize("stored", ["uint8", "float32"])
@@ -91,3 +97,10 @@ def test_grey_arrays_and_the_files_hash(tmp_path):
     )
     with pytest.raises(DataError, match="these are other data"):
         load_data(Data(**fields, sha256="f" * 64), str(tmp_path / "x.npz"))
+
+
+def test_pickled_objects_in_a_folder_are_never_loaded(tmp_path):
+    np.save(tmp_path / "images.npy", np.array([{}, []], dtype=object))
+    np.save(tmp_path / "labels.npy", LABELS)
+    with pytest.raises(DataError, match=r"images\.npy: holds pickled objects, which are never loaded"):
+        read_npz(tmp_path, 5)
