@@ -16,6 +16,7 @@ from dit_core.study.yaml_loader import Node
 def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:
     """Return the claims; what is wrong with them is added to `problems`."""
     claims = []
+    first: dict[str, Node] = {}
     kinds, word = section_of(Claim).variants, section_of(Claim).key
     for i, node in enumerate(nodes):
         where = f"claims[{i}]"
@@ -34,9 +35,18 @@ def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:
             continue
         try:
             claims.append(TypeAdapter(Claim).validate_python(plain))
+            _once(node, where, claims[-1].id, first, problems)
         except ValidationError as error:
             _explain(error, node, where, list(kinds[kind].model_fields), problems)
     return tuple(claims)
+
+
+def _once(node: Node, where: str, name: str, first: dict[str, Node], problems: Problems) -> None:
+    """Note a claim whose id an earlier one has."""
+    earlier = first.setdefault(name, node)
+    if earlier is not node:
+        place, other = node.value["id"].place, earlier.value["id"].place
+        problems.add(place, f"{where}.id", f"id {show(name)} is given twice, here and in {other}; rename one")
 
 
 def _explain(error: ValidationError, node: Node, where: str, allowed: list[str], problems: Problems) -> None:
