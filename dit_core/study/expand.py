@@ -54,8 +54,21 @@ def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) ->
     empty = points == 0 or any(grid.size == 0 for grid in grids_of(study))
     if empty and not allow_empty:
         raise StudyError([_why_empty(study)])
+    _refuse_idle_excludes(study)
     with _no_collection():
         return _Expander(study).expand()
+
+
+def _refuse_idle_excludes(study: Study) -> None:
+    """Raise StudyError where an exclude takes no point out: most often a slip, which would cost the runs it meant."""
+    problems = Problems()
+    for grid in grids_of(study)[:1]:  # excludes hold for the grid of the axes, which comes first
+        for number in grid.idle_excludes():
+            block = study.exclude[number]
+            asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.values.items())
+            text = f"no point of the axes has {asked}; correct it or remove it"
+            problems.add(block.place, f"exclude[{number}]", text)
+    problems.raise_any()
 
 
 @contextlib.contextmanager

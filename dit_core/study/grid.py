@@ -122,6 +122,18 @@ class Grid:
         rest = math.prod(len(d.rows) for i, d in enumerate(self.dimensions) if i not in touched)
         return alive[0] * rest
 
+    def idle_excludes(self) -> list[int]:
+        """Return the excludes that agree with no point: in some group of dimensions no combination suits them."""
+        if not self.excludes or not self.size:
+            return []
+        never = 0
+        for table in self._masks.values():
+            some = 0
+            for mask in table.values():
+                some |= mask
+            never |= ~some
+        return [e for e in range(len(self.excludes)) if never >> e & 1]
+
     def points(self) -> Iterator[Point]:
         """Yield the points that are not excluded, the last dimension running fastest."""
         ranges = [range(len(dimension.rows)) for dimension in self.dimensions]

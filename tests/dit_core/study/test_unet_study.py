@@ -58,9 +58,11 @@ def test_excludes_see_the_family():
     text = """
 base: {model.family: unet, model.groups: 4, train: {duration: 10 steps}}
 axes: {model.channels: [8, 16], model.levels: [1, 2]}
-exclude: [{model.family: unet, model.channels: 8, model.levels: 2}, {model.family: dit}]
+exclude: [{model.family: unet, model.channels: 8, model.levels: 2}]
 """
     assert len(expanded(text).runs) == 3
+    with pytest.raises(StudyError, match=r"exclude\[0\]: no point of the axes has model\.family dit"):
+        expanded(text.replace("model.family: unet, model.channels: 8, model.levels: 2", "model.family: dit"))
 
 
 @pytest.mark.parametrize(
