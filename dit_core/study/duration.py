@@ -34,7 +34,8 @@ def parse_duration(value: Any) -> Duration:
     hit = DURATION.match(value) if isinstance(value, str) else None
     if not hit:
         unit = " (a bare number has no unit)" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        raise ValueError(f"given {show(value)}{unit}; wants {FORMS}")
+        comma = "leave out the comma; " if isinstance(value, str) and "," in value else ""
+        raise ValueError(f"given {show(value)}{unit}; {comma}wants {FORMS}")
     unit = hit["unit"] if hit["unit"].endswith("s") else hit["unit"] + "s"
     if unit not in UNITS:
         raise ValueError(f"unknown unit {show(hit['unit'])}{nearest(unit, UNITS)}; wants {FORMS}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit_core.errors import StudyError, nearest
+from dit_core.errors import StudyError
 from dit_core.study.problems import show
 from dit_core.study.yaml_loader import MAX_BYTES, Node, decode, read_yaml
 
@@ -63,11 +64,20 @@ def _read(path: Path, file: str) -> str:
         with open(path, "rb") as stream:
             return decode(stream.read(MAX_BYTES + 1), file)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise StudyError([f"{file}: a broken link: {show(str(path.readlink()))} is not there"]) from None
         folder = path.parent
         names = sorted(p.name for p in folder.glob("*.yaml"))[:1000] if folder.is_dir() else []
-        raise StudyError([f"{file}: no such file{nearest(path.name, names)}"]) from None
+        raise StudyError([f"{file}: no such file{_close(path.name, names)}"]) from None
     except (OSError, ValueError) as error:
         raise StudyError([f"{show(file)}: cannot be read ({getattr(error, 'strerror', None) or error})"]) from None
+
+
+def _close(name: str, names: list[str]) -> str:
+    """Return the hint at the file whose name is nearest: its stem counts, since all end alike."""
+    stems = {Path(other).stem: other for other in names}
+    hit = difflib.get_close_matches(Path(name).stem, stems, n=1, cutoff=0.5)
+    return f", did you mean {stems[hit[0]]!r}?" if hit else ""
 
 
 def _extended(node: Node, here: Path, root: Path, seen: list[Path]) -> Path:
@@ -81,8 +91,10 @@ def _extended(node: Node, here: Path, root: Path, seen: list[Path]) -> Path:
     if real in seen:
         raise StudyError([f"{node.place}: extends: {show(word)} extends itself in a loop"])
     if not real.is_file():
+        if target.is_symlink():
+            raise StudyError([f"{node.place}: extends: {show(word)} is a broken link"])
         names = sorted(p.name for p in target.parent.glob("*.yaml"))[:1000] if target.parent.is_dir() else []
-        raise StudyError([f"{node.place}: extends: no file {show(word)}{nearest(target.name, names)}"])
+        raise StudyError([f"{node.place}: extends: no file {show(word)}{_close(target.name, names)}"])
     seen.append(real)
     return target
 

@@ -172,6 +172,7 @@ class _Reader:
 
     def _take_key(self, holder: _Open, node: Node, is_text: bool) -> None:
         key, path = node.value, holder.path
+        self._refuse_comma(holder, node)
         if not isinstance(key, str):
             self.problems.add(node.place, path, f"a key must be a word, given {show(key)}")
         elif key == "<<" and not is_text:
@@ -184,6 +185,14 @@ class _Reader:
                 node.place, path, f"key {show(key)} is given twice, in lines {first} and {node.place.line}"
             )
         holder.key, holder.key_place = str(key), node.place
+
+    def _refuse_comma(self, holder: _Open, node: Node) -> None:
+        """Stop at `{duration: 20,000 steps}`: inside braces the comma ends the value, and "000 steps" is a key."""
+        last, given = next(reversed(holder.node.value.items()), None), node.value
+        if last and type(last[1].value) is int and re.match("[0-9]{3}(?![0-9])", str(given)):
+            path = f"{holder.path}.{last[0]}".lstrip(".")
+            number = last[1].value
+            self._stop(node.place, f"{path}: given '{number},{given}'; leave out the comma: {number}{given}")
 
     def _scalar(self, event: Any, place: Place) -> Any:
         if event.style in ("'", '"', "|", ">") or event.tag:

@@ -126,9 +126,14 @@ def test_other_encodings_are_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="not a file"):
         load_study(tmp_path)
-    put(tmp_path, "study: x\n")
-    with pytest.raises(StudyError, match=r"y\.yaml: no such file, did you mean 'x.yaml'\?"):
-        load_study(tmp_path / "y.yaml")
+    put(tmp_path, "study: x\n").rename(tmp_path / "widths.yaml")
+    with pytest.raises(StudyError, match=r"width\.yaml: no such file, did you mean 'widths.yaml'\?"):
+        load_study(tmp_path / "width.yaml")
+    with pytest.raises(StudyError, match=r"nothere\.yaml: no such file$"):
+        load_study(tmp_path / "nothere.yaml")
+    (tmp_path / "broken.yaml").symlink_to("gone.yaml")
+    with pytest.raises(StudyError, match=r"broken\.yaml: a broken link: 'gone\.yaml' is not there"):
+        load_study(tmp_path / "broken.yaml")
     with pytest.raises(StudyError, match="cannot be read"):
         load_study(tmp_path / "a\0b.yaml")
 
@@ -183,3 +188,11 @@ def test_lines_are_those_of_the_keys() -> None:
     items = top.value["a"].value["c"].value
     assert [item.place.line for item in items] == [4, 5]
     assert top.plain() == {"a": {"b": 1, "c": ["x", {"d": 2}]}}
+
+
+def test_a_comma_in_a_number_is_named(tmp_path: Path) -> None:
+    start = "study: a\nquestion: b\n"
+    text = problem(put(tmp_path, start + "base: {train: {duration: 20,000 steps, batch: 8}}\n"))
+    assert text.endswith("x.yaml:3: base.train.duration: given '20,000 steps'; leave out the comma: 20000 steps")
+    text = problem(put(tmp_path, start + "base:\n  train.duration: 20,000 steps\n"))
+    assert "given '20,000 steps'; leave out the comma; wants" in text
