@@ -294,14 +294,3 @@ def test_agrees_never_takes_a_duration_that_is_no_whole_number_of_steps(study: L
     assert len(run.evaluations) == 1
     sections = {name: getattr(run.science, name).__dict__ for name in Science.model_fields}
     assert not agrees("train.duration", loaded.evaluate[0].where["train.duration"][:1], sections)
-
-
-def test_two_claims_with_one_id_are_refused(expanded: Expand, small: str) -> None:
-    claim = "  - {id: a, text: b, kind: threshold, metric: fd_digits, at_most: 1}\n"
-    lines = small.count("\n")
-    wanted = (
-        rf"x\.yaml:{lines + 4}: claims\[2\]\.id: id 'a' is given twice, here and in .*x\.yaml:{lines + 2}; rename one"
-    )
-    with pytest.raises(StudyError, match=wanted):
-        expanded(small + "claims:\n" + claim + claim.replace("id: a", "id: c") + claim)
-    assert expanded(small + "claims:\n" + claim + claim.replace("id: a", "id: c")).runs

@@ -247,3 +247,14 @@ def test_braces_and_variables_in_text_are_kept_as_they_are(
     )
     assert loaded.question == "Does {x} beat ${HOME} and %(y)s?"
     assert loaded.execution.data_roots == {"a": "$HOME/b"}
+
+
+def test_two_claims_with_one_id_are_refused(study: Callable[[str], Study], small: str) -> None:
+    claim = "  - {id: a, text: b, kind: threshold, metric: fd_digits, at_most: 1}\n"
+    lines = small.count("\n")
+    wanted = (
+        rf"x\.yaml:{lines + 4}: claims\[2\]\.id: id 'a' is given twice, here and in .*x\.yaml:{lines + 2}; rename one"
+    )
+    with pytest.raises(StudyError, match=wanted):
+        study(small + "claims:\n" + claim + claim.replace("id: a", "id: c") + claim)
+    assert study(small + "claims:\n" + claim + claim.replace("id: a", "id: c")).claims
