@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dit_core.device import device_for
 from dit_core.errors import DataError, UserError
 from dit_core.evaluate.calibrate import is_calibrated
 from dit_core.evaluate.extractors import Extractor, Unchanged, make_extractor
@@ -111,7 +112,7 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     wrong = problems(protocol, science.data, evaluation, few)
     if wrong:
         raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
-    device = torch.device(_device(execution))
+    device = torch.device(device_for(execution.device, "execution.device"))
     rows = rows_of(science.data, protocol.labels, execution.data_roots)
     extractor, reference = _measure(protocol, rows, execution, science.data.name, device)
     decode, decoder = _decoder(protocol, science, execution, device)
@@ -253,12 +254,6 @@ def _decoder(protocol: Protocol, science: Science, execution: Execution, device:
     from dit_core.evaluate.decoder import make_decoder
 
     return make_decoder(protocol, science.data, execution.data_roots, device)
-
-
-def _device(execution: Execution) -> str:
-    if execution.device != "auto":
-        return execution.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _describe(device: torch.device) -> str:
