@@ -14,9 +14,8 @@ from analysis.points import at_the_end, main_setting, one_protocol
 from analysis.source import Source
 from analysis.spikes import final_loss, loss_spikes
 from dit_core.errors import UserError, nearest
-from dit_core.study.claim import Claim
+from dit_core.study.claim import OF_RUNS, Claim
 
-OF_RUNS = ("loss", "loss_spikes")  # metrics that come from the training curve, not from samples
 _EVERY_POINT = ("images_seen", "train_flops")
 
 

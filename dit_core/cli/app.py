@@ -66,25 +66,41 @@ _WRONG_PATH = (IsADirectoryError, NotADirectoryError)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0 ok, 1 some runs failed, 2 wrong input, 3 environment."""
     args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            _answer(args)
+        finally:
+            _flush()
+    except DitlabError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except OSError as error:
+        print(f"error: {_said(error)}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, _WRONG_PATH) else 3) from None
+
+
+def _answer(args: list[str]) -> None:
     if not args or args[0] in ("--help", "-h", "help"):
         print(_help())
         raise SystemExit(0 if args else 2)
     if args[0] == "--version":
         print(f"ditlab {__version__}")
         raise SystemExit(0)
+    _dispatch(args[0], args[1:])
+
+
+def _flush() -> None:
+    """Write out what was printed; where that fails, say nothing more there, so that Python does not try again."""
     try:
-        _dispatch(args[0], args[1:])
-    except DitlabError as error:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"error: {line}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        # The reader of our output left (`| head`): not an error, and nothing more can be said on that pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        sys.stdout.flush()
     except OSError as error:
-        print(f"error: {_said(error)}", file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, _WRONG_PATH) else 3) from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def _said(error: OSError) -> str:
@@ -118,6 +134,8 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             print("stopped; the same command goes on from here", file=sys.stderr)
             raise SystemExit(130) from None
+        except BrokenPipeError:
+            raise SystemExit(0) from None  # the reader of our output left (`| head`): not an error
 
     return run
 

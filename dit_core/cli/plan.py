@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
-from dit_core.evaluate.protocols import check_evaluations
+from dit_core.evaluate.check import check_study, unmeasured
+from dit_core.evaluate.needs import missing_files
 from dit_core.records.calibration import read_calibration
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names
@@ -44,6 +45,12 @@ class Planned:
     def runs(self) -> tuple[Run, ...]:
         """Return the runs in the order of the file."""
         return self.expansion.runs
+
+    @property
+    def left(self) -> tuple[Run, ...]:
+        """Return the runs that are not finished yet."""
+        pairs = zip(self.runs, self.states, strict=True)
+        return tuple(run for run, state in pairs if state.word not in ("done", "diverged"))
 
 
 def plan(
@@ -92,7 +99,7 @@ def make_plan(
     """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming every fault."""
     study = load_study(path)
     expansion = expand(study, max_runs=max_runs, allow_empty=allow_empty)
-    check_evaluations(expansion.runs, few)
+    check_study(study, expansion.runs, few)
     before = planned_names(store, study.name)
     edit = compare(before, expansion) if before else None
     return Planned(study, expansion, states_of(store, expansion.runs), edit, _calibration(store))
@@ -116,6 +123,7 @@ def plan_document(planned: Planned) -> dict[str, Any]:
         "study": planned.study.name,
         "question": planned.study.question,
         "merged_duplicates": planned.expansion.merged_duplicates,
+        "missing": missing_files(planned.left),
         "edit": {"added": planned.edit.added, "orphaned": planned.edit.orphaned} if planned.edit else None,
         "runs": rows,
         "totals": totals(planned),
@@ -174,8 +182,7 @@ def _wall_s(planned: Planned) -> float | None:
     """Return the predicted seconds until this machine has done what is left; None without a calibration."""
     if planned.calibration is None:
         return None
-    left = [r for r, s in zip(planned.runs, planned.states, strict=True) if s.word not in ("done", "diverged")]
-    return predict.wall_s(planned.calibration, left) if left else 0.0
+    return predict.wall_s(planned.calibration, planned.left) if planned.left else 0.0
 
 
 def print_plan(planned: Planned, shown: int | None) -> None:
@@ -216,6 +223,8 @@ def summary_lines(planned: Planned) -> list[str]:
         lines.append(f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine, as calibrated")
     if planned.edit and (planned.edit.added or planned.edit.orphaned):
         lines += [f"edited since it last ran: {planned.edit.lines()[0]}", *planned.edit.lines()[1:]]
+    lines += unmeasured(planned.study, planned.runs)
+    lines += [f"missing: {line}" for line in missing_files(planned.left)]
     if planned.expansion.merged_duplicates:
         lines.append(f"{planned.expansion.merged_duplicates:,} duplicates merged")
     return lines

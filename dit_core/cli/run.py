@@ -16,10 +16,9 @@ from dit_core.device import device_for
 from dit_core.local import run_locally, work
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
+from dit_core.study.data import BUILT_IN
 from dit_core.study.expand import MAX_RUNS
 from dit_core.study.run import Run
-
-_SETTLED = ("done", "diverged")
 
 
 def run(
@@ -36,9 +35,11 @@ def run(
     store = Store.at(results)
     planned = make_plan(study, store, max_runs)
     runs = planned.runs if workers is None else _with_workers(planned.runs, workers)
-    todo = [r for r, state in zip(runs, planned.states, strict=True) if state.word not in _SETTLED]
+    left = {r.run_id for r in planned.left}
+    todo = [r for r in runs if r.run_id in left]
     if todo:
         device_for(planned.study.execution.device, f"{study}: execution.device")
+        _check_data(todo)
     say = (lambda line: None) if as_json else print
     for line in summary_lines(planned):
         say(line)
@@ -79,6 +80,16 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
     return tuple(replace(r, execution=r.execution.model_copy(update={"workers": workers})) for r in runs)
+
+
+def _check_data(runs: list[Run]) -> None:
+    """Read each data set of the user's own once: what is wrong with it is one line here, before anything starts."""
+    own = {(r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs}
+    for data, root in own:
+        if data.name not in BUILT_IN:
+            from dit_core.data.load import load_data
+
+            load_data(data, root)
 
 
 def _report(store: Store, study: str, runs: tuple[Run, ...], say: Any) -> tuple[Path, ...]:

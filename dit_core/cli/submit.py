@@ -12,6 +12,7 @@ import typer
 from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.cli.plan import Planned, plan_document, print_plan
 from dit_core.errors import UserError
+from dit_core.evaluate.check import check_study
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names, write_plan
 from dit_core.records.state import RunState
@@ -86,6 +87,7 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
 
     study = load_study(path)
     expansion = expand(study, max_runs=asked.max_runs)
+    check_study(study, expansion.runs)
     chosen = select(expansion.runs, words)
     before = planned_names(store, study.name)
     edit = compare(before, expansion) if before else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit_core.errors import EnvironmentProblem
+from dit_core.evaluate.protocol import Decoder, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,48 @@ def find_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path:
     Raises EnvironmentProblem, one line that says which file to put where, when none of these has it.
     """
     given = (roots or {}).get(asset.key)
+    found = local_asset(asset, roots)
+    if found is None and given is not None:
+        raise EnvironmentProblem(
+            f"execution.data_roots.{asset.key} is {given!r}, but there is no such file; {_remedy(asset)}"
+        )
+    return found or _download(asset, assets_folder() / asset.filename)
+
+
+def local_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path | None:
+    """Return the file on this machine, at the place that `roots` give it if they do; None where there is none."""
+    given = (roots or {}).get(asset.key)
     if given is not None:
         path = Path(given)
-        path = path / asset.filename if path.is_dir() else path
-        if not path.is_file():
-            raise EnvironmentProblem(
-                f"execution.data_roots.{asset.key} is {given!r}, but there is no such file; {_remedy(asset)}"
-            )
-        return path
-    places = [assets_folder() / asset.filename, _torch_cache() / asset.filename]
-    for place in places:
-        if place.is_file():
-            return place
-    return _download(asset, places[0])
+        places = [path / asset.filename if path.is_dir() else path]
+    else:
+        places = [assets_folder() / asset.filename, _torch_cache() / asset.filename]
+    return next((place for place in places if place.is_file()), None)
+
+
+def reference_asset(protocol: Protocol, data: str | None) -> Asset:
+    """Return the file of a protocol's reference statistics; `data` names the study's data set."""
+    name = data if protocol.reference == "data" else protocol.reference
+    made_by = f"made by `ditlab reference --protocol {protocol.name}`"
+    return Asset(f"reference-{name}", f"reference-{name}.safetensors", f"reference statistics {name!r} ({made_by})")
+
+
+def decoder_place(decoder: Decoder, roots: dict[str, str] | None) -> str:
+    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned revision."""
+    name = decoder.hub.rpartition("/")[2]
+    given = (roots or {}).get(name)
+    if given is not None:
+        return given
+    local: Path = assets_folder() / name
+    if local.is_dir():
+        return str(local)
+    if os.environ.get("DITLAB_OFFLINE"):
+        raise EnvironmentProblem(
+            f"the decoder {decoder.hub} is not on this machine; put its config.json and "
+            f"diffusion_pytorch_model.safetensors (revision {decoder.revision}) into {local}, "
+            f"or name their folder in execution.data_roots.{name}"
+        )
+    return f"{decoder.hub}@{decoder.revision}"
 
 
 def _torch_cache() -> Path:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dit_core.errors import EnvironmentProblem, UserError
-from dit_core.evaluate.assets import assets_folder
-from dit_core.evaluate.protocol import Decoder, Protocol
+from dit_core.evaluate.assets import decoder_place
+from dit_core.evaluate.protocol import Protocol
 from dit_core.study.science import Data
 
 # Images of 256 x 256 per pass: the decoder's activations of one take about 1 GB in float32. Larger ones go in fewer.
@@ -30,7 +28,7 @@ def make_decoder(
     from dit_core.data.vae import find_vae
 
     assert protocol.decoder is not None
-    place = _place(protocol.decoder, roots)
+    place = decoder_place(protocol.decoder, roots)
     vae_folder = find_vae(place)
     found = vae_folder.identity.weights_sha256
     if not found.startswith(protocol.decoder.weights_sha256):
@@ -65,21 +63,3 @@ def make_decoder(
         "precision": "float32",
     }
     return decode, identity
-
-
-def _place(decoder: Decoder, roots: dict[str, str] | None) -> str:
-    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned revision."""
-    name = decoder.hub.rpartition("/")[2]
-    given = (roots or {}).get(name)
-    if given is not None:
-        return given
-    local: Path = assets_folder() / name
-    if local.is_dir():
-        return str(local)
-    if os.environ.get("DITLAB_OFFLINE"):
-        raise EnvironmentProblem(
-            f"the decoder {decoder.hub} is not on this machine; put its config.json and "
-            f"diffusion_pytorch_model.safetensors (revision {decoder.revision}) into {local}, "
-            f"or name their folder in execution.data_roots.{name}"
-        )
-    return f"{decoder.hub}@{decoder.revision}"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from dit_core.errors import StudyError, UserError, nearest
+from dit_core.errors import UserError, nearest
 from dit_core.evaluate.metric_names import COMPLETION, DETAIL, FIELDS, OBEDIENCE, SPECTRA, TWO_SAMPLE
 from dit_core.evaluate.protocol import Decoder, Protocol
-from dit_core.study.run import Run
-from dit_core.study.sampling import Evaluation, Sampling
+from dit_core.study.sampling import Evaluation
 from dit_core.study.science import Data
 
 MSE = Decoder(
@@ -237,23 +234,3 @@ def _samples_fit(protocol: Protocol, data: Data) -> list[str]:
     elif not protocol.decoder and protocol.image and shape != protocol.image:
         found.append(f"samples are {shape}, but protocol {protocol.name!r} measures images of {protocol.image}")
     return found
-
-
-def check_evaluations(runs: Iterable[Run], few: bool = False) -> None:
-    """Raise StudyError naming every evaluation of a study that its protocol does not allow, before anything is spent.
-
-    What all runs share is looked at once. `few` allows fewer samples, as in `problems`.
-    """
-    seen: set[tuple[Data, str, int, Sampling]] = set()
-    found: dict[str, str] = {}
-    for run in runs:
-        for planned in run.evaluations:
-            evaluation, data = planned.evaluation, run.science.data
-            key = (data, evaluation.protocol, evaluation.samples, evaluation.sampling)
-            if key in seen:
-                continue
-            seen.add(key)
-            for line in problems(protocol_of(evaluation.protocol), data, evaluation, few):
-                found.setdefault(line, run.name)
-    if found:
-        raise StudyError(f"evaluate: {line} (run {name or 'base'})" for line, name in found.items())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dit_core.errors import DataError
-from dit_core.evaluate.assets import Asset, find_asset
+from dit_core.evaluate.assets import find_asset, reference_asset
 from dit_core.evaluate.extractors import SPATIAL, Extractor
 from dit_core.evaluate.moments import Moments
 from dit_core.evaluate.protocol import Protocol
@@ -45,10 +45,7 @@ def reference_of(
     """
     if protocol.reference == "digits":
         return digits_reference(extractor, protocol.layer)
-    name = data if protocol.reference == "data" else protocol.reference
-    made_by = f"made by `ditlab reference --protocol {protocol.name}`"
-    asset = Asset(f"reference-{name}", f"reference-{name}.safetensors", f"reference statistics {name!r} ({made_by})")
-    return read_reference(find_asset(asset, roots), protocol, extractor)
+    return read_reference(find_asset(reference_asset(protocol, data), roots), protocol, extractor)
 
 
 def digits_reference(extractor: Extractor, layer: str) -> Reference:

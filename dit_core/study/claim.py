@@ -15,6 +15,7 @@ from dit_core.errors import nearest
 from dit_core.study.science import Frozen
 
 Scalar = bool | int | float | str
+OF_RUNS = ("loss", "loss_spikes")  # metrics that come from the training curve, not from samples
 # What a row may be selected by: columns of the tables of runs and of evaluations.
 COLUMNS: tuple[str, ...] = (
     "run_id",

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dit_core.errors import UserError, nearest
+from dit_core.errors import UserError
 from dit_core.study.duration import point_of
 from dit_core.study.fields import evaluation_fields
 from dit_core.study.resolve import agrees
@@ -100,12 +100,6 @@ def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
     sampling = Sampling(**{name: values.pop(name) for name in Sampling.model_fields if name in values})
     protocol = values.get("protocol", Evaluation.model_fields["protocol"].default)
     if values.get("samples") is None:
-        if protocol not in PROTOCOL_SAMPLES:
-            known = ", ".join(PROTOCOL_SAMPLES)
-            raise ValueError(
-                f"protocol {protocol!r}{nearest(protocol, PROTOCOL_SAMPLES)} has no number of samples of its own "
-                f"(these have: {known}); give `samples`"
-            )
         values["samples"] = PROTOCOL_SAMPLES[protocol]
     check_sampler(science.objective, sampling)
     return Evaluation(images_seen=at, sampling=sampling, **values)

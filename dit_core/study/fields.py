@@ -16,7 +16,7 @@ from dit_core.errors import nearest
 from dit_core.study.duration import FORMS, parse_duration, parse_point
 from dit_core.study.execution import Execution
 from dit_core.study.problems import show
-from dit_core.study.sampling import Evaluation, Sampling
+from dit_core.study.sampling import PROTOCOL_SAMPLES, Evaluation, Sampling
 from dit_core.study.science import SIZES, Science
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
@@ -249,6 +249,8 @@ def evaluation_fields() -> dict[str, Field]:
         for field in _fields_of(model, ""):
             if field.path not in ("images_seen", "sampling"):
                 table[field.path] = field
+    # Records may name a protocol of another version of ditlab; a study may not.
+    table["protocol"] = _replace(table["protocol"], annotation=Literal[tuple(PROTOCOL_SAMPLES)])
     return table
 
 

@@ -61,7 +61,7 @@ where this file does not give them: mappings are merged key by key, all else is 
 | `axes` | mapping | Science path to list of values: the full grid. |
 | `zip` | list of mappings | Axes that move together: lists of equal length; each entry is one dimension of the grid. |
 | `exclude` | list of mappings | Points left out of the grid: all keys of an entry match; a list matches any of its \
-values. |
+values. One that matches no point is an error. |
 | `include` | list of mappings | Further points on top of `base` (not of `axes`, not subject to `exclude`); lists \
 expand. With `include` and neither `axes` nor `zip`, `base` alone is no run. |
 | `evaluate` | mapping or list | What is measured; see below. Never causes a training. |

@@ -77,7 +77,7 @@ class _Reader:
             "include": self._blocks("include"),
             "evaluate": tuple(self._evaluate(f"evaluate[{i}]", n) for i, n in enumerate(self._items("evaluate", True))),
             "execution": self._execution(),
-            "claims": read_claims(self._items("claims"), self.problems),
+            "claims": self._claims(),
             "figures": self._figures(),
         }
 
@@ -259,6 +259,13 @@ class _Reader:
                 continue
             settings[key] = next(iter(self._checked(f"execution.{key}", table[key], [item])), None)
         return Execution() if self.problems.lines else Execution(**settings)
+
+    def _claims(self) -> tuple[Any, ...]:
+        nodes = self._items("claims")
+        for i, node in enumerate(nodes):
+            for key, item in node.value.items() if isinstance(node.value, dict) else ():
+                self.places[f"claims[{i}].{key}"] = item.place
+        return read_claims(nodes, self.problems)
 
     def _figures(self) -> tuple[str, ...]:
         names = []

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from debian_packages import install, missing, which
 from slurm_conf import NODES, gres_conf, slurm_conf, slurmdbd_conf
 from slurm_daemon import alive, free_ports, start_daemon, until
-from slurm_packages import install_packages, missing, which
 
 
 @dataclass
@@ -260,14 +260,14 @@ class Cluster:
 
 
 def main() -> None:
-    """Bring a cluster up or take it down by hand, or install what it needs."""
+    """Bring a cluster up or take it down by hand, or install what the tests need."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["up", "down", "install"])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("/tmp/ditlab-cluster"))
     parser.add_argument("--accounting", action="store_true")
     args = parser.parse_args()
     if args.what == "install":
-        print(install_packages())
+        print(install())
         return
     cluster = Cluster(args.folder.absolute(), accounting=args.accounting)
     if args.what == "down":

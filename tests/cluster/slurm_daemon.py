@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from slurm_packages import which
+from debian_packages import which
 
 
 def until(condition, seconds: float, *, fail: bool = True, every: float = 0.05) -> bool:

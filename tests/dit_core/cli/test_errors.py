@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,13 @@ def test_cuda_that_is_not_there_is_refused_before_anything_starts(ditlab, tmp_pa
         f"error: {study}: execution.device cuda: PyTorch sees no CUDA device here; give cpu or auto",
     )
     assert not results.exists()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["plan", STUDY], ["plan", STUDY, "--json"]])
+def test_an_output_that_cannot_be_written_is_one_line_and_no_success(words: list[str]):
+    command = [sys.executable, "-m", "dit_core.cli.app", *words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(("error: standard output: No space left on device", "error: No space left on device"))

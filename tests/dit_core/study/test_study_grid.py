@@ -202,7 +202,7 @@ def test_grids_that_make_no_sense_are_refused_when_read(study: Load, small: str,
         ),
         (
             "evaluate: {protocol: digts}\n",
-            "protocol 'digts', did you mean 'digits'? has no number of samples",
+            "evaluate[0].protocol: given 'digts', did you mean 'digits'",
         ),
         ("evaluate: {sampler: ddpm, eta: 0.5}\n", "evaluate[0]: eta 0.5 has no meaning for sampler 'ddpm'"),
         ("evaluate: {steps: 1001}\n", "evaluate[0]: 1001 sampling steps out of 1000 timesteps: allowed are 1 to 1000"),
