@@ -40,8 +40,13 @@ def overview(store: Store, study: str, runs: tuple[Run, ...], view: View) -> dic
         "device_hours_used": used,
         "device_hours_left": hours_left,
         "hours_left": hours_left / running if hours_left is not None and running else None,
-        "scheduler": view.book.queue.trouble,
+        "scheduler": view.book.queue.trouble if _was_ever_used(store) else None,
     }
+
+
+def _was_ever_used(store: Store) -> bool:
+    """Return whether anything of this store was ever submitted: where not, a silent scheduler is no news."""
+    return any(store.root.glob("studies/*/intents/*"))
 
 
 def headline(seen: dict[str, Any]) -> list[str]:

@@ -109,6 +109,10 @@ def test_no_slurm_at_all(store, write_study, ditlab, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     said = ditlab("status", study)
     assert "2 new" in said.stdout
+    assert "squeue" not in said.stdout, "nothing was ever submitted: a silent scheduler is no news"
+    submitted(store, study)
+    said = ditlab("status", study)
+    assert "2 unknown" in said.stdout
     assert "no squeue on this machine" in said.stdout
 
 
