@@ -1,4 +1,4 @@
-"""How training processes take memory from the operating system."""
+"""How training processes take memory, and how it is told that there was too little."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ def keeping_memory(environment: dict[str, str]) -> dict[str, str]:
 def environment_to_train(threads: int) -> dict[str, str]:
     """Return the environment of a new process that trains with `threads` threads."""
     return keeping_memory(dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONUNBUFFERED="1"))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that a device or the machine has no memory left.
+
+    Torch has a class of its own for GPUs; its allocator of main memory and the GPU's libraries say it in words.
+    """
+    import torch
+
+    words = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from dit_core.allocator import is_out_of_memory
 from dit_core.data.load import Dataset, load_data
 from dit_core.distributed import Group
 from dit_core.errors import DitlabError
@@ -177,7 +178,7 @@ def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Carried:
 def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Carried:
     """Record a failure: the whole trace in the attempt's log, one line with the remedy as the reason."""
     reason = str(error) if isinstance(error, DitlabError) else f"{type(error).__name__}: {error}"
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
+    if is_out_of_memory(error):
         reason = f"out of memory; set execution.micro_batch below the present one. ({reason.splitlines()[0]})"
     (paths.attempt(attempt.number) / "log.txt").write_text("".join(traceback.format_exception(error)))
     images = attempt.record["images_start"] or 0

@@ -16,11 +16,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dit_core.allocator import environment_to_train
+from dit_core.allocator import environment_to_train, is_out_of_memory
 from dit_core.bench.subject import Subject
 from dit_core.errors import EnvironmentProblem
 
 WHATS = ("step", "gradients", "sampling")
+
+
+class DoesNotFit(EnvironmentProblem):
+    """A batch needs more memory than there is, on this side or for both sides at once."""
 
 
 class Lane:
@@ -38,6 +42,7 @@ class Lane:
             env=environment,
             text=True,
         )
+        self._name = f"{side}, {what}, batch {subject.batch}"
         self._say({"side": side, "what": what, "subject": subject.plain(), **settings})
 
     def __enter__(self) -> Lane:
@@ -74,7 +79,10 @@ class Lane:
         line = self._process.stdout.readline()
         if not line:
             raise EnvironmentProblem(f"a benchmark process ended with status {self._process.wait()}; see its message")
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        if "out_of_memory" in answer:
+            raise DoesNotFit(f"{self._name}: out of memory ({answer['out_of_memory']}); give a smaller --batch")
+        return answer
 
 
 class Meter:
@@ -125,7 +133,7 @@ def _answer(**values: Any) -> None:
 
 
 def main() -> None:
-    """Serve one lane until its input ends."""
+    """Serve one lane until its input ends; a batch that does not fit is answered as such."""
     order = json.loads(sys.stdin.readline())
     import torch
 
@@ -134,7 +142,15 @@ def main() -> None:
     if subject.device == "cpu":
         torch.set_flush_denormal(True)
     synchronize = torch.cuda.synchronize if subject.device == "cuda" else lambda: None
-    meter = Meter(synchronize)
+    try:
+        _serve(order, subject, Meter(synchronize))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _answer(out_of_memory=str(error).splitlines()[0])
+
+
+def _serve(order: dict[str, Any], subject: Subject, meter: Meter) -> None:
     from dit_core.bench import ours, peer
 
     side, what = order["side"], order["what"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +12,15 @@ from dit_core.cli.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError, nearest
 from dit_core.records.paths import Store
 
+if TYPE_CHECKING:
+    from dit_core.bench.subject import Subject
+
 _PEERS, _PRECISIONS, _COMPILES = ("diffusers", "none"), ("float32", "bf16"), ("on", "off")
 
 
 def bench(
     model: Annotated[str | None, typer.Option("--model", help="Size and patch, as in S/4 (GPU: XL/2).")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step; default: what fits.")] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="float32 or bf16.")] = None,
     compiled: Annotated[str | None, typer.Option("--compile", help="on or off.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads on a CPU.")] = None,
@@ -41,16 +44,23 @@ def bench(
 
             document["calibration"] = calibrate(store, lambda done, total: show("calibration", done, total))
         if model is not None or not save:
+            from dit_core.bench.measure import measure
+
             subject = _subject(model, batch, precision, compiled, threads)
             _among("--peer", peer, _PEERS)
-            document |= _measure(subject, peer == "diffusers", blocks, steps, sampling, show)
+            fixed = batch is not None
+            document |= measure(
+                subject, blocks, steps, show, peer=peer == "diffusers", sampling=sampling, fixed_batch=fixed
+            )
     if as_json:
         print_json(document)
     else:
         _print(document, store)
 
 
-def _subject(model: str | None, batch: int | None, precision: str | None, compiled: str | None, threads: int | None):
+def _subject(
+    model: str | None, batch: int | None, precision: str | None, compiled: str | None, threads: int | None
+) -> Subject:
     import torch
 
     from dit_core.bench.calibrate import default_subject
@@ -65,38 +75,6 @@ def _subject(model: str | None, batch: int | None, precision: str | None, compil
         _among("--compile", compiled, _COMPILES)
     asked = {"batch": batch, "precision": precision, "compile": compiled, "threads": threads}
     return replace(subject, **{name: value for name, value in asked.items() if value is not None})
-
-
-def _measure(
-    subject: Any, with_peer: bool, blocks: int, steps: int | None, sampling: bool, show: Any
-) -> dict[str, Any]:
-    import torch
-
-    from dit_core.bench.ceiling import matrix_ceiling
-    from dit_core.bench.device import device_name
-    from dit_core.bench.lane import Lane
-    from dit_core.bench.pair import paired
-    from dit_core.bench.phases import phases_of
-    from dit_core.study import cost
-
-    document: dict[str, Any] = {"device": device_name(), "subject": subject.plain()}
-    with Lane("ours", "step", subject) as lane:
-        show("first step", 0, 1)
-        lane.ready()
-        show("first step", 1, 1)
-        document |= phases_of(lane, subject, blocks)
-        torch.set_num_threads(subject.threads)
-        ceiling = matrix_ceiling(torch.device(subject.device), subject.precision)
-        flops = 6.0 * cost.fwd_macs(subject.science) * document["images_per_s"]
-        document |= {"flops_per_s": flops, "ceiling_flops_per_s": ceiling, "mfu": flops / ceiling}
-        if with_peer:
-            found = paired("step", subject, blocks, steps, lambda k: show("step", k, blocks), lane)
-            document["peer"] = {"step": found.plain()}
-    if with_peer and sampling:
-        for what, settings in (("gradients", {}), ("sampling", {"sampling_steps": 10, "guidance": 1.5})):
-            found = paired(what, subject, blocks, steps, lambda k, w=what: show(w, k, blocks), **settings)
-            document["peer"][what] = found.plain()
-    return document
 
 
 def _print(document: dict[str, Any], store: Store) -> None:
@@ -120,7 +98,8 @@ def _print(document: dict[str, Any], store: Store) -> None:
     print(f"  EMA, rows and checkpoints {100 * document['bookkeeping_share']:.1f} %, "
           f"data {100 * document['data_share']:.1f} %")  # fmt: skip
     for what, found in document.get("peer", {}).items():
-        print(f"{what}: {found['ratio']:.2f}x the peer (median of {found['blocks']} pairs, "
+        at = f" at batch {found['batch']}" if found["batch"] != s["batch"] else ""
+        print(f"{what}: {found['ratio']:.2f}x the peer{at} (median of {found['blocks']} pairs, "
               f"{found['lowest']:.2f} to {found['highest']:.2f}; {1e3 * found['ours_s']:.2f} against "
               f"{1e3 * found['peer_s']:.2f} ms; processor time {found['cpu_ratio']:.2f}x)")  # fmt: skip
         if found["pays_after_steps"] and s["compile"] == "on":

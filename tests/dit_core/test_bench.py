@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from dit_core.bench import calibrate
+from dit_core.bench import calibrate, measure, pair
 from dit_core.bench.ceiling import matrix_ceiling
 from dit_core.bench.fit import prices, worst
+from dit_core.bench.lane import DoesNotFit, Lane
 from dit_core.bench.pair import Paired
 from dit_core.bench.subject import Subject, named
 from dit_core.cli.app import main
@@ -122,6 +123,48 @@ def test_the_command_compares_with_the_peer(tmp_path, capsys):
     assert document["memory_bytes"] > 1e8
     parts = document["phases_s"]
     assert parts["backward"] > parts["ema"] > 0
+
+
+@pytest.mark.parametrize(("side", "what"), [("ours", "step"), ("ours", "gradients"), ("peer", "step")])
+def test_a_batch_that_does_not_fit_is_said_so(side, what):
+    with Lane(side, what, Subject("XXXS", 4, 2**40)) as lane, pytest.raises(DoesNotFit) as refused:
+        lane.ready()
+    assert str(refused.value).startswith(f"{side}, {what}, batch {2**40}: out of memory (")
+
+
+def test_the_batch_is_halved_until_it_fits_unless_it_was_chosen():
+    asked = []
+
+    def work(subject: Subject) -> str:
+        asked.append(subject.batch)
+        if subject.batch > 100:
+            raise DoesNotFit("no room")
+        return "fits"
+
+    found, subject = measure._fitting(work, Subject("XL", 2, 256))
+    assert (found, subject.batch, asked) == ("fits", 64, [256, 128, 64])
+    with pytest.raises(DoesNotFit):
+        measure._fitting(work, Subject("XL", 2, 256), fixed=True)
+
+
+def test_a_peer_that_does_not_fit_beside_us_gets_a_smaller_batch(monkeypatch):
+    """As on a GPU, where the peer's float32 needs more memory than our bf16, and both are there at once."""
+
+    class Small(Lane):
+        def ready(self) -> float:
+            batch = int(self._name.split()[-1])
+            if batch > (16 if "peer" in self._name else 32):
+                raise DoesNotFit(f"{self._name}: out of memory (a test)")
+            return super().ready()
+
+    monkeypatch.setattr(measure, "Lane", Small)
+    monkeypatch.setattr(pair, "Lane", Small)
+    subject = Subject("XXXS", 4, 64)
+    found = measure.measure(subject, 1, 1, lambda name, done, total: None)
+    assert found["subject"]["batch"] == 32
+    assert found["peer"]["step"]["batch"] == 16
+    with pytest.raises(DoesNotFit):
+        measure.measure(subject, 1, 1, lambda name, done, total: None, fixed_batch=True)
 
 
 @pytest.mark.slow
