@@ -54,6 +54,7 @@ def gmacs_quality(
     if overlay is not None:
         _overlay(shown[0][0], overlay, metric)
         lines.append("Hollow: the paper's Table 4, measured alike; not part of the statistics.")
+    lines.append(whiskers(average_seeds(mine.frame, metric)))
     style.footer(fig, [*lines, (provenance or Provenance.of(frame)).text])
     for ax, points, _ in shown:
         label_models(ax, average_seeds(points.frame, points.metric), points.metric)
@@ -135,6 +136,14 @@ def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -
         colour = colours[str(row["model_size"])]
         ax.scatter(row[x], row[y], s=size, marker=style.marker(row["patch"]), color=colour, edgecolor="white",
                    linewidth=0.5, alpha=0.92, zorder=3)  # fmt: skip
+
+
+def whiskers(rows: pd.DataFrame) -> str:
+    """Return what the whiskers of `scatter` are for rows of `average_seeds`; nothing where it draws none."""
+    drawn = rows[rows["high"].astype(float) > rows["low"].astype(float)]
+    of_seeds, of_one = bool((drawn["seeds"] > 1).any()), bool((drawn["seeds"] == 1).any())
+    words = ["lowest to highest seed"] * of_seeds + ["the 95 % interval of one seed's record"] * of_one
+    return f"Whiskers: {' or '.join(words)}." if words else ""
 
 
 def statistics(found: Correlation, line: Line, metric: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis import style
 from analysis.configuration import config_key
 from analysis.correlation import correlate
-from analysis.figures.gmacs_quality import SEED, label_models, scatter
+from analysis.figures.gmacs_quality import SEED, label_models, scatter, whiskers
 from analysis.figures.provenance import Provenance
 from analysis.points import Points, average_seeds, final_points
 from dit_core.errors import UserError
@@ -41,7 +41,7 @@ def other_metrics(
     found = [m for m in OTHERS if m != metric and m in frame and frame[m].notna().any()][:6]
     if not found:
         raise UserError(f"other-metrics: the records hold no metric besides {metric!r}; a protocol that measures more "
-                        "(`ditlab plan --protocols` lists them) under `evaluate:` would make them")  # fmt: skip
+                        "(docs/evaluation.md lists them) under `evaluate:` would make them")  # fmt: skip
     columns = min(2, len(found))
     rows_n = -(-len(found) // columns)
     fig, axes = style.new_figure(columns, rows_n, width=6.6, height=0.6 + 2.3 * rows_n, squeeze=False)
@@ -51,6 +51,7 @@ def other_metrics(
     for ax in list(axes.flat)[len(found) :]:
         ax.axis("off")
     notes = list(dict.fromkeys(points.footer for points in shown))
+    notes += dict.fromkeys(whiskers(average_seeds(points.frame, points.metric)) for points in shown)
     style.footer(fig, [*notes, remark, (provenance or Provenance.of(frame)).text])
     for ax, points in zip(axes.flat, shown, strict=False):
         label_models(ax, average_seeds(points.frame, points.metric), points.metric, 6.5)

@@ -10,8 +10,8 @@ import pytest
 from study_frames import own_runs
 
 from analysis import published, style
-from analysis.figures.gmacs_quality import correlation_of, gmacs_quality, panel
-from analysis.points import final_points
+from analysis.figures.gmacs_quality import correlation_of, gmacs_quality, panel, whiskers
+from analysis.points import average_seeds, final_points
 from dit_core.errors import UserError
 
 
@@ -40,6 +40,23 @@ def test_seeds_do_not_pass_for_models_and_setting_is_one():
     assert points.shown == 18
     assert set(points.frame["steps"]) == {50}
     assert correlation_of(points).n == 9
+
+
+def test_the_footer_says_what_the_whiskers_are():
+    def said(frame: pd.DataFrame) -> str:
+        return whiskers(average_seeds(final_points(frame, "fd_digits").frame, "fd_digits"))
+
+    two, one = own_runs(), own_runs(1).drop(columns=["fd_digits_low", "fd_digits_high"], errors="ignore")
+    measured = one.assign(fd_digits_low=one["fd_digits"] - 1, fd_digits_high=one["fd_digits"] + 1)
+    more = measured[measured["model_size"] == "XS"].assign(seed=1).assign(run_id=lambda rows: rows["run_id"] + "again")
+    more["fd_digits"] += 2
+    assert said(two) == "Whiskers: lowest to highest seed."
+    assert said(one) == ""
+    assert said(measured) == "Whiskers: the 95 % interval of one seed's record."
+    both = said(pd.concat([measured, more]))
+    assert both == "Whiskers: lowest to highest seed or the 95 % interval of one seed's record."
+    assert both in texts(gmacs_quality(pd.concat([measured, more]))).replace("\n", " ")
+    assert "Whiskers" not in texts(gmacs_quality(published.scaling(), "fid", beside_paper=False))
 
 
 def test_missing_runs_are_counted_and_never_zero():
