@@ -11,6 +11,7 @@ import typer
 
 from dit_core.cli.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError
+from dit_core.study.claim import number_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,17 +85,8 @@ def conditions(where: list[str] | None) -> dict[str, Any]:
         column, equals, values = word.partition("=")
         if not equals or not column or not values:
             raise UserError(f"--where {word!r}: wants COLUMN=VALUE, or COLUMN=VALUE,VALUE")
-        chosen[column.strip()] = [_number(v.strip()) for v in values.split(",")]
+        chosen[column.strip()] = [number_or_text(v.strip()) for v in values.split(",")]
     return chosen
-
-
-def _number(word: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
 
 
 def _figure(word: str) -> str:

@@ -163,7 +163,7 @@ class OrderClaim(_Statement):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            ranks = [[_number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")]
+            ranks = [[number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")]
             value = [rank[0] if len(rank) == 1 else tuple(rank) for rank in ranks]
         return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
@@ -252,7 +252,8 @@ def parse_claim(value: Any) -> Claim:
     return _ADAPTER.validate_python(value)
 
 
-def _number_or_text(word: str) -> Scalar:
+def number_or_text(word: str) -> Scalar:
+    """Return the number that a word writes, or the word."""
     for kind in (int, float):
         try:
             return kind(word)
