@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.claim_rows import Noise, NotYetError, Rows, noise_of, rows_of
+from analysis.claim_rows import Noise, NotYetError, noise_of, relative_noise_of, rows_of
 from analysis.configuration import MODEL, config_key, config_names
 from analysis.correlation import Correlation, correlate, difference
+from analysis.finding import Finding, Part, about_rows, against, bounds_of, span_of, verdict_of
 from analysis.source import Source
 from dit_core.errors import UserError
 from dit_core.study.claim import (
@@ -28,54 +28,6 @@ _SEED_OF_NAME = re.compile(r",?\b(train\.)?seed=[^,]*")
 SEED = 93  # judgements are a function of the records
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What judging found; see `claims.Judgement`."""
-
-    verdict: Literal["SUPPORTED", "REFUTED", "UNDECIDED"]
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    quantity: str = ""
-    bound: str = ""
-    n: int = 0
-    noise: float | None = None
-    told_by: str = "nothing"
-    reason: str = ""
-    detail: tuple[str, ...] = ()
-    setting: str = ""
-    unfinished: int = 0
-
-
-def _about(*parts: Rows) -> dict[str, Any]:
-    """Return what a finding says of its rows: the setting chosen among several, and the runs still to come."""
-    settings = dict.fromkeys(part.setting for part in parts if part.setting)
-    return {"setting": "; ".join(settings), "unfinished": max(part.unfinished for part in parts)}
-
-
-Part = Literal["holds", "fails", "open"]
-
-
-def _verdict(parts: list[Part]) -> Literal["SUPPORTED", "REFUTED", "UNDECIDED"]:
-    if "fails" in parts:
-        return "REFUTED"
-    return "SUPPORTED" if parts and "open" not in parts else "UNDECIDED"
-
-
-def _against(claim: Any, low: float, high: float) -> Part:
-    """Hold an interval against the claim's bounds."""
-    at_most, at_least = claim.at_most, claim.at_least
-    if (at_most is not None and low > at_most) or (at_least is not None and high < at_least):
-        return "fails"
-    inside = (at_most is None or high <= at_most) and (at_least is None or low >= at_least)
-    return "holds" if inside else "open"
-
-
-def _bounds(claim: Any) -> str:
-    parts = [f"≥ {claim.at_least:g}"] if claim.at_least is not None else []
-    return " and ".join(parts + ([f"≤ {claim.at_most:g}"] if claim.at_most is not None else []))
-
-
 def correlation(claim: CorrelationClaim, source: Source) -> Finding:
     """Judge a correlation by its bootstrap interval over configurations and seeds."""
     about = rows_of(claim, source)
@@ -86,22 +38,22 @@ def correlation(claim: CorrelationClaim, source: Source) -> Finding:
     found = correlate(x, y, rng, method=claim.method, groups=groups, level=claim.level)
     what = f"{'r' if claim.method == 'pearson' else 'Spearman'} of {claim.x_scale} {claim.x} and {claim.metric}"
     noise = noise_of(rows, claim.metric)
-    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap", **_about(about)}
-    bound = _bounds(claim)
+    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap", **about_rows(about)}
+    bound = bounds_of(claim)
     if claim.stronger_than:
         bound = " and ".join(filter(None, [bound, f"stronger than with {claim.stronger_than}"]))
     if found.low is None or found.high is None:
         return Finding("UNDECIDED", found.r, bound=bound, reason=found.status, **rest)
     parts: list[Part] = []
     if claim.at_most is not None or claim.at_least is not None:
-        parts.append(_against(claim, found.low - claim.tolerance, found.high + claim.tolerance))
+        parts.append(against(claim, found.low - claim.tolerance, found.high + claim.tolerance))
     detail: tuple[str, ...] = ()
     if claim.stronger_than:
         gap = _gap(claim, rows, x, y, groups)
         parts.append("open" if gap.low is None or gap.high is None else
                      "holds" if gap.low > 0 else "fails" if gap.high < 0 else "open")  # fmt: skip
-        detail = (f"|r| minus |r with {claim.stronger_than}|: {_span(gap.r, gap.low, gap.high)}",)
-    verdict = _verdict(parts)
+        detail = (f"|r| minus |r with {claim.stronger_than}|: {span_of(gap.r, gap.low, gap.high)}",)
+    verdict = verdict_of(parts)
     reason = f"not told apart: {detail[0]}" if verdict == "UNDECIDED" and detail and parts[-1] == "open" else ""
     return Finding(verdict, found.r, found.low, found.high, bound=bound, reason=reason, detail=detail, **rest)
 
@@ -147,8 +99,8 @@ def order(claim: OrderClaim, source: Source) -> Finding:
     gap, half = min(gaps, key=lambda g: g[0] - g[1])
     reason = f"{absent} of {absent + len(gaps)} comparisons lack results" if absent else ""
     text = " < ".join(" | ".join(map(str, r)) for r in claim.ranks)
-    return Finding(_verdict(parts), gap, gap - half, gap + half, f"smallest difference of {claim.metric}", text,
-                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail), **_about(about))  # fmt: skip
+    return Finding(verdict_of(parts), gap, gap - half, gap + half, f"smallest difference of {claim.metric}", text,
+                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail), **about_rows(about))  # fmt: skip
 
 
 def _half(noise: Noise, claim: Any, *counts: int) -> float:
@@ -177,7 +129,7 @@ def _alike(group: pd.DataFrame, by: str, claim: Any, name: str) -> None:
 
 
 def ratio(claim: RatioClaim, source: Source) -> Finding:
-    """Judge a ratio of two configurations, its interval from the noise of both (first order)."""
+    """Judge a ratio of two configurations; positive values have noise in proportion, so the interval has one too."""
     sides, abouts = [], []
     for side in (claim.numerator, claim.denominator):
         abouts.append(rows_of(claim, source, where=side))
@@ -187,19 +139,28 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
                             "name one")  # fmt: skip
         sides.append(rows)
     above, below = (s[claim.metric].to_numpy(float) for s in sides)
+    what = {"quantity": f"ratio of {claim.metric}", "bound": bounds_of(claim), "n": len(above) + len(below),
+            **about_rows(*abouts)}  # fmt: skip
+    if not below.mean():
+        return Finding("UNDECIDED", reason="the mean below the line is 0", **what)
     value = float(above.mean() / below.mean())
-    noise = noise_of(pd.concat(sides), claim.metric, (*claim.numerator, *claim.denominator))
-    half = claim.tolerance
-    if noise.sd is not None:
+    both, by = pd.concat(sides), (*claim.numerator, *claim.denominator)
+    noise = relative_noise_of(both, claim.metric, by)
+    if noise is not None:
+        reach = float(np.exp(noise.half(len(above), len(below), level=claim.level) or 0.0))
+        low, high = value / reach, value * reach
+    else:  # first order
+        noise = noise_of(both, claim.metric, by)
         up, down = (noise.half(len(v), level=claim.level) or 0.0 for v in (above, below))
-        half = max(half, value * float(np.hypot(up / above.mean(), down / below.mean())))
-    low, high = value - half, value + half
+        half = abs(value) * float(np.hypot(up / above.mean(), down / below.mean()))
+        low, high = value - half, value + half
+    low, high = min(low, value - claim.tolerance), max(high, value + claim.tolerance)
     names = config_names(pd.concat(sides, ignore_index=True))
     named = (names.iloc[0], names.iloc[-1])
     detail = tuple(f"{_named(n, s)}: {s[claim.metric].mean():.4g} (n = {len(s)})"
                    for n, s in zip(named, sides, strict=True))  # fmt: skip
-    return Finding(_verdict([_against(claim, low, high)]), value, low, high, f"ratio of {claim.metric}", _bounds(claim),
-                   len(above) + len(below), noise.sd, noise.told_by, "", detail, **_about(*abouts))  # fmt: skip
+    return Finding(verdict_of([against(claim, low, high)]), value, low, high, noise=noise.sd, told_by=noise.told_by,
+                   detail=detail, **what)  # fmt: skip
 
 
 def _seedless(name: str) -> str:
@@ -229,12 +190,13 @@ def threshold(claim: ThresholdClaim, source: Source) -> Finding:
             found.append((off, value, known))
         else:
             half = max(known, claim.tolerance)
-            parts.append(_against(claim, value - half, value + half))
+            parts.append(against(claim, value - half, value + half))
             found.append((value if claim.at_most is not None else -value, value, half))
     _, value, half = max(found)
-    bound = f"= {claim.equals:g} ± {claim.tolerance:g}" if claim.equals is not None else _bounds(claim)
-    return Finding(_verdict(parts), value, value - half, value + half, f"{claim.metric} (the farthest of {len(found)})",
-                   bound, len(rows), noise.sd, noise.told_by, **_about(about))  # fmt: skip
+    bound = f"= {claim.equals:g} ± {claim.tolerance:g}" if claim.equals is not None else bounds_of(claim)
+    what = f"{claim.metric} (the farthest of {len(found)})"
+    return Finding(verdict_of(parts), value, value - half, value + half, what, bound, len(rows), noise.sd,
+                   noise.told_by, **about_rows(about))  # fmt: skip
 
 
 def trend(claim: TrendClaim, source: Source) -> Finding:
@@ -265,8 +227,8 @@ def trend(claim: TrendClaim, source: Source) -> Finding:
     total, half = min(totals, key=lambda t: t[0] - t[1])
     ends = sorted((sign * (total - half), sign * (total + half)))
     what, bound = f"smallest change of {claim.metric}", f"{claim.direction} with {claim.x}"
-    return Finding(_verdict(parts), sign * total, *ends, what, bound, len(rows), noise.sd, noise.told_by, "",
-                   tuple(detail), **_about(about))  # fmt: skip
+    return Finding(verdict_of(parts), sign * total, *ends, what, bound, len(rows), noise.sd, noise.told_by, "",
+                   tuple(detail), **about_rows(about))  # fmt: skip
 
 
 def crossing(claim: CrossingClaim, source: Source) -> Finding:
@@ -277,9 +239,9 @@ def crossing(claim: CrossingClaim, source: Source) -> Finding:
     half = _half(noise, claim, 1, 1)
     means = [rows.groupby(claim.x)[claim.metric].mean() for rows in lines]
     low, high = max(m.index.min() for m in means), min(m.index.max() for m in means)
-    words = {"quantity": f"{claim.x} at which the lines cross", "bound": _bounds(claim) or "they cross",
+    words = {"quantity": f"{claim.x} at which the lines cross", "bound": bounds_of(claim) or "they cross",
              "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by,
-             **_about(*abouts)}  # fmt: skip
+             **about_rows(*abouts)}  # fmt: skip
     if not low < high:
         return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}; more training points under "
                        f"`at:` in `evaluate:` and `ditlab run {source.name}` make one", **words)  # fmt: skip
@@ -294,8 +256,8 @@ def crossing(claim: CrossingClaim, source: Source) -> Finding:
                        f"{high:.3g}: the second line is {state} the first there", **words)  # fmt: skip
     ends = (at[1] or low, at[2] or high)
     open_end = "" if at[1] and at[2] else "the noise reaches the end of the measured range"
-    part = _against(claim, *ends) if _bounds(claim) else ("holds" if not open_end else "open")
-    return Finding(_verdict([part]), at[0], *ends, reason=open_end, **words)
+    part = against(claim, *ends) if bounds_of(claim) else ("holds" if not open_end else "open")
+    return Finding(verdict_of([part]), at[0], *ends, reason=open_end, **words)
 
 
 def _falls(grid: Any, gap: Any) -> float | None:
@@ -304,9 +266,3 @@ def _falls(grid: Any, gap: Any) -> float | None:
     if below.all() or not below[-1]:
         return None
     return float(grid[int(np.flatnonzero(~below)[-1]) + 1])
-
-
-def _span(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"

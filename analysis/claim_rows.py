@@ -166,3 +166,13 @@ def noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise
         if len(width):
             return Noise(float(width.median()) / (2 * 1.959964), 0, "the records' own intervals, not seeds")
     return Noise(None, 0, "nothing")
+
+
+def relative_noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise | None:
+    """Return the noise of one value as a share of it: that of its logarithm. None where not every value is positive."""
+    if not (rows[metric].astype(float) > 0).all():
+        return None
+    columns = [c for c in (metric, f"{metric}_low", f"{metric}_high") if c in rows]
+    values = {c: rows[c].astype(float) for c in columns}
+    found = noise_of(rows.assign(**{c: np.log(v.where(v > 0)) for c, v in values.items()}), metric, by)
+    return found if found.sd is None else replace(found, told_by=f"{found.told_by}, as a share of the value")

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from analysis import claim_kinds
-from analysis.claim_kinds import Finding
 from analysis.claim_rows import NotYetError
+from analysis.finding import Finding
 from analysis.source import Source
 from dit_core.study.claim import Claim
 

@@ -87,15 +87,18 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     if digest is not None and digest != record.get("sha256"):
         rows.problems.append(Problem(name, "altered", "its science does not give its own hash: the file was edited"))
         return None
+    return {"run_id": run_id, "outcome": None, "reason": None, "images_seen": None, **science_values(science)}
+
+
+def science_values(science: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a science as a record holds it: every field, short names, and what follows from it."""
     network = science.get("model")
-    family = str(network.get("family")) if isinstance(network, dict) else ""
-    row: dict[str, Any] = {"run_id": run_id, "outcome": None, "reason": None, "images_seen": None}
-    row.update(neutral_values(family))
+    row = dict(neutral_values(str(network.get("family")) if isinstance(network, dict) else ""))
     for half, group in science.items():
         for key, value in (group if isinstance(group, dict) else {}).items():
             row[f"{half}_{key}"] = _typed(f"{half}_{key}", value)
     train = science.get("train")
-    row.update(_derived(json.dumps({**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science)))
+    row |= _derived(json.dumps({**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science))
     row["patch"], row["conditioning"] = row.get("model_patch"), row.get("model_conditioning")
     row["objective"], row["seed"] = row.get("objective_name"), row.get("train_seed")
     return row

@@ -111,19 +111,16 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_planned(runs: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
+    from analysis.extract import science_values
     from dit_core.records.plan import read_plan
-    from dit_core.study.facts import cost_facts, network_facts
+    from dit_core.study.ids import canonical
 
     have = set(runs["run_id"])
-    rows = []
-    for run in read_plan(store, name):
-        if run.run_id in have:
-            continue
-        s = run.science
-        rows.append(
-            {"run_id": run.run_id, "study": name, "name": run.name, **network_facts(s), "objective": s.objective.name,
-             "seed": s.train.seed, **cost_facts(s)}
-        )  # fmt: skip
+    rows = [
+        {"run_id": run.run_id, "study": name, "name": run.name, **science_values(canonical(run.science))}
+        for run in read_plan(store, name)
+        if run.run_id not in have
+    ]
     return pd.concat([runs, pd.DataFrame(rows)], ignore_index=True) if rows else runs
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dit_core.errors import nearest
 from dit_core.evaluate.protocols import PROTOCOLS, problems, protocol_of
-from dit_core.study.claim import OF_RUNS, Claim
+from dit_core.study.claim import COLUMNS, OF_RUNS, Claim
 from dit_core.study.facts import network_facts
 from dit_core.study.problems import Place, Problems
 from dit_core.study.run import Run
@@ -86,10 +86,13 @@ def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
 
 
 def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
-    """Return the columns of runs that tables and plan alike know, and the values they take in this study."""
+    """Return the columns that a claim may name and a plan knows, and the values they take in these runs."""
     columns: dict[str, set[Any]] = {}
+    fields = [(column, *column.split("_", 1)) for column in COLUMNS if column.startswith(("model_", "data_"))]
     for run in runs:
-        facts = network_facts(run.science) | {"objective": run.science.objective.name, "seed": run.science.train.seed}
+        science = run.science
+        facts = {column: getattr(getattr(science, half), field, None) for column, half, field in fields}
+        facts |= network_facts(science) | {"objective": science.objective.name, "seed": science.train.seed}
         for column, value in facts.items():
             columns.setdefault(column, set()).add(value)
     return columns

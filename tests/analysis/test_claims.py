@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 from study_frames import own_runs
+from synthetic_store import add_run, plan, sciences, unsynced
 
 from analysis.claims import judge, judge_all
 from analysis.published_claims import core_claims, statements
-from analysis.source import Source, published_source
+from analysis.source import Source, published_source, study_source
 from analysis.spikes import final_loss, loss_spikes
 from dit_core.errors import UserError
+from dit_core.records.paths import Store
+from dit_core.study import ids
 from dit_core.study.claim import parse_claim
 
 
@@ -132,6 +136,26 @@ def test_ratio_threshold_trend():
     assert rose.verdict == "REFUTED"
 
 
+def test_the_interval_of_a_ratio_is_students_of_the_logarithms():
+    """Two seeds of a large and a small distance: the noise of the large one must not drown the small one's."""
+    above, below = [27.0, 22.8], [7.54, 7.28]
+    frame = own_runs()
+    frame = frame[(frame["steps"] == 50) & (frame["model_size"] == "XS") & frame["patch"].isin([1, 4])]
+    frame = frame.sort_values(["patch", "seed"]).assign(fd_digits=[*below, *above])
+    stated = claim("ratio", numerator={"patch": 4}, denominator={"patch": 1}, at_most=1.0)
+    found = judge(stated, source(frame))
+    logs = stats.ttest_ind(np.log(above), np.log(below)).confidence_interval(0.95)
+    assert found.estimate == pytest.approx(np.mean(above) / np.mean(below))
+    assert np.log(found.high / found.low) == pytest.approx(logs.high - logs.low)
+    assert np.sqrt(found.low * found.high) == pytest.approx(found.estimate)
+    assert (found.verdict, found.noise_from) == ("REFUTED", "seeds (2 degrees of freedom), as a share of the value")
+    signed = judge(stated, source(frame.assign(fd_digits=[0.1, -0.2, 0.4, 0.5])))
+    assert (signed.verdict, signed.noise_from) == ("UNDECIDED", "seeds (2 degrees of freedom)")
+    zero = judge(stated, source(frame.assign(fd_digits=[0.0, 0.0, 0.4, 0.5])))
+    assert (zero.verdict, zero.estimate) == ("UNDECIDED", None)
+    assert zero.reason == "the mean below the line is 0"
+
+
 def curves(first: list[float], second: list[float]) -> Source:
     rows = []
     for patch, values in ((4, first), (2, second)):
@@ -239,3 +263,24 @@ def test_command_shows_strictness_in_its_exit_code(capsys):
         run_cli("claims", "published", "--only", "gflops-not-param")
     assert left.value.code == 2
     assert "did you mean 'gflops-not-params'" in capsys.readouterr().err
+
+
+def test_a_run_that_nobody_started_is_known_by_every_field(tmp_path):
+    """Else a claim about its hidden size would be refused as a slip, or judged without it."""
+    store = Store(tmp_path)
+    with unsynced():
+        started = add_run(store, next(sciences(1)), evals=1)
+        plan(store, "made", 40, evals=1)
+    found = study_source("made", tmp_path)
+    rows = found.runs.set_index("run_id")
+    science = {ids.run_id(s): s for s in sciences(40)}
+    assert len(rows) == 40
+    assert all(rows.loc[key, "model_hidden"] == s.model.hidden for key, s in science.items())
+    assert all(rows.loc[key, "train_lr"] == s.train.lr for key, s in science.items())
+    other = sorted({s.model.hidden for s in science.values()} - {science[started].model.hidden})[0]
+    waiting = judge(claim("threshold", at_most=1e6, where={"model_hidden": other}), found)
+    assert (waiting.verdict, waiting.n) == ("UNDECIDED", 0)
+    assert "`ditlab run made`" in waiting.reason
+    early = judge(claim("threshold", at_most=1e6, where={"model_hidden": science[started].model.hidden}), found)
+    assert early.verdict == "UNDECIDED"
+    assert "15 of the runs it is about are not finished" in early.reason
