@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-LEGEND_ENTRIES = 40
+LEGEND_ENTRIES = 31  # two columns of sixteen beside a figure, the last one for "and N more"
 NAMED_ENDS = 20
 _DASHES = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}  # by patch
 _TWIN_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -129,13 +129,13 @@ def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list
     return [float(v) for v in out]
 
 
-def legend(ax: Axes, looks: Iterable[Look], title: str | None = None, **kw: Any) -> None:
-    """Draw a legend that shows every look, also of names that begin with an underscore."""
+def legend(ax: Axes, looks: Iterable[Look], title: str | None = None, most: int = LEGEND_ENTRIES, **kw: Any) -> None:
+    """Draw a legend of at most `most` looks, the rest counted, also of names that begin with an underscore."""
     from matplotlib.lines import Line2D
 
     looks = list(looks)
-    more = len(looks) - LEGEND_ENTRIES
-    looks = looks[:LEGEND_ENTRIES]
+    more = len(looks) - most
+    looks = looks[:most]
     handles = [Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks]
     words = [style.clean(k.label, 32) for k in looks]
     words = ["\u200a" + w if w.startswith("_") else w for w in words]  # a leading underscore would hide the entry

@@ -18,6 +18,8 @@ from dit_core.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_ENTRIES = 9  # what fits into a panel beside its lines
+
 
 def loss_curves(
     runs: pd.DataFrame,
@@ -53,7 +55,7 @@ def loss_curves(
         style.count_axis(ax.xaxis)
         ax.set_title(title)
         ax.set_xlabel("Images seen")
-        legend(ax, [looks[n] for n in looks if n in set(names[here.index])], loc="upper right")
+        legend(ax, [looks[n] for n in looks if n in set(names[here.index])], loc="upper right", most=_ENTRIES)
     # The first rows of a curve are far above the rest and would flatten it.
     axes[0][0].set_ylim(0, float(np.quantile(robust, 0.97)) * 1.4)
     axes[0][0].set_ylabel(style.metric_label(column))

@@ -218,3 +218,20 @@ def test_a_wanted_figure_that_cannot_be_drawn_does_not_stop_the_others(capsys, t
 def test_unknown_study_is_named(capsys, tmp_path):
     assert run_cli("figures", "nothing", "--results", str(tmp_path)) == 2
     assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["loss-curves", "sampling-compute"])
+def test_the_legend_of_many_models_covers_no_other_words(name):
+    from test_report import many
+
+    fig = catalogue.draw(name, many(120))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # axes that collapsed
+        style.settle(fig)
+    fig.canvas.draw()
+    footer = fig._supxlabel.get_window_extent()
+    for ax in fig.axes:
+        legend = ax.get_legend().get_window_extent()
+        assert legend.y0 > footer.y1
+        assert legend.y1 <= fig.bbox.y1
+        assert "more" in ax.get_legend().get_texts()[-1].get_text()
