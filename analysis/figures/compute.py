@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis import style
 from analysis.configuration import config_names
-from analysis.figures.curves import draw_lines, legend, mean_lines, model_looks
+from analysis.figures.curves import LEGEND_ENTRIES, LEGEND_ROW_IN, draw_lines, legend, mean_lines, model_looks
 from analysis.figures.provenance import Provenance
 from analysis.points import Points, whole_lines
 from dit_core.errors import UserError
@@ -61,7 +61,9 @@ def _lines(
     looks = model_looks(rows)
     lines = mean_lines(rows, x, metric, config_names(rows))
     lines = {name: lines[name] for name in looks if name in lines}
-    fig, ax = style.new_figure(width=6.4, height=4.2)
+    columns = 1 if len(lines) <= 16 else 2
+    entries = min(len(lines), LEGEND_ENTRIES + 1) / columns
+    fig, ax = style.new_figure(width=6.4, height=max(4.2, 1.2 + LEGEND_ROW_IN * entries))
     every = rows if overlay is None else pd.concat([rows, overlay], ignore_index=True)
     style.log_axis(ax.xaxis, every[x])
     if _wide(every[metric]):
@@ -77,7 +79,7 @@ def _lines(
     ax.set_xlabel(label)
     ax.set_ylabel(style.metric_label(metric))
     ax.set_title(title)
-    legend(ax, [looks[n] for n in lines], title="size/patch", ncols=1 if len(lines) <= 16 else 2,
+    legend(ax, [looks[n] for n in lines], title="size/patch", ncols=columns,
            loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=2.6)  # fmt: skip
     style.footer(fig, [points.footer, *said, (provenance or Provenance.of(rows)).text])
     return fig

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-LEGEND_ENTRIES = 31  # two columns of sixteen beside a figure, the last one for "and N more"
+LEGEND_ENTRIES = 40
+LEGEND_ROW_IN = 0.2  # height of one entry
 NAMED_ENDS = 20
 _DASHES = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}  # by patch
 _TWIN_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))

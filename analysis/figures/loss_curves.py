@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import style
 from analysis.configuration import config_names
-from analysis.figures.curves import Look, legend, model_looks
+from analysis.figures.curves import LEGEND_ROW_IN, Look, legend, model_looks
 from analysis.figures.provenance import Provenance
 from analysis.spikes import SMOOTH
 from dit_core.errors import UserError
@@ -18,7 +18,7 @@ from dit_core.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ENTRIES = 9  # what fits into a panel beside its lines
+_ENTRIES = 12  # models named in a panel
 
 
 def loss_curves(
@@ -46,7 +46,9 @@ def loss_curves(
     looks = {name: _plain(look) for name, look in model_looks(runs).items()}
     names = config_names(runs)
     panels = _panels(runs)
-    fig, axes = style.new_figure(len(panels), width=max(4.6, 2.4 * len(panels)), height=3.3, sharey=True, squeeze=False)
+    named = min(max(names[here.index].nunique() for here in panels.values()), _ENTRIES + 1)
+    width, height = max(4.6, 2.4 * len(panels)), max(3.3, 1.3 + LEGEND_ROW_IN * named)
+    fig, axes = style.new_figure(len(panels), width=width, height=height, sharey=True, squeeze=False)
     curves = dict(iter(metrics.groupby("run_id")))
     robust = have[column].to_numpy(float)
     for ax, (title, here) in zip(axes[0], panels.items(), strict=True):
