@@ -14,6 +14,7 @@ from analysis.points import at_the_end, main_setting, one_protocol
 from analysis.source import Source
 from analysis.spikes import final_loss, loss_spikes
 from dit_core.errors import UserError, nearest
+from dit_core.evaluate.protocols import PROTOCOLS
 from dit_core.study.claim import OF_RUNS, Claim
 
 _EVERY_POINT = ("images_seen", "train_flops")
@@ -48,7 +49,12 @@ def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dic
     for column, value in chosen.items():
         frame = _narrow(frame, column, value, claim, source)
     have = frame[frame[claim.metric].notna()]
-    unfinished = _unfinished(claim, source, chosen, have)
+    open_ = _open_runs(claim, source, chosen, have)
+    if not {*chosen, *keep} & set(_EVERY_POINT):
+        have = have[~have["run_id"].isin(open_)]  # an earlier training point of a run is not its result
+    unfinished = len(open_)
+    if have.empty and claim.metric in OF_RUNS and not unfinished:
+        raise NotYetError(f"no {claim.metric} can be told of these runs: their curves are too short, or missing")
     if have.empty:
         raise NotYetError(f"no {claim.metric} is recorded for these rows yet; `ditlab run {source.name}` makes them")
     if claim.metric not in OF_RUNS:
@@ -56,23 +62,34 @@ def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dic
     return replace(_one_setting(have, claim.metric, {*chosen, *keep}), unfinished=unfinished)
 
 
-def _unfinished(claim: Claim, source: Source, chosen: dict[str, Any], have: pd.DataFrame) -> int:
-    """Return how many of the runs that the claim is about have no outcome yet, or lack the metric and evaluations.
+def _open_runs(claim: Claim, source: Source, chosen: dict[str, Any], have: pd.DataFrame) -> set[str]:
+    """Return the runs that the claim is about and that have no outcome yet, or not yet what it judges.
 
-    A run that ended as DIVERGED or FAILED counts as finished: there is nothing more to come.
+    A run that ended as DIVERGED or FAILED is not among them: there is nothing more to come.
     """
     runs = source.runs
     if source.is_published or "outcome" not in runs:
-        return 0
+        return set()
     for column, value in chosen.items():
-        if column in runs.columns:
+        if column in runs.columns and column not in _EVERY_POINT:
             runs = _narrow(runs, column, value, claim, source)
+    if runs.empty:
+        return set()
     open_ = runs["outcome"].isna()
     if claim.metric not in OF_RUNS and "planned_evals" in runs:
         made = source.results.groupby("run_id")["eval_id"].count()
         behind = runs["run_id"].map(made).fillna(0) < runs["planned_evals"].astype(float)
-        open_ |= (runs["outcome"] == "DONE") & behind & ~runs["run_id"].isin(set(have["run_id"]))
-    return int(runs.loc[open_, "run_id"].nunique())
+        open_ |= (runs["outcome"] == "DONE") & behind & ~_measured(runs, have, "images_seen" in chosen)
+    return set(runs.loc[open_, "run_id"])
+
+
+def _measured(runs: pd.DataFrame, have: pd.DataFrame, at_a_point: bool) -> pd.Series:
+    """Return whether each run has a row: at its end, which is what counts where the claim names no training point."""
+    there = runs["run_id"].isin(set(have["run_id"]))
+    if at_a_point or "images_seen" not in runs or "images_seen" not in have:
+        return there
+    latest = runs["run_id"].map(have.groupby("run_id")["images_seen"].max())
+    return there & ~(latest < runs["images_seen"].astype(float))
 
 
 def _table(metric: str, source: Source) -> pd.DataFrame:
@@ -81,7 +98,14 @@ def _table(metric: str, source: Source) -> pd.DataFrame:
         values = made(source.metrics) if len(source.metrics) else pd.Series(dtype=float)
         if source.is_published:
             raise NotYetError("no training curve is published")
-        return source.runs.assign(**{metric: source.runs["run_id"].map(values)})
+        found = source.runs["run_id"].map(values)
+        ended = source.runs["outcome"].notna() if "outcome" in source.runs else True
+        return source.runs.assign(**{metric: found.where(ended)})  # what a curve ends in is known when it has ended
+    if metric not in source.results.columns and not source.is_published:
+        measuring = [name for name, protocol in PROTOCOLS.items() if metric in protocol.metrics]
+        if measuring:
+            raise NotYetError(f"no evaluation of {source.name} measures {metric}; these protocols do, under "
+                              f"`evaluate:`: {', '.join(measuring)}")  # fmt: skip
     if metric not in source.results.columns:
         known = _metrics(source.results)
         raise UserError(
@@ -102,12 +126,13 @@ def _narrow(frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: 
     wanted = list(value) if isinstance(value, tuple | list) else [value]
     have = [v.item() if hasattr(v, "item") else v for v in frame[column].dropna().unique()]
     missing = [v for v in wanted if v is not None and v not in have]
-    if missing and column in source.runs.columns and missing[0] not in set(source.runs[column].dropna()):
+    of_runs = column in source.runs.columns and column not in _EVERY_POINT  # a run's own are those of its end
+    if missing and of_runs and missing[0] not in set(source.runs[column].dropna()):
         shown = ", ".join(map(str, have[:10])) or "none"
         raise UserError(f"claim {claim.id!r}: no run of {source.name} has {column} = {missing[0]!r}"
                         f"{nearest(str(missing[0]), map(str, have))}; it has {shown}: put it under `axes:` or "
                         f"`include:` and `ditlab run {source.name}`")  # fmt: skip
-    if missing and column in source.runs.columns:
+    if missing and of_runs:
         raise NotYetError(f"no run with {column} = {missing[0]!r} is measured yet; `ditlab run {source.name}` goes on")
     if missing:
         raise NotYetError(f"no evaluation with {column} = {missing[0]!r} yet; where it is not planned, put it under "

@@ -154,6 +154,7 @@ def chaos(
 
 def _tend(at: Field) -> int:
     """Submit what came back; retry what gave up for want of progress, as a person would who knows of the storm."""
+    _resume_drained(at)
     child = at.submit()
     out, err = child.communicate(timeout=180)
     if child.returncode:
@@ -164,6 +165,18 @@ def _tend(at: Field) -> int:
     words = at.command("retry", "--json")
     said = subprocess.run(words, env=at.env, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return len(json.loads(said.stdout)["runs"])
+
+
+def _resume_drained(at: Field) -> None:
+    """Return nodes to service that Slurm drained, as an operator does: else all that is left waits for ever.
+
+    It drains a node where a job that was requeued meets its own former step, which outlived its controller
+    ("Duplicate jobid").
+    """
+    for line in at.cluster.run("sinfo", "-h", "-N", "-o", "%N %t").stdout.splitlines():
+        node, state = line.split()
+        if state.startswith(("drain", "drng")):
+            at.cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
 
 def _say(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -66,6 +67,9 @@ _WRONG_PATH = (IsADirectoryError, NotADirectoryError)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0 ok, 1 some runs failed, 2 wrong input, 3 environment."""
     args = list(sys.argv[1:] if argv is None else argv)
+    # a caller may have closed them (`>&-`): what is said there is said to nobody
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     try:
         try:
             _answer(args)

@@ -35,17 +35,23 @@ def claims(
     name, stated = study_claims(study, results)
     chosen = _chosen(stated, only, name)
     source = open_source(name, results)
-    judged = []
+    judged, refused = [], []
     with progress("claims") as said:
         for claim in chosen:
             said(claim.id)
-            judged.append(judge(claim, source))
+            try:
+                judged.append(judge(claim, source))
+            except UserError as error:  # one wrong claim keeps no other from being judged
+                refused.append(str(error) if str(error).startswith("claim ") else f"claim {claim.id!r}: {error}")
     if as_json:
-        print_json({"study": name, "claims": [j.plain() for j in judged], **_documents(name)})
+        document = {"study": name, "claims": [j.plain() for j in judged], "refused": refused, **_documents(name)}
+        print_json(document)
     else:
         _print(judged, details)
         if name == "published":
             _print_documents(documents)
+    if refused:
+        raise UserError("\n".join(refused))
     if strict and any(j.verdict != "SUPPORTED" for j in judged):
         raise SystemExit(1)
 

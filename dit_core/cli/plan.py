@@ -123,6 +123,7 @@ def plan_document(planned: Planned) -> dict[str, Any]:
         "study": planned.study.name,
         "question": planned.study.question,
         "merged_duplicates": planned.expansion.merged_duplicates,
+        "unmeasured": unmeasured(planned.study, planned.runs),
         "missing": missing_files(planned.left),
         "edit": {"added": planned.edit.added, "orphaned": planned.edit.orphaned} if planned.edit else None,
         "runs": rows,
@@ -206,7 +207,7 @@ def print_plan(planned: Planned, shown: int | None) -> None:
     if shown is not None and len(rows) > shown:
         console.print(f"… and {len(rows) - shown:,} more runs (--all shows them)")
     for line in summary_lines(planned):
-        console.print(line)
+        console.print(line, soft_wrap=not console.is_terminal, markup=False)
 
 
 def summary_lines(planned: Planned) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ from dit_core.errors import nearest
 from dit_core.evaluate.protocols import PROTOCOLS, problems, protocol_of
 from dit_core.study.claim import COLUMNS, OF_RUNS, Claim
 from dit_core.study.facts import network_facts
-from dit_core.study.problems import Place, Problems
+from dit_core.study.problems import Place, Problems, show
+from dit_core.study.resolve import agrees
 from dit_core.study.run import Run
 from dit_core.study.sampling import Evaluation, Sampling
 from dit_core.study.science import Data
 from dit_core.study.study_model import Study
+
+_SETTINGS = ("protocol", "samples", "sampler", "steps", "guidance", "images_seen")
 
 
 def check_study(study: Study, runs: Sequence[Run], few: bool = False) -> None:
@@ -28,21 +32,32 @@ def check_study(study: Study, runs: Sequence[Run], few: bool = False) -> None:
 
 
 def unmeasured(study: Study, runs: Iterable[Run]) -> list[str]:
-    """Return a line for every claim whose metric no evaluation of the study gives: it would stay undecided."""
-    protocols = {planned.evaluation.protocol for run in runs for planned in run.evaluations}
-    given = {*OF_RUNS, *(metric for name in protocols for metric in protocol_of(name).metrics)}
-    return [
-        f"claim {claim.id}: no evaluation of this study measures {claim.metric}; protocols that do: "
-        f"{', '.join(name for name, protocol in PROTOCOLS.items() if claim.metric in protocol.metrics)}"
-        for claim in study.claims
-        if claim.metric not in given
-    ]
+    """Return a line for every claim about a metric or setting that no evaluation of the study has.
+
+    It stays undecided until `ditlab evaluate` measures what it is about.
+    """
+    evaluations = list({planned.evaluation for run in runs for planned in run.evaluations}) if study.claims else []
+    given = {*OF_RUNS, *(metric for e in evaluations for metric in protocol_of(e.protocol).metrics)}
+    settings = {column: {_setting(e, column) for e in evaluations} for column in _SETTINGS}
+    lines = []
+    for claim in study.claims:
+        if claim.metric not in given:
+            names = ", ".join(name for name, protocol in PROTOCOLS.items() if claim.metric in protocol.metrics)
+            lines.append(f"claim {claim.id}: no evaluation of this study measures {claim.metric}; protocols: {names}")
+        for _, column, value in _asked(claim) if claim.metric not in OF_RUNS else ():
+            if column in settings and value not in settings[column]:
+                lines.append(f"claim {claim.id}: no evaluation of this study has {column} {show(value)}")
+    return lines
+
+
+def _setting(evaluation: Evaluation, column: str) -> Any:
+    return getattr(evaluation if column in Evaluation.model_fields else evaluation.sampling, column)
 
 
 def _check_evaluations(study: Study, runs: Iterable[Run], few: bool, found: Problems) -> None:
     """Note what protocols do not allow; what all runs share is looked at once."""
     seen: set[tuple[Data, str, int, Sampling]] = set()
-    first: dict[str, tuple[Place, str]] = {}
+    first: dict[str, tuple[Place, str]] = {}  # the problem: where it is written, the first run that has it
     for run in runs:
         for planned in run.evaluations:
             evaluation, data = planned.evaluation, run.science.data
@@ -52,17 +67,24 @@ def _check_evaluations(study: Study, runs: Iterable[Run], few: bool, found: Prob
             seen.add(key)
             for line in problems(protocol_of(evaluation.protocol), data, evaluation, few):
                 if line not in first:
-                    first[line] = _place(study, evaluation, line), run.name
+                    first[line] = _place(study, run, evaluation, line), run.name
     for line, (place, name) in first.items():
         found.add(place, "evaluate", f"{line} (run {name or 'base'})")
 
 
-def _place(study: Study, evaluation: Evaluation, line: str) -> Place:
-    """Return where the setting that a problem begins with is written, in the block that asks for this evaluation."""
-    key = line.split()[0]
+def _place(study: Study, run: Run, evaluation: Evaluation, line: str) -> Place:
+    """Return where the setting that a problem begins with is written, in the block that asks this run for it."""
+    named = re.match(r"(\w+) is ", line)
+    key = named[1] if named else "protocol"
     value = (evaluation.sampling.model_dump() | {"samples": evaluation.samples}).get(key)
     default = (Evaluation.model_fields["protocol"].default,)
-    blocks = [i for i, b in enumerate(study.evaluate) if evaluation.protocol in b.values.get("protocol", default)]
+    point = {half: getattr(run.science, half).__dict__ for half in type(run.science).model_fields}
+    blocks = [
+        i
+        for i, block in enumerate(study.evaluate)
+        if evaluation.protocol in block.values.get("protocol", default)
+        and all(agrees(path, wanted, point) for path, wanted in block.where.items())
+    ]
     blocks.sort(key=lambda i: value not in study.evaluate[i].values.get(key, ()))  # first those that give the setting
     return study.place(f"evaluate[{blocks[0]}].{key}", f"evaluate[{blocks[0]}]")
 
@@ -77,12 +99,15 @@ def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
             text = f"unknown metric {claim.metric!r}{nearest(claim.metric, metrics)}; metrics are {', '.join(metrics)}"
             found.add(study.place(f"{path}.metric", path), f"{path}.metric", text)
         for key, column, value in _asked(claim):
-            if column in columns and value not in columns[column]:
-                have = ", ".join(map(str, sorted(columns[column], key=str)[:10]))
-                text = (
-                    f"no run of this study has {column} {value}{nearest(str(value), columns[column])}; they have {have}"
-                )
+            if column in columns and not _among(value, columns[column]):
+                have = ", ".join(map(show, sorted(columns[column], key=str)[:10]))
+                text = f"no run of this study has {column} {show(value)}; they have {have}"
                 found.add(study.place(f"{path}.{key}", path), f"{path}.{key}", text)
+
+
+def _among(value: Any, have: set[Any]) -> bool:
+    """Return whether a value is among those, true and 1 told apart."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in have)
 
 
 def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
@@ -103,8 +128,7 @@ def _asked(claim: Claim) -> Iterator[tuple[str, str, Any]]:
     for key in ("where", "numerator", "denominator", "first", "second"):
         for column, value in (getattr(claim, key, None) or {}).items():
             for one in value if isinstance(value, tuple) else (value,):
-                if one is not None:
-                    yield key, column, one
+                yield key, column, one
     for rank in getattr(claim, "ranks", ()):
         for one in rank:
             yield "order", claim.by, one

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dit_core.errors import RecordError
+from dit_core.errors import RecordError, UserError
 
 _SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 
@@ -21,8 +21,10 @@ _SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 def write_atomic(path: Path, data: bytes) -> None:
     """Publish `data` at `path`: a reader sees the old content, the new content, or none, never a part.
 
-    Raises OSError (disk full, no permission) with the old file untouched and the temporary one removed.
+    Raises OSError (disk full, no permission) with the old file untouched and the temporary one removed, and UserError
+    where a device or a pipe stands there.
     """
+    refuse_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
     with naming(path):
@@ -37,6 +39,12 @@ def write_atomic(path: Path, data: bytes) -> None:
                 temporary.unlink()
             raise
     sync_folder(path.parent)
+
+
+def refuse_special(path: Path) -> None:
+    """Raise UserError where something other than a file or folder stands at `path`: a rename would replace it."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: a device, pipe or socket, not a file; give another path")
 
 
 @contextlib.contextmanager

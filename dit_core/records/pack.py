@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError, UserError
-from dit_core.records.files import write_atomic
+from dit_core.records.files import refuse_special, write_atomic
 from dit_core.records.paths import RunPaths, Store
 
 MANIFEST = "MANIFEST.json"
@@ -35,6 +35,7 @@ def pack(store: Store, study: str, runs: Iterable[str], target: Path, *, weights
     wanted = sorted(runs)
     files = sorted({*_study_files(store, study), *(f for run in wanted for f in _run_files(store.run(run), weights))})
     manifest: dict[str, Any] = {"schema": 1, "study": study, "runs": wanted, "files": {}}
+    refuse_special(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
     try:

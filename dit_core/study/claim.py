@@ -80,8 +80,10 @@ def _as_tuple(value: Any) -> Any:
 def _selection(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    for key in value:
+    for key, item in value.items():
         _known(str(key), COLUMNS, "column")
+        if item == []:
+            raise ValueError(f"an empty list for {key}; give at least one value")
     return {key: _as_tuple(item) for key, item in value.items()}
 
 

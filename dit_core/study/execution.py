@@ -36,5 +36,5 @@ class Execution(Frozen):
     """Images between rows of the training curve; null gives about 200 rows a run."""
     sample_batch: Positive = 256
     """Samples per forward pass in an evaluation."""
-    data_roots: dict[str, str] = Field(default_factory=dict)
+    data_roots: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     """Where data sets lie: name to folder or file; relative to the current folder."""

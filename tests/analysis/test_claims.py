@@ -265,6 +265,61 @@ def test_command_shows_strictness_in_its_exit_code(capsys):
     assert "did you mean 'gflops-not-params'" in capsys.readouterr().err
 
 
+def test_an_earlier_training_point_settles_nothing_while_the_end_is_to_come():
+    """A run that was stopped between its two evaluations must not be judged by the first of them."""
+    frame = own_runs(1)
+    frame = frame[(frame["model_size"] == "XS") & (frame["patch"] == 1) & (frame["steps"] == 50)]
+    frame = frame.assign(images_seen=500.0, eval_id="early", outcome="DONE")
+    study = source(frame)
+    study.runs["images_seen"], study.runs["planned_evals"] = 1000.0, 2
+    found = judge(claim("threshold", at_most=1.0), study)
+    assert (found.verdict, found.estimate) == ("UNDECIDED", None)
+    both = pd.concat([frame, frame.assign(images_seen=1000.0, eval_id="end", fd_digits=0.5)], ignore_index=True)
+    whole = source(both)
+    whole.runs["images_seen"], whole.runs["planned_evals"] = 1000.0, 2
+    assert judge(claim("threshold", at_most=1.0, tolerance=0.1), whole).estimate == 0.5
+    assert judge(claim("threshold", at_most=1.0, where={"images_seen": 500.0}), study).verdict == "REFUTED"
+
+
+def test_the_loss_of_a_run_that_still_trains_is_not_its_loss():
+    images = np.arange(200) * 64.0
+    curves = pd.DataFrame({"run_id": own_runs(1)["run_id"].iloc[0], "images": images, "loss": 1 / (1 + images)})
+    one = own_runs(1).iloc[:1]
+    ended, training = source(one.assign(outcome="DONE"), curves), source(one.assign(outcome=None), curves)
+    high = claim("threshold", metric="loss", at_most=1e-9)
+    assert judge(high, ended).verdict == "REFUTED"
+    found = judge(high, training)
+    assert (found.verdict, found.estimate) == ("UNDECIDED", None)
+
+
+def test_one_claim_that_cannot_be_judged_keeps_no_other_back(tmp_path, capsys):
+    from dit_core.cli.app import main
+
+    store = Store(tmp_path)
+    with unsynced():
+        add_run(store, next(sciences(1)), evals=1)
+        plan(store, "made", 1, evals=1)
+    said = "{text: t, kind: threshold, at_most: 1000"
+    text = (
+        "study: made\nquestion: q\nbase: {train: {duration: 1 steps}}\nclaims:\n"
+        f"  - {said}, id: good, metric: fd_digits}}\n  - {said}, id: later, metric: fid}}\n"
+        f"  - {said}, id: wrong, metric: fd_digits, where: {{table: '4'}}}}\n"
+        f"  - {said}, id: none, metric: fd_digits, where: {{patch: null}}}}\n"
+    )
+    (store.study("made") / "study.yaml").write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["claims", "made", "--json", "--results", str(tmp_path)])
+    assert ended.value.code == 2
+    written = capsys.readouterr()
+    document = json.loads(written.out)
+    verdicts = {c["id"]: (c["verdict"], c["reason"][:24]) for c in document["claims"]}
+    assert verdicts["good"][0] == "SUPPORTED"
+    assert verdicts["later"] == ("UNDECIDED", "no evaluation of made me")
+    assert verdicts["none"][0] == "UNDECIDED"
+    assert [line.split(":")[0] for line in document["refused"]] == ["claim 'wrong'"]
+    assert written.err.startswith("error: claim 'wrong': made has no column 'table'")
+
+
 def test_a_run_that_nobody_started_is_known_by_every_field(tmp_path):
     """Else a claim about its hidden size would be refused as a slip, or judged without it."""
     store = Store(tmp_path)

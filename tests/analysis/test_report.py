@@ -69,7 +69,7 @@ def test_page_of_a_study_shows_its_claims_with_intervals():
     assert page.claims[0].verdict == "SUPPORTED"
     assert "Quality &lt;follows&gt; compute" in html
     assert re.search(r'class="interval">−0\.\d+ to −0\.\d+<', html)
-    assert "unknown metric &#39;fid&#39;" in html  # a claim that cannot be judged says why, and stops nothing
+    assert "no evaluation of digits measures fid" in html  # a claim that cannot be judged says why, and stops nothing
     assert "18 of 18 runs finished, 18 of 18 measured" in html
     assert "figures could not be drawn" in html
     assert "ditlab run digits" in html

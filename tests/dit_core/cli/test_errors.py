@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dit_core.cli import app, plan
+from dit_core.errors import UserError
 from dit_core.records import files
 
 STUDY = str(Path(__file__).parents[3] / "studies/digits.yaml")
@@ -139,3 +140,18 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_success(words: list
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.startswith(("error: standard output: No space left on device", "error: No space left on device"))
+
+
+@pytest.mark.parametrize("words", [["--version"], ["plan", STUDY, "--json"]])
+def test_a_closed_output_is_no_traceback(words: list[str]):
+    command = f'"{sys.executable}" -m dit_core.cli.app {" ".join(words)} >&-'
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="a device, pipe or socket, not a file"):
+        files.write_atomic(pipe, b"1")
+    assert pipe.is_fifo()

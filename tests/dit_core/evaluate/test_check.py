@@ -59,6 +59,10 @@ def test_what_can_be_measured_passes(tmp_path):
         (("digits, sampler: ddpm, steps: 3", "vectors, steps: 3"), 9, "samples are images of (1, 8, 8), but protocol"),
         (("metric: fd_digits", "metric: fd_digts"), 14, "unknown metric 'fd_digts', did you mean 'fd_digits'"),
         (("where: {seed: 0}", "where: {seed: 7}"), 17, "claims[0].where: no run of this study has seed 7; they have 0"),
+        (("where: {seed: 0}", "where: {seed: true}"), 17, "no run of this study has seed true; they have 0, 1"),
+        (("where: {seed: 0}", "where: {seed: '0'}"), 17, "no run of this study has seed '0'; they have 0, 1"),
+        (("where: {seed: 0}", "where: {model_size: null}"), 17, "has model_size nothing (null); they have 'XXXS'"),
+        (("where: {seed: 0}", "where: {model_hidden: [48, 49]}"), 17, "has model_hidden 49; they have 48"),
         (("order: 4 < 8", "order: 4 < 16"), 16, "claims[0].order: no run of this study has patch 16"),
     ],
 )
@@ -78,8 +82,23 @@ def test_an_unknown_protocol_is_refused_as_it_is_read(tmp_path):
 def test_a_claim_that_no_evaluation_can_decide_is_named(tmp_path):
     study, runs = read(tmp_path, "metric: fd_digits", "metric: ink_r2")
     (line,) = unmeasured(study, runs)
-    assert line.startswith("claim first: no evaluation of this study measures ink_r2")
+    assert line.startswith("claim first: no evaluation of this study measures ink_r2; protocols: ")
     assert [name for name, protocol in PROTOCOLS.items() if "ink_r2" in protocol.metrics] == [line.split()[-1]]
+
+
+def test_a_claim_about_a_setting_that_nothing_is_sampled_with_is_named(tmp_path):
+    study, runs = read(tmp_path, "where: {seed: 0}", "where: {steps: [2, 99], sampler: ddim, protocol: digits}")
+    check_study(study, runs)  # `ditlab evaluate` may add it
+    said = "claim first: no evaluation of this study has "
+    assert unmeasured(study, runs) == [f"{said}steps 99", f"{said}sampler 'ddim'"]
+
+
+def test_the_line_is_that_of_the_block_that_asks_this_run(tmp_path):
+    block = "  - {protocol: digits, sampler: ddpm, steps: 3, samples: 100}"
+    one = "  - {protocol: digits, samples: 80, where: {model.patch: 4}}"
+    two = "  - {protocol: digits, samples: 60, where: {model.patch: 8}}"
+    with pytest.raises(StudyError, match=r"x\.yaml:10: evaluate: samples is 60"):
+        check_study(*read(tmp_path, block, f"{one}\n{two}"))
 
 
 @pytest.mark.parametrize("command", [["plan"], ["run"], ["submit", "-c", "lab"]])
