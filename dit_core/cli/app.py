@@ -70,17 +70,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     # a caller may have closed them (`>&-`): what is said there is said to nobody
     sys.stdout = sys.stdout or io.StringIO()
     sys.stderr = sys.stderr or io.StringIO()
+    nowhere = _goes_nowhere()
     try:
         try:
             _answer(args)
         finally:
             _flush()
+    except SystemExit as left:
+        if left.code == 1 and not nowhere and _goes_nowhere():
+            raise SystemExit(0) from None  # the reader left; rich then writes to nowhere and leaves with 1
+        raise
     except DitlabError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"error: {line}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
+    except BrokenPipeError as error:
+        left = error.__context__  # how the command ended, where only the rest of its words found no reader
+        raise SystemExit(left.code if isinstance(left, SystemExit) else 0) from None
     except OSError as error:
         print(f"error: {_said(error)}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, _WRONG_PATH) else 3) from None
@@ -94,6 +100,14 @@ def _answer(args: list[str]) -> None:
         print(f"ditlab {__version__}")
         raise SystemExit(0)
     _dispatch(args[0], args[1:])
+
+
+def _goes_nowhere() -> bool:
+    """Return whether what is printed goes to the null device."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(os.devnull))
+    except (OSError, ValueError):  # no file behind it
+        return False
 
 
 def _flush() -> None:

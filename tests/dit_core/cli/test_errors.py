@@ -142,6 +142,27 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_success(words: list
     assert line.startswith(("error: standard output: No space left on device", "error: No space left on device"))
 
 
+@pytest.mark.parametrize("words", [["--version"], ["plan", STUDY], ["plan", STUDY, "--json"], ["claims", "published"]])
+def test_a_reader_that_leaves_early_is_no_failure(words: list[str]):
+    command = f'"{sys.executable}" -m dit_core.cli.app {" ".join(words)} | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_failure_stays_one_where_the_reader_has_left(monkeypatch):
+    def fail(_: list[str]) -> None:
+        raise SystemExit(1)
+
+    def broken() -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(app, "_answer", fail)
+    monkeypatch.setattr(app, "_flush", broken)
+    with pytest.raises(SystemExit) as leaving:
+        app.main(["run", STUDY])
+    assert leaving.value.code == 1
+
+
 @pytest.mark.parametrize("words", [["--version"], ["plan", STUDY, "--json"]])
 def test_a_closed_output_is_no_traceback(words: list[str]):
     command = f'"{sys.executable}" -m dit_core.cli.app {" ".join(words)} >&-'
