@@ -63,18 +63,18 @@ def _read(path: Path, how: Callable[[Path], Any]) -> Any:
     except ValueError as error:
         raise DataError(f"{path}: {_own_words(path, error)}") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not readable as {path.suffix} of plain arrays ({error})") from error
+        raise DataError(f"{path}: not readable as {path.suffix or '.npz'} of plain arrays ({error})") from error
 
 
 def _own_words(path: Path, error: ValueError) -> str:
     """Return what is wrong with a file; numpy's own advice, to load pickles, would run whatever they hold."""
     if not any(word in str(error) for word in ("pickle", "Python objects")):
-        return f"not readable as {path.suffix} of plain arrays ({error})"
+        return f"not readable as {path.suffix or '.npz'} of plain arrays ({error})"
     with open(path, "rb") as file:
         start = file.read(6)
     if start[:2] == b"PK" or start == b"\x93NUMPY":
         return "holds pickled objects, which are never loaded; save plain arrays of numbers"
-    return f"is no {path.suffix} file, or a pickle, which is never loaded; save plain arrays with numpy"
+    return f"is no {path.suffix or '.npz'} file, or a pickle, which is never loaded; save plain arrays with numpy"
 
 
 def _require(path: Path, name: str, there: Sequence[str]) -> None:

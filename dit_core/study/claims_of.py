@@ -50,18 +50,36 @@ def _once(node: Node, where: str, name: str, first: dict[str, Node], problems: P
 
 
 def _explain(error: ValidationError, node: Node, where: str, allowed: list[str], problems: Problems) -> None:
+    seen: set[str] = set()
     for item in error.errors():
-        here, path = node, where
-        for part in item["loc"][1:]:  # the first is the claim's kind
-            path += f"[{part}]" if isinstance(part, int) else f".{part}"
-            if isinstance(here.value, dict) and part in here.value:
-                here = here.value[str(part)]
-            elif isinstance(here.value, list) and isinstance(part, int) and part < len(here.value):
-                here = here.value[part]
+        here, path, one_of_many = _written(node, where, item["loc"][1:])  # the first is the claim's kind
+        if path in seen:
+            continue
+        seen.add(path)
         if item["type"] == "extra_forbidden":
             problems.add(here.place, path, unknown_key(str(item["loc"][-1]), allowed))
         elif item["type"] == "missing":
             problems.add(here.place, path, f"missing; keys of this claim: {', '.join(allowed)}")
+        elif one_of_many:
+            wanted = "wants a finite number, text, true or false, or a list of such"
+            problems.add(here.place, path, f"given {show(here.plain())}; {wanted}")
         else:
             message = item["msg"].removeprefix("Value error, ")
             problems.add(here.place, path, f"given {show(here.plain())}; {message[:1].lower()}{message[1:]}")
+
+
+def _written(node: Node, where: str, parts: tuple[int | str, ...]) -> tuple[Node, str, bool]:
+    """Return what an error speaks of as it is written, its path, and whether several types were tried in vain.
+
+    Beyond a value's own keys and indices the parts name the types that it is none of.
+    """
+    here, path = node, where
+    for number, part in enumerate(parts):
+        if isinstance(here.value, dict) and (part in here.value or number == 0):
+            here = here.value.get(str(part), here)
+        elif isinstance(here.value, list) and isinstance(part, int) and part < len(here.value):
+            here = here.value[part]
+        else:
+            return here, path, True
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return here, path, False

@@ -258,3 +258,15 @@ def test_two_claims_with_one_id_are_refused(study: Callable[[str], Study], small
     with pytest.raises(StudyError, match=wanted):
         study(small + "claims:\n" + claim + claim.replace("id: a", "id: c") + claim)
     assert study(small + "claims:\n" + claim + claim.replace("id: a", "id: c")).claims
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("where", "{model_hidden: {a: b}}"), ("where", "{patch: [[4]]}"), ("order", "[null, 4]"), ("order", "nan < inf")],
+)
+def test_a_value_of_no_type_is_one_line(study: Load, small: str, key: str, value: str) -> None:
+    claim = f"claims: [{{id: a, text: b, metric: fid, kind: order, by: patch, order: 4 < 8, {key}: {value}}}]\n"
+    if key == "order":
+        claim = claim.replace("order: 4 < 8, ", "")
+    (line,) = error_of(study, small + claim).splitlines()
+    assert re.search(rf"x\.yaml:\d+: claims\[0\]\.{key}\S*: given .*; wants a finite number, text, true or false", line)
