@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dit_core.study.science import Frozen, Positive
 
@@ -37,4 +38,9 @@ class Execution(Frozen):
     sample_batch: Positive = 256
     """Samples per forward pass in an evaluation."""
     data_roots: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
-    """Where data sets lie: name to folder or file; relative to the current folder."""
+    """Where data sets lie: name to folder or file; relative to the current folder, ~ is the home folder."""
+
+    @field_validator("data_roots")
+    @classmethod
+    def _at_home(cls, roots: dict[str, str]) -> dict[str, str]:
+        return {name: os.path.expanduser(root) for name, root in roots.items()}

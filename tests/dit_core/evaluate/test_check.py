@@ -152,6 +152,14 @@ def test_what_a_machine_lacks_is_listed_once(own, monkeypatch):
     assert missing_files(expand(load_study(own)).runs)[0].startswith("data 'cells' has no place")
 
 
+def test_the_home_folder_may_be_written_short(own, monkeypatch):
+    monkeypatch.setenv("HOME", str(own.parent))
+    own.write_text(OWN.replace("cells.npz}}", "~/cells.npz}}"))
+    runs = expand(load_study(own)).runs
+    assert runs[0].execution.data_roots == {"cells": f"{own.parent}/cells.npz"}
+    assert any(f"nothing at {own.parent}/cells.npz" in line for line in missing_files(runs))
+
+
 def test_a_fault_in_the_data_is_found_before_anything_starts(own, store, capsys):
     images, labels = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 2, 0])
     np.savez(own.with_name("cells.npz"), images=images, labels=labels)
