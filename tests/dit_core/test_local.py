@@ -109,7 +109,9 @@ def test_altered_weights_are_trained_again_before_they_are_measured(study: Path,
 def test_a_signal_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_path: Path, how: signal.Signals):
     long = tmp_path / "long.yaml"
     long.write_text(STUDY.replace("300 steps", "20000 steps").replace("seed: [0, 1]", "seed: [0]"))
-    process = subprocess.Popen(command(long, tmp_path / "r"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell starts what it puts into the background with SIGINT ignored, and these tests may be run so
+    words = ["env", "--default-signal=INT", *command(long, tmp_path / "r")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_for(lambda: list((tmp_path / "r").glob("runs/*/*/checkpoints/0*")), process)
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
