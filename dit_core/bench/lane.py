@@ -147,7 +147,7 @@ def main() -> None:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        _answer(out_of_memory=str(error).splitlines()[0])
+        _answer(out_of_memory=(str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _serve(order: dict[str, Any], subject: Subject, meter: Meter) -> None:

@@ -25,6 +25,7 @@ from dit_core.study.spec import load_study
 from dit_core.study.study_model import Study
 
 _SHOWN = 40
+_SETTLED = ("done", "diverged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Planned:
     def left(self) -> tuple[Run, ...]:
         """Return the runs that are not finished yet."""
         pairs = zip(self.runs, self.states, strict=True)
-        return tuple(run for run, state in pairs if state.word not in ("done", "diverged"))
+        return tuple(run for run, state in pairs if state.word not in _SETTLED)
 
 
 def plan(
@@ -164,7 +165,7 @@ def totals(planned: Planned) -> dict[str, Any]:
         train += training
         evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
         sampling += sum(each)
-        if state.word not in ("done", "diverged"):
+        if state.word not in _SETTLED:
             share = (len(each) - state.evaluated) / len(each) if each else 0.0
             left += sum(each) * share + (0.0 if state.word == "trained" else training)
     return {

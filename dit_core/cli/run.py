@@ -37,10 +37,10 @@ def run(
     runs = planned.runs if workers is None else _with_workers(planned.runs, workers)
     left = {r.run_id for r in planned.left}
     todo = [r for r in runs if r.run_id in left]
+    say = (lambda line: None) if as_json else print
     if todo:
         device_for(planned.study.execution.device, f"{study}: execution.device")
-        _check_data(todo)
-    say = (lambda line: None) if as_json else print
+        _check_data(todo, say)
     for line in summary_lines(planned):
         say(line)
     write_plan(store, planned.study.name, planned.study.text, planned.runs, planned.calibration)
@@ -82,13 +82,14 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
     return tuple(replace(r, execution=r.execution.model_copy(update={"workers": workers})) for r in runs)
 
 
-def _check_data(runs: list[Run]) -> None:
+def _check_data(runs: list[Run], say: Any) -> None:
     """Read each data set of the user's own once: what is wrong with it is one line here, before anything starts."""
-    own = {(r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs}
+    own = dict.fromkeys((r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs)
     for data, root in own:
         if data.name not in BUILT_IN:
             from dit_core.data.load import load_data
 
+            say(f"reading data {data.name!r} once before anything starts")
             load_data(data, root)
 
 

@@ -34,7 +34,7 @@ def tables(store):
     return {t: getattr(load, t)(store.root) for t in ("runs", "evals", "metrics", "attempts", "problems")}
 
 
-def same(one, two):
+def assert_same(one, two):
     for name in one:
         pd.testing.assert_frame_equal(one[name], two[name], check_dtype=False)
 
@@ -65,9 +65,9 @@ def test_update_equals_rebuild(store):
     assert len(before["runs"]) == 13
     assert len(before["evals"]) == 13 * 2 + 1
     index.update(store, rebuild=True)
-    same(before, tables(store))
+    assert_same(before, tables(store))
     shutil.rmtree(store.index)
-    same(before, tables(store))
+    assert_same(before, tables(store))
 
 
 def test_one_curve_is_read_by_itself_and_says_what_the_tables_say(store, monkeypatch):
@@ -148,7 +148,7 @@ def test_many_updates_stay_few_layers(store, monkeypatch, small):
     assert len(before["runs"]) == 20
     assert len(before["evals"]) == 50
     index.update(store, rebuild=True)
-    same(before, tables(store))
+    assert_same(before, tables(store))
 
 
 DAMAGE = {
@@ -172,7 +172,7 @@ def test_damaged_index_is_rebuilt(store, name):
     age(store)
     before = tables(store)
     DAMAGE[name](store.index)
-    same(before, tables(store))
+    assert_same(before, tables(store))
 
 
 def test_flipped_bits_in_the_index_are_never_believed(store):
@@ -253,7 +253,7 @@ def test_processes_build_the_same(store, monkeypatch):
     counts = []
     index.update(store, rebuild=True, progress=lambda done, total: counts.append((done, total)))
     assert counts == [(2, 6), (4, 6), (6, 6)]
-    same(before, tables(store))
+    assert_same(before, tables(store))
 
 
 def _write_runs(root, writer, count, out, was_seen):
