@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.claim_rows import Noise, NotYetError, noise_of, relative_noise_of, rows_of
 from analysis.configuration import MODEL, config_key, config_names
-from analysis.correlation import Correlation, correlate, difference
+from analysis.correlation import SEED, Correlation, correlate, difference
 from analysis.finding import Finding, Part, about_rows, against, bounds_of, span_of, verdict_of
 from analysis.source import Source
 from dit_core.errors import UserError
@@ -25,7 +25,6 @@ from dit_core.study.claim import (
 )
 
 _SEED_OF_NAME = re.compile(r",?\b(train\.)?seed=[^,]*")
-SEED = 93  # judgements are a function of the records
 
 
 def correlation(claim: CorrelationClaim, source: Source) -> Finding:

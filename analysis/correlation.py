@@ -16,6 +16,7 @@ from scipy import stats
 
 Method = Literal["pearson", "spearman"]
 RESAMPLES = 4000
+SEED = 8  # of every bootstrap, so that figure, claim and report give one correlation one interval
 FEWEST = 3  # two points always lie on a line: r = +-1 says nothing
 FEWEST_INTERVAL = 5
 

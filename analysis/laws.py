@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.configuration import config_key
-from analysis.correlation import Correlation, correlate
+from analysis.correlation import SEED, Correlation, correlate
 from analysis.fits import HeldOut, Law, Line, ols, power_law, surface
 from analysis.patch_law import IsoFlop, PatchLaw, at_budgets, isoflop, patch_law
 from analysis.points import Points, average_seeds, final_points
 from analysis.source import Source
 
-SEED = 20
 BUDGETS = 6
 
 

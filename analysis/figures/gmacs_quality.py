@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import published, style
 from analysis.configuration import config_key, config_names
-from analysis.correlation import Correlation, correlate
+from analysis.correlation import SEED, Correlation, correlate
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
 from analysis.fits import Line, ols
@@ -18,8 +18,6 @@ from analysis.points import Points, average_seeds, final_points
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-SEED = 8  # of the bootstrap: a figure is a function of its table
 
 
 def gmacs_quality(

@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis import style
 from analysis.configuration import config_key
-from analysis.correlation import correlate
-from analysis.figures.gmacs_quality import SEED, label_models, scatter, whiskers
+from analysis.correlation import SEED, correlate
+from analysis.figures.gmacs_quality import label_models, scatter, whiskers
 from analysis.figures.provenance import Provenance
 from analysis.points import Points, average_seeds, final_points
 from dit_core.errors import UserError

@@ -6,7 +6,7 @@ from dit_core.errors import nearest
 
 # name: (number in the paper, what it shows)
 FIGURES: dict[str, tuple[int, str]] = {
-    "bubbles": (2, "quality by size and patch, area is forward compute; beside the U-Net systems"),
+    "bubbles": (2, "quality by size and patch, area is forward compute"),
     "conditioning": (5, "the conditioning designs over training"),
     "size-patch": (6, "model size and patch size over training"),
     "sample-grid": (7, "samples by size and patch"),

@@ -12,6 +12,10 @@ import pandas as pd
 import pytest
 from study_frames import own_runs, study_of
 
+from analysis.claims import judge
+from analysis.figures.gmacs_quality import correlation_of
+from analysis.laws import fit_all
+from analysis.points import final_points
 from analysis.published_claims import core_claims
 from analysis.report.collect import collect
 from analysis.report.render import render, script_json
@@ -194,3 +198,12 @@ def test_predicted_and_used_hours_are_compared_like_with_like(no_figures):
     assert rows["Device-hours of evaluation used"] == "0.14 h (7 of 9 runs)"
     assert rows["Used / predicted, evaluation, over 6 finished runs"] == "0.50"
     assert not any("predicted" in what for what in (c["what"] for c in collect(study_of(own_runs()), ()).cost))
+
+
+def test_one_correlation_has_one_interval_in_figure_claim_and_answer():
+    source = study_of(own_runs())
+    figure = correlation_of(final_points(source.results, "fd_digits"))
+    claim = parse_claim({"id": "c", "text": "t", "kind": "correlation", "metric": "fd_digits", "at_most": -0.5})
+    judged, answer = judge(claim, source), fit_all(source).pearson
+    assert (judged.estimate, judged.low, judged.high) == (figure.r, figure.low, figure.high)
+    assert (answer.r, answer.low, answer.high) == (figure.r, figure.low, figure.high)
