@@ -24,7 +24,7 @@ from chaos_faults import FAULTS, lose_accounting
 from chaos_field import Field
 from slurm_cluster import Cluster, missing
 
-from dit_core.local import run_locally
+from dit_core.executor.local import run_locally
 from dit_core.records.attempt import read_attempts
 from dit_core.records.evals import read_eval
 from dit_core.records.metrics import read_curve

@@ -37,7 +37,7 @@ def kill_worker(at: Field) -> bool:
     for lease in owners:
         with contextlib.suppress(OSError, ValueError, KeyError):
             pid = json.loads(lease.read_text())["pid"]
-            if b"slurm.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"slurm.task.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
                 return True
     return False

@@ -16,9 +16,9 @@ from slurm_cluster import Cluster  # noqa: E402
 
 from dit_core.records.outcome import Outcome, read_outcome  # noqa: E402
 from dit_core.records.paths import Store  # noqa: E402
-from dit_core.study.expand import expand  # noqa: E402
-from dit_core.study.run import Run  # noqa: E402
-from dit_core.study.spec import load_study  # noqa: E402
+from dit_core.study.grid.expand import expand  # noqa: E402
+from dit_core.study.language.spec import load_study  # noqa: E402
+from dit_core.study.science.run import Run  # noqa: E402
 
 STUDY = """\
 study: chaos

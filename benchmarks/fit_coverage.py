@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from analysis.correlation import correlate
-from analysis.fits import ols, power_law, surface
-from analysis.patch_law import at_budgets, isoflop, patch_law
+from analysis.laws.correlation import correlate
+from analysis.laws.fits import ols, power_law, surface
+from analysis.laws.patch_law import at_budgets, isoflop, patch_law
 
 Truth = dict[str, tuple[float, float | None, float | None, float | None]]  # name: (true, value, low, high)
 SD = 0.03

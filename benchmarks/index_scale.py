@@ -23,11 +23,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "analysis")]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "helpers")]
 
 from synthetic_store import add_eval, add_run, evaluations, plan, sciences, unsynced  # noqa: E402
 
-from analysis import index, load, query  # noqa: E402
+from analysis.tables import index, load, query  # noqa: E402
 from dit_core.records.paths import Store  # noqa: E402
 
 QUESTIONS = {

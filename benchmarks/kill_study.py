@@ -46,7 +46,9 @@ def run_with_kills(study: Path, results: Path, kills: int, within_s: float, rng:
             continue
         target = rng.choice(TARGETS)
         hits[target] += 1
-        workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "dit_core.worker" in p.cmdline()]
+        workers = [
+            p for p in psutil.Process(process.pid).children(recursive=True) if "dit_core.executor.worker" in p.cmdline()
+        ]
         for worker in {"command": [], "worker": workers[:1], "all": workers}[target]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()

@@ -26,16 +26,16 @@ from pathlib import Path
 
 import torch
 
-from dit_core.carry import Watch, carry_run
+from dit_core.executor.one_run import Watch, carry_run
+from dit_core.executor.worker import Stop
 from dit_core.records.attempt import read_attempts
 from dit_core.records.files import sha256_of
 from dit_core.records.metrics import read_curve
 from dit_core.records.paths import RunPaths, Store
-from dit_core.study import ids
-from dit_core.study.execution import Execution
-from dit_core.study.run import Run
-from dit_core.study.science import Data, Ddpm, Model, Science, Train
-from dit_core.worker import Stop
+from dit_core.study.science import ids
+from dit_core.study.science.execution import Execution
+from dit_core.study.science.run import Run
+from dit_core.study.science.science import Data, Ddpm, Model, Science, Train
 
 STEPS, BATCH, SAVE_EVERY_STEPS = 300, 32, 20
 LONGEST_STEPS, LONGEST_S = 48, 0.05

@@ -29,7 +29,7 @@ from dit_core.data.order import batch_indices
 from dit_core.diffusion.objective import make_objective
 from dit_core.model.build import build_model
 from dit_core.records.files import sha256_of, write_atomic, write_json
-from dit_core.study.science import Data, Ddpm, Model, Science, Train, dims_of
+from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
 IMAGES, SHARD, CLASSES = 2048, 512, 8
 

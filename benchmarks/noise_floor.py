@@ -15,18 +15,18 @@ import numpy as np
 import torch
 
 from dit_core.cli.sample import find_run
-from dit_core.evaluate.extractors import make_extractor
-from dit_core.evaluate.frechet import frechet
-from dit_core.evaluate.moments import Moments
-from dit_core.evaluate.protocols import PROTOCOLS
-from dit_core.evaluate.reference import digits_reference
-from dit_core.evaluate.run import evaluate
+from dit_core.evaluate.features.extractors import make_extractor
+from dit_core.evaluate.features.moments import Moments
+from dit_core.evaluate.features.reference import digits_reference
+from dit_core.evaluate.metrics.frechet import frechet
+from dit_core.evaluate.one_evaluation import evaluate
+from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.records.paths import Store
-from dit_core.records.run import read_science
-from dit_core.study.execution import Execution
-from dit_core.study.ids import eval_id
-from dit_core.study.run import PlannedEvaluation
-from dit_core.study.sampling import Evaluation, Sampling
+from dit_core.records.run_record import read_science
+from dit_core.study.science.execution import Execution
+from dit_core.study.science.ids import eval_id
+from dit_core.study.science.run import PlannedEvaluation
+from dit_core.study.science.sampling import Evaluation, Sampling
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -7,7 +7,7 @@
 # %%
 import numpy as np
 
-from analysis.load import metrics, results, runs, sql
+from analysis.tables.load import metrics, results, runs, sql
 
 # %% [markdown]
 # One row per run; the units are with the frame.

@@ -24,7 +24,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def tiny():
     """Return a science that trains in a second: the smallest network, 30 steps of digits."""
-    from dit_core.study.science import Data, Ddpm, Model, Science, Train
+    from dit_core.study.science.science import Data, Ddpm, Model, Science, Train
 
     return Science(
         model=Model(depth=2, hidden=48, heads=2, patch=4),

@@ -19,7 +19,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "dit_core/errors.py": (set(), set()),
     "dit_core/study": ({"dit_core.errors", "dit_core.study"}, set()),
     "dit_core/records": ({"dit_core.errors", "dit_core.study", "dit_core.records", "dit_core.__init__"}, set()),
-    "dit_core/local.py": ({"dit_core"}, set()),
+    "dit_core/executor/local.py": ({"dit_core"}, set()),
     "dit_core/evaluate": ({"dit_core"}, TORCH | {"torch_fidelity", "scipy"}),
     "dit_core/cli": ({"dit_core", "slurm", "analysis"}, set()),
     "dit_core": ({"dit_core"}, TORCH),
@@ -66,15 +66,15 @@ def test_the_check_sees_a_violation(tmp_path: Path):
         (tmp_path / package).mkdir()
     (tmp_path / "dit_core" / "study").mkdir()
     (tmp_path / "dit_core" / "study" / "a.py").write_text("import torch\nfrom analysis import load\n")
-    (tmp_path / "slurm" / "b.py").write_text("def f():\n    import analysis.load\n")
+    (tmp_path / "slurm" / "b.py").write_text("def f():\n    import analysis.tables.load\n")
     assert violations(tmp_path) == [
         "dit_core/study/a.py: imports torch",
         "dit_core/study/a.py: imports analysis",
-        "slurm/b.py: imports analysis.load",
+        "slurm/b.py: imports analysis.tables.load",
     ]
 
 
-@pytest.mark.parametrize("module", ["dit_core.cli.app", "dit_core.cli.plan", "dit_core.records.state"])
+@pytest.mark.parametrize("module", ["dit_core.cli.app", "dit_core.cli.plan", "dit_core.records.run_state"])
 def test_planning_starts_without_torch_and_pandas(module: str):
     code = f"import sys, {module}; print(sorted({{'torch', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

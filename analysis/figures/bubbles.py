@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_names
+from analysis.figures import style
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, average_seeds
+from analysis.select.configuration import config_names
+from analysis.select.points import Points, average_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

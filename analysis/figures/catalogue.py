@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import published
 from analysis.figures import bubbles, compute, gmacs_quality, loss_curves, other_metrics, over_training, sample_grid
 from analysis.figures.provenance import Provenance
-from analysis.points import final_points, need, one_design
-from analysis.source import Source
+from analysis.published import numbers as published
+from analysis.select.points import final_points, need, one_design
+from analysis.select.source import Source
 from dit_core.errors import UserError
-from dit_core.study.figure import FIGURES
+from dit_core.study.science.figure import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +96,7 @@ def _training(source: Source, mix: bool) -> Figure:
 def _sampling(source: Source, mix: bool) -> Figure:
     rows = _rows(source, "figure10")
     points = final_points(rows, source.metric, mix=mix, keep=("steps",))
-    over = published.sampling() if _same_convention(source, published.FIG10_PROTOCOL) else None
+    over = published.sampling() if _same_convention(source, numbers.FIG10_PROTOCOL) else None
     return compute.sampling_compute(points, overlay=over, provenance=_provenance(source, rows))
 
 

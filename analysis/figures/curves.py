@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_names
+from analysis.figures import style
+from analysis.select.configuration import config_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

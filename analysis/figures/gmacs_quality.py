@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import published, style
-from analysis.configuration import config_key, config_names
-from analysis.correlation import SEED, Correlation, correlate
+from analysis.figures import style
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
-from analysis.fits import Line, ols
-from analysis.points import Points, average_seeds, final_points
+from analysis.laws.correlation import SEED, Correlation, correlate
+from analysis.laws.fits import Line, ols
+from analysis.published import numbers as published
+from analysis.select.configuration import config_key, config_names
+from analysis.select.points import Points, average_seeds, final_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def gmacs_quality(
     `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where `frame` was measured
     by the paper's protocol.
 
-    `frame` holds one row per evaluation with the run's columns (`analysis.points.join(runs, evals)`). Raises UserError
+    `frame` holds one row per evaluation with the run's columns (`analysis.select.points.join(runs, evals)`). Raises UserError
     where no row has the metric or where two protocols would share the axis.
     """
     mine = final_points(frame, metric, mix=mix)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from analysis import style
+from analysis.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_names
+from analysis.claims.spikes import SMOOTH
+from analysis.figures import style
 from analysis.figures.curves import LEGEND_ROW_IN, Look, legend, model_looks
 from analysis.figures.provenance import Provenance
-from analysis.spikes import SMOOTH
+from analysis.select.configuration import config_names
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_key
-from analysis.correlation import SEED, correlate
+from analysis.figures import style
 from analysis.figures.gmacs_quality import label_models, scatter, whiskers
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, average_seeds, final_points
+from analysis.laws.correlation import SEED, correlate
+from analysis.select.configuration import config_key
+from analysis.select.points import Points, average_seeds, final_points
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:

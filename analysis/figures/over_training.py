@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_names
+from analysis.figures import style
 from analysis.figures.curves import design_look, draw_lines, mean_lines, model_looks, name_ends
 from analysis.figures.provenance import Provenance
-from analysis.points import Points, whole_lines
+from analysis.select.configuration import config_names
+from analysis.select.points import Points, whole_lines
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def _scalar(value: object) -> object:
 
 def published_commit() -> str | None:
     """Return the last commit that touched the published tables, or None outside a checkout."""
-    from analysis.published import folder
+    from analysis.published.numbers import folder
 
     git = shutil.which("git")
     if git is None:

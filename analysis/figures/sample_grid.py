@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import style
-from analysis.configuration import config_names
+from analysis.figures import style
 from analysis.figures.provenance import Provenance
+from analysis.select.configuration import config_names
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis import style, tables
-from analysis.figures import catalogue
-from analysis.points import final_points
-from analysis.source import Source
+from analysis.figures import catalogue, style
+from analysis.select.points import final_points
+from analysis.select.source import Source
+from analysis.write import paper_tables
 from dit_core.errors import UserError
 from dit_core.records.files import write_atomic
 
@@ -58,12 +58,12 @@ def write_all(
 def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
     """Write the tables as .md, .csv and .tex; return the paths."""
     if source.is_published:
-        chosen = tables.published_tables()
+        chosen = paper_tables.published_tables()
     else:
-        chosen = tables.study_tables(final_points(source.results, source.metric, mix=mix, same_design=False))
+        chosen = paper_tables.study_tables(final_points(source.results, source.metric, mix=mix, same_design=False))
     paths = []
     for table in chosen:
-        for ending, form in tables.FORMATS.items():
+        for ending, form in paper_tables.FORMATS.items():
             path = folder / f"{table.name}.{ending}"
             write_atomic(path, form(table).encode())
             paths.append(path)

@@ -10,19 +10,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import laws as laws_module
-from analysis import published, style
-from analysis.claims import Judgement, judge
-from analysis.configuration import config_names
-from analysis.figures import catalogue
+from analysis.claims.judge import Judgement, judge
+from analysis.figures import catalogue, style
 from analysis.figures.provenance import table_hash
-from analysis.points import final_points
+from analysis.laws import all_laws as laws_module
+from analysis.published import numbers as published
 from analysis.report.cost import cost_rows
-from analysis.source import Source
+from analysis.select.configuration import config_names
+from analysis.select.points import final_points
+from analysis.select.source import Source
 from dit_core import __version__
 from dit_core.errors import UserError
-from dit_core.study.claim import Claim
-from dit_core.study.figure import FIGURES
+from dit_core.study.science.claim import Claim
+from dit_core.study.science.figure import FIGURES
 
 CURVE_POINTS = 40_000  # in all; a curve is thinned so that a page of a thousand runs stays small and quick
 FIGURE_BYTES = 700_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.source import Source
+from analysis.select.source import Source
 
 _HOURS = ("predicted_hours", "device_hours", "planned_evals", "predicted_eval_hours")
 

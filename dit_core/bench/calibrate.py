@@ -13,26 +13,27 @@ from typing import Any
 
 import torch
 
-from dit_core.allocator import environment_to_train
 from dit_core.bench.device import device_name
 from dit_core.bench.fit import prices, worst
 from dit_core.bench.lane import Lane
 from dit_core.bench.subject import SMALL, Subject
 from dit_core.errors import EnvironmentProblem
-from dit_core.local import Crew, crew_for, run_locally
+from dit_core.executor.allocator import environment_to_train
+from dit_core.executor.local import Crew, crew_for, run_locally
 from dit_core.records.attempt import read_attempts
 from dit_core.records.evals import read_eval
 from dit_core.records.files import read_json, write_json
 from dit_core.records.metrics import read_curve
 from dit_core.records.paths import Store
 from dit_core.records.provenance import now
-from dit_core.study import cost, ids
-from dit_core.study.execution import Execution
-from dit_core.study.predict import PASS_TERMS, SCHEMA, STEP_TERMS, pass_terms, step_terms
-from dit_core.study.run import PlannedEvaluation, Run
-from dit_core.study.sampling import Evaluation, Sampling
-from dit_core.study.science import Data, Ddpm, Model, Science, Train, dims_of
-from dit_core.study.steps import passes
+from dit_core.study.price import cost
+from dit_core.study.price.predict import PASS_TERMS, SCHEMA, STEP_TERMS, pass_terms, step_terms
+from dit_core.study.price.steps import passes
+from dit_core.study.science import ids
+from dit_core.study.science.execution import Execution
+from dit_core.study.science.run import PlannedEvaluation, Run
+from dit_core.study.science.sampling import Evaluation, Sampling
+from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
 # (size, patch, batch). Short steps of the smallest networks tell what the loop and launching operations cost.
 SHAPES = [(size, patch, 64) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
@@ -144,7 +145,7 @@ def _entry(crew: Crew, start_s: float, found: list[dict[str, Any]], runs: tuple[
 def _start_s(crew: Crew) -> float:
     """Return the seconds until as many workers as there will be have loaded what they need."""
     begin = time.perf_counter()
-    command = [sys.executable, "-c", "import dit_core.worker"]
+    command = [sys.executable, "-c", "import dit_core.executor.worker"]
     starting = [subprocess.Popen(command, env=environment_to_train(crew.threads)) for _ in range(crew.workers)]
     for process in starting:
         process.wait()

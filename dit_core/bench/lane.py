@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dit_core.allocator import environment_to_train, is_out_of_memory
 from dit_core.bench.subject import Subject
 from dit_core.errors import EnvironmentProblem
+from dit_core.executor.allocator import environment_to_train, is_out_of_memory
 
 WHATS = ("step", "gradients", "sampling")
 

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from dit_core.bench.ceiling import matrix_ceiling
 from dit_core.bench.device import device_name
 from dit_core.bench.lane import DoesNotFit, Lane
 from dit_core.bench.pair import Paired, paired
 from dit_core.bench.phases import phases_of
 from dit_core.bench.subject import Subject
-from dit_core.study import cost
+from dit_core.study.price import cost
+from dit_core.training.ceiling import matrix_ceiling
 
 Show = Callable[[str, int, int], None]
 Found = TypeVar("Found")

@@ -12,15 +12,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dit_core import train as loop
 from dit_core.bench.subject import Subject, data_of
 from dit_core.diffusion.objective import make_objective
 from dit_core.diffusion.samplers import sample
-from dit_core.draws import step_draws
 from dit_core.records.attempt import start_attempt
 from dit_core.records.paths import RunPaths
-from dit_core.study.execution import Execution
-from dit_core.study.sampling import Sampling
+from dit_core.study.science.execution import Execution
+from dit_core.study.science.sampling import Sampling
+from dit_core.training import train as loop
+from dit_core.training.draws import step_draws
 
 PHASES = ("data", "forward", "backward", "reduce", "check", "optimiser", "ema", "log", "save")
 
@@ -42,7 +42,7 @@ class Meter(Protocol):
 def training(subject: Subject, meter: Meter) -> None:
     """Train until the meter has had enough.
 
-    The loop is `dit_core.train.train` with its rows and checkpoints. Where phases are `wanted`, the seconds of each
+    The loop is `dit_core.training.train.train` with its rows and checkpoints. Where phases are `wanted`, the seconds of each
     part of a step are added up; on a GPU this waits for the device at each, which the plain measurement does not.
     """
     science, device = subject.science, torch.device(subject.device)

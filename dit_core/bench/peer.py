@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dit_core.bench.subject import Subject, data_of
 from dit_core.diffusion.objective import make_objective
-from dit_core.study.cost import out_channels
+from dit_core.study.price.cost import out_channels
 
 Step = Callable[[], None]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dit_core.data.memory import ArrayDataset
 from dit_core.errors import UserError, nearest
-from dit_core.study.science import SIZES, Data, Ddpm, Model, Science, Train, dims_of
+from dit_core.study.science.science import SIZES, Data, Ddpm, Model, Science, Train, dims_of
 
 SMALL = ("XXXS", "XXS", "XS", "T")  # meant for the digits; the others for latents of 256 x 256 pixels
 LATENTS = Data(name="latents", kind="latents", channels=4, height=32, width=32, classes=1000, images=4096)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
 
@@ -20,8 +20,8 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel the queued and running tasks of runs. They are not submitted again until `ditlab retry`."""
-    from slurm.actions import cancel_runs
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.submission.actions import cancel_runs
 
     if not words and not everything:
         raise UserError("name runs, or choose with a filter such as model.size=XL, or give --all")

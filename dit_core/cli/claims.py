@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dit_core.cli.figures import StudyWord, progress
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
-    from analysis.claims import Judgement
-    from dit_core.study.claim import Claim
+    from analysis.claims.judge import Judgement
+    from dit_core.study.science.claim import Claim
 
 _STYLE = {"SUPPORTED": "green", "REFUTED": "red", "UNDECIDED": "yellow"}
 
@@ -29,8 +29,8 @@ def claims(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a study's claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and noise."""
-    from analysis.claims import judge
-    from analysis.source import open_source
+    from analysis.claims.judge import judge
+    from analysis.select.source import open_source
 
     name, stated = study_claims(study, results)
     chosen = _chosen(stated, only, name)
@@ -59,10 +59,10 @@ def claims(
 def study_claims(word: str, results: Path | None) -> tuple[str, tuple[Claim, ...]]:
     """Return the study's name and claims: of the YAML file, of the study as last run, or of the published numbers."""
     from dit_core.records.paths import Store
-    from dit_core.study.spec import load_study
+    from dit_core.study.language.spec import load_study
 
     if word == "published":
-        from analysis.published_claims import core_claims
+        from analysis.published.claims import core_claims
 
         return word, core_claims()
     path = Path(word) if word.endswith((".yaml", ".yml")) else Store.at(results).study(word) / "study.yaml"
@@ -124,7 +124,7 @@ def _print(judged: list[Judgement], details: bool) -> None:
 def _documents(name: str) -> dict[str, Any]:
     if name != "published":
         return {}
-    from analysis.published_claims import statements
+    from analysis.published.claims import statements
 
     rows = statements()[["id", "topic", "document_says", "paper_or_code_says", "evidence", "remark", "status", "holds"]]
     return {"documents": rows.where(rows.notna(), None).to_dict("records")}
@@ -134,7 +134,7 @@ def _print_documents(every: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from analysis.published_claims import statements
+    from analysis.published.claims import statements
 
     rows = statements()
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dit_core.cli.options import JsonOption, print_json
+from dit_core.cli.shared.options import JsonOption, print_json
 from dit_core.errors import UserError
 
 
@@ -19,8 +19,8 @@ def clusters(
     as_json: JsonOption = False,
 ) -> None:
     """Show the profiles of the clusters file, checked, and propose one for each partition of this cluster."""
-    from slurm.inspect import propose
-    from slurm.profile import clusters_file, parse_profile, read_profiles
+    from slurm.scheduler.profile import clusters_file, parse_profile, read_profiles
+    from slurm.submission.cluster import propose
 
     path = clusters_file(profile_file)
     known = read_profiles(profile_file) if path.exists() else {}

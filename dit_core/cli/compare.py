@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def compare(
@@ -21,10 +21,10 @@ def compare(
     """Compare the runs of a study that differ in one column (and in seeds), with intervals and the noise floor."""
     import pyarrow as pa
 
-    from analysis import load
-    from analysis.compare import compare as compare_frames
-    from analysis.show import fitted, terminal_width
-    from dit_core.cli.study_word import study_name
+    from analysis.select.compare import compare as compare_frames
+    from analysis.tables import load
+    from analysis.write.terminal import fitted, terminal_width
+    from dit_core.cli.shared.study_word import study_name
 
     frame = load.results(results, study_name(study))
     found = compare_frames(frame, by, metric)

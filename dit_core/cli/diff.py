@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def diff(
@@ -18,8 +18,8 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Say what differs between two runs: science, cost, outcome, and every metric measured alike in both."""
-    from analysis import differ
-    from analysis import query as engine
+    from analysis.select import differ
+    from analysis.tables import query as engine
     from dit_core.cli.query import bring_up
     from dit_core.records.paths import Store
 
@@ -39,7 +39,7 @@ def diff(
 def _table(rows: list[dict[str, Any]]) -> str:
     import pyarrow as pa
 
-    from analysis.show import fitted, terminal_width
+    from analysis.write.terminal import fitted, terminal_width
 
     return fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json holds all") if rows else ""
 

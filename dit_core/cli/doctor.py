@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 if TYPE_CHECKING:
     from dit_core.records.paths import Store
@@ -44,9 +44,9 @@ def doctor(
 
 def check(store: Store, *, quick: bool = False) -> Iterator[Problem]:
     """Yield every problem of a store: places, plans, each run's records and weights, the index."""
-    from analysis.extract import read_run_folder
-    from analysis.scan import run_ids
-    from dit_core.cli.bar import bar
+    from analysis.tables.extract import read_run_folder
+    from analysis.tables.scan import run_ids
+    from dit_core.cli.shared.bar import bar
     from dit_core.records import doctor as checks
 
     yield from checks.check_places(store)
@@ -62,8 +62,8 @@ def check(store: Store, *, quick: bool = False) -> Iterator[Problem]:
 
 def check_index(store: Store) -> Iterator[Problem]:
     """Yield the parts of the index that are not what its manifest names; it mends itself at the next query."""
-    from analysis.index import load
-    from analysis.parts import IndexDamagedError, check_part
+    from analysis.tables.index import load
+    from analysis.tables.parquet_parts import IndexDamagedError, check_part
     from dit_core.records.rows import Problem
 
     for part in load(store).parts():

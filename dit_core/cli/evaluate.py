@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.bar import bar
-from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.shared.bar import bar
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.device import device_for
 from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
-from dit_core.study.expand import MAX_RUNS
+from dit_core.study.grid.expand import MAX_RUNS
 
 
 def evaluate(
@@ -33,7 +33,7 @@ def evaluate(
     Several processes with --part 1/n … n/n share each evaluation batch by batch; the last to finish writes the record.
     """
     from dit_core.cli.plan import make_plan
-    from dit_core.records.state import has_record, has_snapshot
+    from dit_core.records.run_state import has_record, has_snapshot
 
     rank, world = parse_part(part)
     store = Store.at(results)
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def _one(paths: Any, run: Any, planned: Any, facts: dict[str, Any], how: tuple[int, int, bool, Path | None]) -> None:
-    from dit_core.evaluate.run import evaluate as carry_out
+    from dit_core.evaluate.one_evaluation import evaluate as carry_out
 
     rank, world, few, keep = how
     place = None if keep is None else keep / planned.eval_id

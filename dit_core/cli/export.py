@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError
 
 
@@ -20,8 +20,8 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Copy a study to another viewer. The records stay the only truth; a copy can be made again at any time."""
-    from analysis import mirror
-    from dit_core.cli.study_word import study_name
+    from analysis.write import mirror
+    from dit_core.cli.shared.study_word import study_name
 
     name = study_name(study)
     done = {}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError
-from dit_core.study.claim import number_or_text
+from dit_core.study.science.claim import number_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,9 +36,9 @@ def figures(
 ) -> None:
     """Draw the paper's figures and tables. What the data do not allow is named with the command that would make it."""
     from analysis.figures.write import Written, differing, write_all
-    from analysis.source import open_source
+    from analysis.select.source import open_source
     from dit_core.records.paths import Store
-    from dit_core.study.figure import FIGURES
+    from dit_core.study.science.figure import FIGURES
 
     name, listed = study_figures(study)
     wanted = [_figure(w) for w in only.split(",")] if only else listed
@@ -72,7 +72,7 @@ def study_figures(word: str) -> tuple[str, list[str]]:
     """Return the study's name and the figures its file asks for; the word may be a name or a YAML file."""
     if not word.endswith((".yaml", ".yml")):
         return word, []
-    from dit_core.study.spec import load_study
+    from dit_core.study.language.spec import load_study
 
     loaded = load_study(Path(word))
     return loaded.name, [_figure(f) for f in loaded.figures]
@@ -90,7 +90,7 @@ def conditions(where: list[str] | None) -> dict[str, Any]:
 
 
 def _figure(word: str) -> str:
-    from dit_core.study.figure import figure_name
+    from dit_core.study.science.figure import figure_name
 
     try:
         return figure_name(word.strip())

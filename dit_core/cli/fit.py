@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dit_core.cli.figures import MixOption, StudyWord, WhereOption, conditions, progress, study_figures
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def fit(
@@ -20,8 +20,8 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fit every law the results allow; what they do not allow says why."""
-    from analysis.laws import answer, fit_all, table
-    from analysis.source import open_source
+    from analysis.laws.all_laws import answer, fit_all, table
+    from analysis.select.source import open_source
 
     name, _ = study_figures(study)
     with progress("fitting") as said:

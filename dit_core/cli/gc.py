@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import RecordError
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -25,8 +25,8 @@ def logs(
     as_json: JsonOption = False,
 ) -> None:
     """Print the last lines of the newest log of one run (training or evaluation task, first process)."""
-    from slurm.history import log_files
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.standing.history import log_files
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def pack(
@@ -18,7 +18,7 @@ def pack(
     as_json: JsonOption = False,
 ) -> None:
     """Pack a study's records, plan and report into one archive in which every file is hashed."""
-    from dit_core.cli.study_word import study_name
+    from dit_core.cli.shared.study_word import study_name
     from dit_core.records import pack as packing
     from dit_core.records.paths import Store
     from dit_core.records.plan import read_plan

@@ -8,21 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
-from dit_core.evaluate.check import check_study, unmeasured
-from dit_core.evaluate.needs import missing_files
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.evaluate.protocol.check import check_study, unmeasured
+from dit_core.evaluate.protocol.needs import missing_files
 from dit_core.records.calibration import read_calibration
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names
-from dit_core.records.state import RunState, states_of
-from dit_core.study import cost, predict
-from dit_core.study.diff import StudyDiff, compare
-from dit_core.study.expand import MAX_RUNS, Expansion, expand
-from dit_core.study.facts import cost_facts, network_facts
-from dit_core.study.predict import Calibration
-from dit_core.study.run import Run
-from dit_core.study.spec import load_study
-from dit_core.study.study_model import Study
+from dit_core.records.run_state import RunState, states_of
+from dit_core.study.grid.diff import StudyDiff, compare
+from dit_core.study.grid.expand import MAX_RUNS, Expansion, expand
+from dit_core.study.language.spec import load_study
+from dit_core.study.language.study_model import Study
+from dit_core.study.price import cost, predict
+from dit_core.study.price.facts import cost_facts, network_facts
+from dit_core.study.price.predict import Calibration
+from dit_core.study.science.run import Run
 
 _SHOWN = 40
 _SETTLED = ("done", "diverged")
@@ -77,7 +77,7 @@ def plan(
 
 
 def _stages(planned: Planned, count: int, as_json: bool) -> None:
-    from dit_core.cli.stages import print_stages, stage_document
+    from dit_core.cli.shared.stages_table import print_stages, stage_document
 
     if as_json:
         print_json(stage_document(planned.study.name, planned.runs, count))
@@ -86,7 +86,7 @@ def _stages(planned: Planned, count: int, as_json: bool) -> None:
 
 
 def _unets(planned: Planned, as_json: bool) -> None:
-    from dit_core.cli.unets import print_unets, unet_document
+    from dit_core.cli.shared.unets_table import print_unets, unet_document
 
     if as_json:
         print_json(unet_document(planned.study.name, planned.runs))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption
+from dit_core.cli.shared.options import JsonOption, ResultsOption
 from dit_core.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from analysis.choose import Choice
-    from analysis.index import Index
+    from analysis.tables.choose import Choice
+    from analysis.tables.index import Index
     from dit_core.records.paths import Store
 
 _SUFFIXES = {".csv": "csv", ".md": "md", ".tex": "latex", ".json": "json", ".parquet": "parquet", ".txt": "table"}
@@ -45,9 +45,9 @@ def query(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the result tables. With SQL: `ditlab query "SELECT …"`. Without: `ditlab query --table evals --where …`."""
-    from analysis.choose import Choice
-    from analysis.query import retrying
-    from dit_core.cli.study_word import study_name
+    from analysis.tables.choose import Choice
+    from analysis.tables.query import retrying
+    from dit_core.cli.shared.study_word import study_name
     from dit_core.records.paths import Store
 
     kind = _format(form, out, as_json)
@@ -71,8 +71,8 @@ def query(
 
 def bring_up(store: Store, *, update: bool = True, rebuild: bool = False) -> Index:
     """Return the index, brought up to the records unless told not to, with a bar where that takes long."""
-    from analysis import index
-    from dit_core.cli.bar import bar
+    from analysis.tables import index
+    from dit_core.cli.shared.bar import bar
 
     if not update and not rebuild:
         return index.load(store)
@@ -82,8 +82,8 @@ def bring_up(store: Store, *, update: bool = True, rebuild: bool = False) -> Ind
 
 def answer(index: Index, sql: str | None, plain: Choice, study: str | None, timeout_s: float) -> pa.Table:
     """Return the answer of the index to SQL or a choice."""
-    from analysis import choose
-    from analysis import query as engine
+    from analysis.tables import choose
+    from analysis.tables import query as engine
 
     with closing(engine.connect(index, study=study, published="published" in (sql or plain.table).lower())) as con:
         if study:
@@ -100,18 +100,18 @@ def answer(index: Index, sql: str | None, plain: Choice, study: str | None, time
 
 def emit(found: pa.Table, kind: str, out: Path | None) -> None:
     """Write a table in one of the formats to a file, or to standard output."""
-    from analysis import exchange, show
+    from analysis.write import formats, terminal
     from dit_core.records.files import write_atomic
 
     if kind == "parquet":
         if out is None and sys.stdout.isatty():
             raise UserError("Parquet is no text for a terminal: give --out FILE.parquet")
-        data = exchange.to_parquet(found)
+        data = formats.to_parquet(found)
     elif kind == "table":
-        data = show.fitted(found, None if out else show.terminal_width()).encode()
+        data = terminal.fitted(found, None if out else terminal.terminal_width()).encode()
     else:
-        writers = {"csv": exchange.to_csv, "md": exchange.to_markdown, "latex": exchange.to_latex}
-        text = exchange.to_json(found) + "\n" if kind == "json" else writers[kind](found)
+        writers = {"csv": formats.to_csv, "md": formats.to_markdown, "latex": formats.to_latex}
+        text = formats.to_json(found) + "\n" if kind == "json" else writers[kind](found)
         data = text.encode()
     if out is not None:
         write_atomic(out.absolute(), data)
@@ -146,7 +146,7 @@ def repeat(once: Callable[[], None], seconds: float | None, times: int | None = 
 
 
 def _format(form: str | None, out: Path | None, as_json: bool) -> str:
-    from analysis.exchange import FORMATS
+    from analysis.write.formats import FORMATS
 
     if form is not None and form not in FORMATS:
         raise UserError(f"--format {form!r}{nearest(form, FORMATS)}; formats are {', '.join(FORMATS)}")

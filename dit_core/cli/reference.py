@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.bar import bar
-from dit_core.cli.options import JsonOption, print_json
+from dit_core.cli.shared.bar import bar
+from dit_core.cli.shared.options import JsonOption, print_json
 from dit_core.device import device_for
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
-    from dit_core.evaluate.extractors import Extractor
-    from dit_core.evaluate.protocol import Protocol
-    from dit_core.evaluate.reference import Reference
+    from dit_core.evaluate.features.extractors import Extractor
+    from dit_core.evaluate.features.reference import Reference
+    from dit_core.evaluate.protocol.protocol import Protocol
 
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="The extractor's weights file; else where `data_roots` would look.")
@@ -39,9 +39,9 @@ def reference(
     as_json: JsonOption = False,
 ) -> None:
     """Make the reference statistics that evaluations under a protocol are held against, once, into one file."""
-    from dit_core.evaluate.assets import assets_folder
-    from dit_core.evaluate.protocols import protocol_of
-    from dit_core.evaluate.reference import write_reference
+    from dit_core.evaluate.features.reference import write_reference
+    from dit_core.evaluate.protocol.assets import assets_folder
+    from dit_core.evaluate.protocol.protocols import protocol_of
     from dit_core.records.files import sha256_of
 
     chosen = protocol_of(protocol)
@@ -76,14 +76,14 @@ def reference(
 
 def extractor_for(protocol: Protocol, weights: Path | None, device: str) -> Extractor:
     """Return the protocol's extractor with weights from the command line or the usual places."""
-    from dit_core.evaluate.extractors import make_extractor
+    from dit_core.evaluate.features.extractors import make_extractor
 
     return make_extractor(protocol, {"inception": str(weights)} if weights else None, device_for(device))
 
 
 def _make(source: Path, protocol: Protocol, extractor: Extractor, keep: int, vae: Path | None) -> Reference:
+    from dit_core.evaluate.samples.sources import npz_names, open_source
     from dit_core.evaluate.score import reference_from_adm, reference_from_images
-    from dit_core.evaluate.sources import npz_names, open_source
 
     with bar("reference") as show:
         if source.suffix == ".npz" and "mu" in npz_names(source):
@@ -98,9 +98,9 @@ def _make(source: Path, protocol: Protocol, extractor: Extractor, keep: int, vae
 
 def _latents(source: Path, protocol: Protocol, extractor: Extractor, vae: Path | None) -> Any:
     from dit_core.data.latents import read_manifest
-    from dit_core.evaluate.decoder import make_decoder
-    from dit_core.evaluate.sources import latent_source
-    from dit_core.study.science import Data
+    from dit_core.evaluate.samples.decoder import make_decoder
+    from dit_core.evaluate.samples.sources import latent_source
+    from dit_core.study.science.science import Data
 
     if protocol.decoder is None or protocol.image is None:
         raise UserError(f"{source}: holds latents, but protocol {protocol.name!r} has no decoder")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dit_core.cli.figures import MixOption, StudyWord, progress
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import StudyError, UserError
 
 if TYPE_CHECKING:
-    from dit_core.study.claim import Claim
+    from dit_core.study.science.claim import Claim
 
 
 def report(
@@ -59,7 +59,7 @@ def write_report(
     """Write the page of a study to `path`; return whether all its runs are finished, and the page's size in bytes."""
     from analysis.report.collect import collect
     from analysis.report.render import render
-    from analysis.source import open_source
+    from analysis.select.source import open_source
     from dit_core.records.files import write_atomic
 
     commands = (f"ditlab plan {name}", f"ditlab run {name}", f"ditlab figures {name}", f"ditlab claims {name}",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.records.paths import Store
 
 
@@ -12,8 +12,8 @@ def retry(study: WhichStudy, words: Words = None, results: ResultsOption = None,
 
     Without runs or a filter, all that failed or were cancelled are meant. Checkpoints stay: they go on from there.
     """
-    from slurm.actions import retry_runs
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.submission.actions import retry_runs
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)

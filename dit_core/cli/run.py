@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.cli.plan import Planned, make_plan, plan_document, si, summary_lines
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.device import device_for
-from dit_core.local import run_locally, work
+from dit_core.executor.local import run_locally, work
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
-from dit_core.study.data import BUILT_IN
-from dit_core.study.expand import MAX_RUNS
-from dit_core.study.run import Run
+from dit_core.study.grid.expand import MAX_RUNS
+from dit_core.study.science.data import BUILT_IN
+from dit_core.study.science.run import Run
 
 
 def run(
@@ -95,18 +95,18 @@ def _check_data(runs: list[Run], say: Any) -> None:
 
 def _report(store: Store, study: str, runs: tuple[Run, ...], say: Any) -> tuple[Path, ...]:
     """Write the study's table and figure where its records are others than the last time; return the files."""
-    from analysis import last_words
+    from analysis.report import closing
 
-    state = last_words.state_of(store, study, runs)
-    words = last_words.recall(store, study, state)
+    state = closing.state_of(store, study, runs)
+    words = closing.recall(store, study, state)
     if words is None:
-        from analysis.summary import write_summary
+        from analysis.report.summary import write_summary
 
         lines: list[str] = []
         written = write_summary(store, study, lines.append)
-        words = last_words.LastWords(tuple(lines), tuple(written))
+        words = closing.LastWords(tuple(lines), tuple(written))
         if written:
-            last_words.keep(store, study, state, words)
+            closing.keep(store, study, state, words)
     for line in words.lines:
         say(line)
     return words.written
@@ -160,7 +160,7 @@ class _Display:
         self._show()
 
     def _train_work(self, run: Run) -> float:
-        from dit_core.study import cost
+        from dit_core.study.price import cost
 
         return float(cost.train_flops(run.science)) / 6.0
 

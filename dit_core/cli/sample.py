@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.bar import bar
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.bar import bar
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError
 from dit_core.records.paths import RunPaths, Store
 
 if TYPE_CHECKING:
-    from dit_core.evaluate.generate import Generator
-    from dit_core.study.sampling import Sampling
-    from dit_core.study.science import Science
+    from dit_core.evaluate.samples.generate import Generator
+    from dit_core.study.science.sampling import Sampling
+    from dit_core.study.science.science import Science
 
 
 def sample(
@@ -39,8 +39,8 @@ def sample(
 ) -> None:
     """Draw samples of a trained run. The same noise is used in every column, so that columns differ by setting only."""
     from dit_core.device import device_for
-    from dit_core.evaluate.pictures import save_labelled
-    from dit_core.records.run import read_science
+    from dit_core.evaluate.samples.pictures import save_labelled
+    from dit_core.records.run_record import read_science
 
     store = Store.at(results)
     paths = find_run(store, run)
@@ -95,8 +95,8 @@ def _numbers(option: str, text: str, kind: Any) -> list[Any]:
 def _settings(science: Science, sampler: str | None, steps: list[int], scales: list[float]) -> list[Sampling]:
     from pydantic import ValidationError
 
-    from dit_core.study.sampling import Sampling
-    from dit_core.study.steps import check_sampler
+    from dit_core.study.price.steps import check_sampler
+    from dit_core.study.science.sampling import Sampling
 
     word: Any = sampler or ("euler" if science.objective.name == "flow" else "ddpm")
     made = []
@@ -123,10 +123,10 @@ def _generator(
 ) -> Generator:
     import torch
 
-    from dit_core.checkpoint import load_ema
-    from dit_core.evaluate.generate import Generator, network_of
-    from dit_core.evaluate.rows import rows_of
-    from dit_core.study.sampling import Evaluation
+    from dit_core.evaluate.samples.generate import Generator, network_of
+    from dit_core.evaluate.samples.real_rows import rows_of
+    from dit_core.study.science.sampling import Evaluation
+    from dit_core.training.checkpoint import load_ema
 
     decode = None
     if science.data.kind == "latents":
@@ -170,7 +170,7 @@ def _column(generator: Generator, rows: int, per_class: int) -> Any:
 
 
 def _keep(folder: Path, columns: list[Any], settings: list[Sampling]) -> None:
-    from dit_core.evaluate.pictures import save_each
+    from dit_core.evaluate.samples.pictures import save_each
 
     for column, setting in zip(columns, settings, strict=True):
         place = folder / f"{setting.sampler}-{setting.steps}-g{setting.guidance:g}"

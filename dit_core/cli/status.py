@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say how every run stands, what was used and what is to come. Works without Slurm, from the records alone."""
-    from slurm.overview import overview
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.submission.overview import overview
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)
@@ -46,7 +46,7 @@ def rendered(seen: dict[str, Any], shown: int | None) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from slurm.overview import headline
+    from slurm.submission.overview import headline
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for title, options in (

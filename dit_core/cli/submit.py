@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.cli.plan import Planned, plan_document, print_plan
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
 from dit_core.errors import UserError
-from dit_core.evaluate.check import check_study
+from dit_core.evaluate.protocol.check import check_study
 from dit_core.records.paths import Store
 from dit_core.records.plan import planned_names, write_plan
-from dit_core.records.state import RunState
-from dit_core.study.diff import compare
-from dit_core.study.expand import MAX_RUNS, expand
-from dit_core.study.spec import load_study
+from dit_core.records.run_state import RunState
+from dit_core.study.grid.diff import compare
+from dit_core.study.grid.expand import MAX_RUNS, expand
+from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
-    from slurm.decide import Decision
-    from slurm.profile import Profile
-    from slurm.reconcile import Reconciled
+    from slurm.scheduler.profile import Profile
+    from slurm.submission.decide import Decision
+    from slurm.submission.reconcile import Reconciled
 
 ClusterOption = Annotated[str, typer.Option("-c", "--cluster", help="Profile in the clusters file.")]
 ProfileFileOption = Annotated[
@@ -67,7 +67,7 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Submit what is missing of a study to Slurm: what is done, queued or cancelled is left alone, with the reason."""
-    from slurm.profile import load_profile
+    from slurm.scheduler.profile import load_profile
 
     if not cluster:
         raise UserError("-c PROFILE is missing: the profile says which partition and nodes to ask for")
@@ -81,9 +81,9 @@ def submit(
 
 def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: Asked) -> bool:
     """Reconcile once; return whether anything is still under way or left to submit."""
-    from slurm.inspect import start_estimate
-    from slurm.reconcile import Order, reconcile
-    from slurm.select import select
+    from dit_core.study.grid.select import select
+    from slurm.submission.cluster import start_estimate
+    from slurm.submission.reconcile import Order, reconcile
 
     study = load_study(path)
     expansion = expand(study, max_runs=asked.max_runs)

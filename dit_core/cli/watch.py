@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.records.paths import Store
 
 
@@ -26,8 +26,8 @@ def watch(
     from rich.live import Live
 
     from dit_core.cli.status import rendered
-    from slurm.overview import overview
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.submission.overview import overview
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dit_core.cli.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -12,8 +12,8 @@ _MOST = 20
 
 def why(study: WhichStudy, words: Words = None, results: ResultsOption = None, as_json: JsonOption = False) -> None:
     """Tell what happened to runs: attempts, why each ended, what Slurm says, what is missing, where the logs are."""
-    from slurm.history import in_words, story
-    from slurm.state import look
+    from slurm.standing.gather import look
+    from slurm.standing.history import in_words, story
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from torch import Tensor
 
-from dit_core.conditions import Given, pinned
 from dit_core.data.load import Dataset
 from dit_core.data.order import batch_indices
+from dit_core.model.conditions import Given, pinned
 
 
 class Ahead:

@@ -25,7 +25,7 @@ from dit_core.data.conditioned import ConditionedDataset, conditioned
 from dit_core.data.npz import class_labels, images_of, open_arrays
 from dit_core.data.tables import module_indices, standardise
 from dit_core.errors import DataError
-from dit_core.study.data import Data
+from dit_core.study.science.data import Data
 
 
 def read_conditioned(cfg: Data, root: Path) -> ConditionedDataset:

@@ -14,7 +14,7 @@ from dit_core.data.memory import ArrayDataset
 from dit_core.data.spatial import coarse, half_hidden
 from dit_core.data.tables import module_indices, table
 from dit_core.errors import DataError
-from dit_core.study.data import Data
+from dit_core.study.science.data import Data
 
 
 def built_in(cfg: Data) -> ArrayDataset | ConditionedDataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dit_core.errors import DataError
-from dit_core.study.data import Data
+from dit_core.study.science.data import Data
 
 
 def check(cfg: Data, where: str, shape: tuple[int, ...], images: int, classes: int) -> None:

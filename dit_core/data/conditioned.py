@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Conditions, Given, take
 from dit_core.data.spatial import held_out
 from dit_core.data.tables import standardise
+from dit_core.model.conditions import Conditions, Given, take
 
 Standard = tuple[np.ndarray, np.ndarray]
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from dit_core.data.order import flips, normals
 from dit_core.errors import DataError, EnvironmentProblem
 from dit_core.records.files import sha256_of
-from dit_core.study.science import Frozen
+from dit_core.study.science.science import Frozen
 
 MANIFEST = "manifest.json"
 DTYPES = {"float16": torch.float16, "float32": torch.float32}

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Given
 from dit_core.data.built_in import built_in
 from dit_core.data.check import check, check_hash
 from dit_core.data.memory import ArrayDataset
 from dit_core.errors import DataError, EnvironmentProblem
+from dit_core.model.conditions import Given
 from dit_core.records.files import sha256_of
-from dit_core.study.data import BUILT_IN, Data
+from dit_core.study.science.data import BUILT_IN, Data
 
 
 class Dataset(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dit_core.study.science import Flow
+from dit_core.study.science.science import Flow
 
 TIME_SCALE = 1000.0  # the network sees times on the scale of 1000 timesteps, which its time embedding is made for
 

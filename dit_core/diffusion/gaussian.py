@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.study.science import Ddpm
+from dit_core.study.science.science import Ddpm
 
 # One row per timestep t, the columns a training step or a sampling step needs.
 COLUMNS = (

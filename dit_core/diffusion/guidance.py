@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Given, joined, null_like
-from dit_core.study.sampling import Sampling
-from dit_core.study.steps import is_guided, is_unconditional
+from dit_core.model.conditions import Given, joined, null_like
+from dit_core.study.price.steps import is_guided, is_unconditional
+from dit_core.study.science.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)

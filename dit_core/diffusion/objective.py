@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Given
 from dit_core.diffusion import flow
 from dit_core.diffusion.gaussian import discrete_nll, log_variance, normal_kl, training_rows
-from dit_core.study.science import Ddpm, Flow
+from dit_core.model.conditions import Given
+from dit_core.study.science.science import Ddpm, Flow
 
 Network = Callable[[Tensor, Tensor, Given], Tensor]
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.conditions import Given
 from dit_core.diffusion.flow import TIME_SCALE
 from dit_core.diffusion.gaussian import COLUMNS, linear_betas, log_variance, respaced_betas, table
 from dit_core.diffusion.guidance import Guided
-from dit_core.study.sampling import Sampling
-from dit_core.study.science import Ddpm, Flow
-from dit_core.study.steps import check_sampler, levels, timesteps_of
+from dit_core.model.conditions import Given
+from dit_core.study.price.steps import check_sampler, levels, timesteps_of
+from dit_core.study.science.sampling import Sampling
+from dit_core.study.science.science import Ddpm, Flow
 
 Noise = Callable[[int], Tensor]
 

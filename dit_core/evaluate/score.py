@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from dit_core.errors import DataError
-from dit_core.evaluate.extractors import SPATIAL, Extractor
-from dit_core.evaluate.intervals import Metric
-from dit_core.evaluate.metrics import measure
-from dit_core.evaluate.moments import Moments
-from dit_core.evaluate.protocol import Protocol
-from dit_core.evaluate.reference import Reference, check_moments
-from dit_core.evaluate.sources import Source, npz_header, npz_rows
+from dit_core.evaluate.features.extractors import SPATIAL, Extractor
+from dit_core.evaluate.features.moments import Moments
+from dit_core.evaluate.features.reference import Reference, check_moments
+from dit_core.evaluate.metrics.intervals import Metric
+from dit_core.evaluate.metrics.measure import measure
+from dit_core.evaluate.protocol.protocol import Protocol
+from dit_core.evaluate.samples.sources import Source, npz_header, npz_rows
 
 Progress = Callable[[int, int], None]
 BATCH = 64

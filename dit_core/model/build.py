@@ -7,9 +7,9 @@ from torch import nn
 from dit_core.errors import UserError, nearest
 from dit_core.model.conditioning import BLOCKS
 from dit_core.model.dit import DiT
-from dit_core.study.cost import out_channels
-from dit_core.study.science import Science
-from dit_core.study.unet import UNet
+from dit_core.study.price.cost import out_channels
+from dit_core.study.science.science import Science
+from dit_core.study.science.unet import UNet
 
 
 def build_model(science: Science, grad_checkpoint: bool = False) -> nn.Module:

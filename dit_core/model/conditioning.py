@@ -60,7 +60,7 @@ class Modulation(nn.Module):
     """The modulations of all blocks and of the final layer from the condition vector.
 
     Row m * d to (m + 1) * d of the stacked `linears` makes modulation m; the released layout, one linear layer per
-    block and one for the final layer, is these rows cut into pieces (`dit_core/model/exchange.py`).
+    block and one for the final layer, is these rows cut into pieces (`dit_core/model/weights/layouts.py`).
     """
 
     def __init__(self, hidden: int, depth: int, names: Sequence[str]) -> None:

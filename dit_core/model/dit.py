@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dit_core.conditions import Given, labels_of
 from dit_core.model.checks import check_inputs, check_labels
+from dit_core.model.condition_embeddings import FurtherConditions
 from dit_core.model.conditioning import BLOCKS, EPS, MODULATIONS, Modulation, norm
+from dit_core.model.conditions import Given, labels_of
 from dit_core.model.embeddings import TimestepEmbedder, fixed_positions
-from dit_core.model.further import FurtherConditions
 from dit_core.model.tokens import GroupsIn, GroupsOut, patchify, unpatchify
-from dit_core.study.cost_conditions import patch_inputs
-from dit_core.study.science import Science
+from dit_core.study.price.cost_conditions import patch_inputs
+from dit_core.study.science.science import Science
 
 
 class DiT(nn.Module):

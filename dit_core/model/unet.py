@@ -7,8 +7,8 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from dit_core.model.checks import check_inputs, check_labels
-from dit_core.study.data import Data
-from dit_core.study.unet import UNet
+from dit_core.study.science.data import Data
+from dit_core.study.science.unet import UNet
 
 
 class UNetModel(nn.Module):

@@ -7,12 +7,13 @@ from typing import Any
 from dit_core.errors import UserError, nearest
 from dit_core.records.files import read_json, write_atomic, write_json
 from dit_core.records.paths import Store
-from dit_core.study import ids, predict
-from dit_core.study.execution import Execution
-from dit_core.study.predict import Calibration
-from dit_core.study.run import PlannedEvaluation, Run
-from dit_core.study.sampling import Evaluation
-from dit_core.study.science import Science
+from dit_core.study.price import predict
+from dit_core.study.price.predict import Calibration
+from dit_core.study.science import ids
+from dit_core.study.science.execution import Execution
+from dit_core.study.science.run import PlannedEvaluation, Run
+from dit_core.study.science.sampling import Evaluation
+from dit_core.study.science.science import Science
 
 SCHEMA = 1
 

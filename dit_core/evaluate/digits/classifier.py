@@ -86,7 +86,7 @@ def digits_uint8() -> tuple[Tensor, Tensor]:
     """
     from sklearn.datasets import load_digits
 
-    from dit_core.evaluate.pixels import to_uint8
+    from dit_core.evaluate.samples.pixels import to_uint8
 
     bunch = load_digits()
     x = torch.from_numpy(bunch.images.astype("float32")).unsqueeze(1) / 8.0 - 1.0

@@ -82,14 +82,14 @@ def test_a_failed_write_names_its_target_and_leaves_nothing(tmp_path, monkeypatc
 def test_a_full_disk_under_the_index_names_the_part_and_leaves_none(tmp_path, monkeypatch):
     import pyarrow as pa
 
-    from analysis import parts
+    from analysis.tables import parquet_parts
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(parts.pq, "write_table", full)
+    monkeypatch.setattr(parquet_parts.pq, "write_table", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*/runs-.*\.parquet'"):
-        parts.write_part(tmp_path, "runs", pa.table({"run_id": ["a"]}))
+        parquet_parts.write_part(tmp_path, "runs", pa.table({"run_id": ["a"]}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -125,7 +125,7 @@ def test_a_calibrated_machine_predicts_the_time(store):
 
 def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was_used(store, tmp_path: Path):
     """A later start without the calibration keeps the prediction, as long as the same evaluations are asked for."""
-    from analysis import load
+    from analysis.tables import load
     from dit_core.bench.device import device_name
     from dit_core.records.files import write_json
 

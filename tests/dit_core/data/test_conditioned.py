@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from dit_core.conditions import Conditions
 from dit_core.data.digits import digits
 from dit_core.data.load import load_data
 from dit_core.data.measures import measures
 from dit_core.data.tables import table
 from dit_core.errors import DataError, EnvironmentProblem
-from dit_core.study.data import BUILT_IN, Data
+from dit_core.model.conditions import Conditions
+from dit_core.study.science.data import BUILT_IN, Data
 
 N = 40
 STUDY = {

@@ -11,7 +11,7 @@ import yaml
 
 from dit_core.cli.app import main
 from dit_core.data import measures, spatial, tables
-from dit_core.study.science import Data
+from dit_core.study.science.science import Data
 
 TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
 

@@ -202,7 +202,7 @@ def test_output_inside_the_images_is_refused(make_folder, tiny_vae):
 
 def test_the_command_tells_what_to_write_in_a_study_and_verify_finds_damage(source, tiny_vae, tmp_path, capsys):
     from dit_core.data.load import load_data
-    from dit_core.study.science import Data
+    from dit_core.study.science.science import Data
 
     out = tmp_path / "z"
     command = ["encode", str(source), "--vae", str(tiny_vae), "--size", "16", "--out", str(out), "--processes", "1"]

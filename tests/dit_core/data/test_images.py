@@ -10,7 +10,7 @@ from PIL import Image
 from dit_core.data.images import centre_crop, read_image, scan
 from dit_core.data.load import load_data
 from dit_core.errors import DataError
-from dit_core.study.science import Data
+from dit_core.study.science.science import Data
 
 
 def _cfg(**fields):

@@ -17,7 +17,7 @@ from dit_core.data.order import flips, normals
 from dit_core.data.vae import find_vae
 from dit_core.errors import DataError
 from dit_core.records.files import sha256_of
-from dit_core.study.science import Data
+from dit_core.study.science.science import Data
 
 SHARD = "shard-00001.safetensors"
 

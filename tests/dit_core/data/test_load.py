@@ -11,7 +11,7 @@ from dit_core.data.digits import digits
 from dit_core.data.load import load_data
 from dit_core.data.order import batch_indices, flips
 from dit_core.errors import DataError, EnvironmentProblem
-from dit_core.study.science import Data
+from dit_core.study.science.science import Data
 
 
 def test_digits_are_the_scans_in_the_networks_range():

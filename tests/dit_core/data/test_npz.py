@@ -9,7 +9,7 @@ import torch
 from dit_core.data.load import load_data
 from dit_core.data.npz import read_npz
 from dit_core.errors import DataError
-from dit_core.study.science import Data
+from dit_core.study.science.science import Data
 
 N = 12
 GOOD = np.random.default_rng(0).integers(0, 256, (N, 6, 4, 3), dtype=np.uint8)

@@ -9,8 +9,8 @@ from scipy.stats import kstest
 from dit_core.diffusion.flow import TIME_SCALE, times
 from dit_core.diffusion.objective import make_objective
 from dit_core.diffusion.samplers import sample
-from dit_core.study.sampling import Sampling
-from dit_core.study.science import Flow
+from dit_core.study.science.sampling import Sampling
+from dit_core.study.science.science import Flow
 
 
 def test_loss_is_zero_for_the_true_velocity():

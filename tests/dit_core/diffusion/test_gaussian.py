@@ -15,8 +15,8 @@ from scipy.integrate import quad
 
 from dit_core.diffusion import gaussian
 from dit_core.diffusion.objective import make_objective
-from dit_core.study.science import Ddpm
-from dit_core.study.steps import respaced
+from dit_core.study.price.steps import respaced
+from dit_core.study.science.science import Ddpm
 
 CFG = Ddpm()
 BOUND = 1e-6

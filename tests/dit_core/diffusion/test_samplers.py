@@ -13,9 +13,9 @@ from dit_core.diffusion.gaussian import linear_betas, respaced_betas
 from dit_core.diffusion.samplers import sample
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
-from dit_core.study.sampling import Sampling
-from dit_core.study.science import Data, Ddpm, Flow
-from dit_core.study.steps import levels, passes, timesteps_of
+from dit_core.study.price.steps import levels, passes, timesteps_of
+from dit_core.study.science.sampling import Sampling
+from dit_core.study.science.science import Data, Ddpm, Flow
 
 CFG, FIFTY = Ddpm(), Ddpm(timesteps=50)
 Y = torch.tensor([1, 2, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trained import Trained, trained_run
 
-from dit_core.study.execution import Execution
+from dit_core.study.science.execution import Execution
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dit_core.evaluate.check import check_study, unmeasured
-from dit_core.local import work
-from dit_core.study.expand import expand
-from dit_core.study.spec import load_study
+from dit_core.evaluate.protocol.check import check_study, unmeasured
+from dit_core.executor.local import work
+from dit_core.study.grid.expand import expand
+from dit_core.study.language.spec import load_study
 
 STUDIES = Path(__file__).parents[3] / "studies"
 NAMES = ("spatial-digits", "continuous-digits", "vectors")

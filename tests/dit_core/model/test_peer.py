@@ -7,7 +7,7 @@ import torch
 from dit_sciences import LATENT, inputs, published, shaken, small
 
 from dit_core.model.build import build_model
-from dit_core.model.exchange import diffusers_config, from_released, released_of_diffusers, to_diffusers
+from dit_core.model.weights.layouts import diffusers_config, from_released, released_of_diffusers, to_diffusers
 
 BOUND = 1e-5
 

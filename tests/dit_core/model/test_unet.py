@@ -7,9 +7,9 @@ import torch
 from dit_sciences import inputs, shaken, unet
 
 from dit_core.errors import UserError
-from dit_core.evaluate.generate import network_of
+from dit_core.evaluate.samples.generate import network_of
 from dit_core.model.build import build_model
-from dit_core.study.science import Data, Flow
+from dit_core.study.science.science import Data, Flow
 
 
 @pytest.mark.parametrize("shape", [{}, {"levels": 1, "attention": "none"}, {"levels": 3, "attention": "all"}], ids=str)

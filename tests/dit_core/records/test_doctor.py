@@ -8,7 +8,7 @@ import shutil
 import pytest
 from housekeeping import store_with_weights
 
-from analysis.index import update
+from analysis.tables.index import update
 from dit_core.cli import app
 
 

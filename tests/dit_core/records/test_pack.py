@@ -10,7 +10,7 @@ import tarfile
 import pytest
 from housekeeping import store_with_weights
 
-from analysis import load
+from analysis.tables import load
 from dit_core.cli import app
 from dit_core.records.pack import pack, unpack
 from dit_core.records.paths import Store

@@ -9,8 +9,8 @@ from dit_core.errors import RecordError, RunConflict
 from dit_core.records.attempt import read_attempts, start_attempt
 from dit_core.records.evals import read_eval, write_eval
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
-from dit_core.records.run import open_run, read_science
-from dit_core.study.ids import run_id
+from dit_core.records.run_record import open_run, read_science
+from dit_core.study.science.ids import run_id
 
 
 def test_a_run_is_written_once_and_read_back(store, tiny):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dit_core.study.expand import Expansion, expand
-from dit_core.study.spec import parse_study
-from dit_core.study.study_model import Study
+from dit_core.study.grid.expand import Expansion, expand
+from dit_core.study.language.spec import parse_study
+from dit_core.study.language.study_model import Study
 
 HERE = Path(__file__).parent
 

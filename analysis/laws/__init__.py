@@ -1,0 +1,1 @@
+"""Correlations and scaling laws. Pure: arrays in, frozen results out."""

@@ -1,0 +1,25 @@
+"""The claims shipped with the published numbers, and the forty-two statements of the design documents."""
+
+from __future__ import annotations
+
+import pandas as pd
+import yaml
+
+from analysis.published import numbers as published
+from dit_core.study.science.claim import Claim, parse_claim
+
+HOLDS = {"confirmed": "holds", "imprecise": "holds roughly", "unsupported": "not shown", "missing": "left out",
+         "contradicted": "does not hold", "different system": "of another system"}  # fmt: skip
+
+
+def core_claims() -> tuple[Claim, ...]:
+    """Return the paper's seven core claims, worded for its published numbers."""
+    text = (published.folder() / "claims.yaml").read_text(encoding="utf-8")
+    return tuple(parse_claim(entry) for entry in yaml.safe_load(text))
+
+
+def statements() -> pd.DataFrame:
+    """Return the 42 statements: id, topic, what the document says, what the paper or its code says, status, holds."""
+    rows = published.table("document_claims")
+    rows["id"] = rows["id"].astype(int)
+    return rows.assign(holds=rows["status"].map(HOLDS))

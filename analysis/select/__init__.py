@@ -1,0 +1,1 @@
+"""From tables to the points of a question: sources, configurations, comparisons."""

@@ -1,0 +1,148 @@
+"""What figures, claims, fits and the report read: one study's tables, or the published numbers in the same shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.published import numbers as published
+from analysis.select.points import RUN_COLUMNS, join, select
+from dit_core.errors import UserError
+from dit_core.records.paths import Store
+
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tables of one study.
+
+    `results` has one row per evaluation with its run's columns, and one row per run that has no evaluation.
+    """
+
+    name: str
+    title: str
+    results: pd.DataFrame
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    metric: str
+    pictures: dict[str, Path] = field(default_factory=dict)
+    commit: str | None = None
+    question: str = ""
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is the paper's numbers."""
+        return self.name == PUBLISHED
+
+
+def open_source(
+    name: str, results: Path | str | None = None, metric: str | None = None, where: dict[str, Any] | None = None
+) -> Source:
+    """Return the source called `name`: "published", or a study in the results folder.
+
+    `where` keeps only the rows it selects. Raises UserError on an unknown study, column or value.
+    """
+    source = published_source() if name == PUBLISHED else study_source(name, results, metric)
+    if metric and source.is_published and metric != source.metric:
+        source = replace(source, metric=metric)
+    return narrowed(source, where) if where else source
+
+
+def narrowed(source: Source, where: dict[str, Any]) -> Source:
+    """Return the source with the rows that `where` selects, and the runs and training curves of those alone."""
+    results = select(source.results, where)
+    kept = set(results["run_id"])
+    runs, metrics = (t[t["run_id"].isin(kept)] for t in (source.runs, source.metrics))
+    return replace(source, results=results, runs=runs, metrics=metrics)
+
+
+def published_source() -> Source:
+    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of results."""
+    from analysis.figures.provenance import published_commit
+
+    table = published.points()
+    curves = published.curves().assign(table=lambda t: "figure" + t["figure"].astype(str))
+    sampling = published.sampling().assign(table="figure10")
+    systems = published.systems(256).assign(table="table2", resolution=256)
+    rows = pd.concat([table, curves, sampling, systems], ignore_index=True)
+    rows["study"] = PUBLISHED
+    rows["outcome"] = "DONE"
+    rows["eval_id"] = [f"published-{i:04d}" for i in range(len(rows))]
+    columns = [c for c in RUN_COLUMNS if c in rows.columns and c != "train_flops"]
+    rows["run_id"] = rows["run_id"].fillna("published:" + rows["name"])
+    runs = rows.drop_duplicates("run_id")[columns]
+    none = pd.DataFrame({"run_id": pd.Series(dtype=str), "images": pd.Series(dtype=float),
+                         "loss": pd.Series(dtype=float)})  # fmt: skip
+    question = "Does quality follow forward compute? (arXiv 2212.09748)"
+    return Source(PUBLISHED, "The paper's published numbers", rows, runs.reset_index(drop=True), none, "fid",
+                  commit=published_commit(), question=question)  # fmt: skip
+
+
+def study_source(name: str, results: Path | str | None = None, metric: str | None = None) -> Source:
+    """Return a study's tables; runs that its plan holds and nobody started are rows without values."""
+    from analysis.tables import load
+
+    store = Store.at(results)
+    runs = _with_planned(load.runs(store.root, name), store, name)
+    evals = load.evals(store.root, name)
+    chosen = metric or main_metric(evals)
+    pictures = {e: _picture(store, r, e) for r, e in zip(evals["run_id"], evals["eval_id"], strict=True)}
+    commits = sorted({str(c) for c in evals["commit"].dropna()}) if "commit" in evals else []
+    return Source(
+        name, f"Study {name}", join(_plain(runs), _plain(evals)), _plain(runs),
+        _plain(load.metrics(store.root, name)), chosen,
+        {e: p for e, p in pictures.items() if p.is_file()}, "+".join(c[:10] for c in commits) or None,
+        _question(store, name),
+    )  # fmt: skip
+
+
+def _picture(store: Store, run_id: str, eval_id: str) -> Path:
+    return store.run(run_id).evals / f"{eval_id}.png"
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose nullable integers are floats with NaN: arithmetic and plotting want those."""
+    wide = {c: "float64" for c, t in frame.dtypes.items() if isinstance(t, pd.Int64Dtype)}
+    return frame.astype(wide) if wide else frame
+
+
+def _with_planned(runs: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
+    from analysis.tables.extract import science_values
+    from dit_core.records.plan import read_plan
+    from dit_core.study.science.ids import canonical
+
+    have = set(runs["run_id"])
+    rows = [
+        {"run_id": run.run_id, "study": name, "name": run.name, **science_values(canonical(run.science))}
+        for run in read_plan(store, name)
+        if run.run_id not in have
+    ]
+    return pd.concat([runs, pd.DataFrame(rows)], ignore_index=True) if rows else runs
+
+
+def _question(store: Store, name: str) -> str:
+    from dit_core.errors import DitlabError
+    from dit_core.study.language.spec import load_study
+
+    try:
+        return load_study(store.study(name) / "study.yaml").question
+    except (DitlabError, OSError):
+        return ""  # an older or extended study file: the report says the question is not recorded
+
+
+def main_metric(evals: pd.DataFrame) -> str:
+    """Return the metric that the most common protocol shows in figures; raise UserError where nothing was measured."""
+    from dit_core.evaluate.protocol.protocols import PROTOCOLS
+
+    if "protocol" not in evals or evals["protocol"].dropna().empty:
+        raise UserError("no evaluation is recorded yet; `ditlab run STUDY` trains and evaluates, `ditlab status STUDY` "
+                        "says how far it is")  # fmt: skip
+    common = str(evals["protocol"].mode().iloc[0])
+    if common in PROTOCOLS:
+        return PROTOCOLS[common].main
+    have = [c for c in ("fid", "fd_digits") if c in evals and evals[c].notna().any()]
+    return have[0] if have else "fid"

@@ -1,0 +1,1 @@
+"""Records to an index to SQL tables and frames."""

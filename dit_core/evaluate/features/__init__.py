@@ -1,0 +1,1 @@
+"""Features of samples and of the real data: extractors, sums, references, progress on disk."""

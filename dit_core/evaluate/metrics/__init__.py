@@ -1,0 +1,1 @@
+"""From features or rows to numbers with intervals."""

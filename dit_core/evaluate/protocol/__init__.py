@@ -1,0 +1,1 @@
+"""Named, versioned ways of measuring, and what each needs."""

@@ -1,0 +1,1 @@
+"""The samples of an evaluation: noise, labels, generation, decoding, pictures."""

@@ -1,0 +1,1 @@
+"""Weights in the layouts and files of other projects."""

@@ -1,0 +1,1 @@
+"""From a study to its runs and evaluations, with ids and names."""

@@ -1,0 +1,105 @@
+"""Evaluations of a run: the blocks of `evaluate` that select it, each the product of its lists."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from pydantic import ValidationError
+
+from dit_core.errors import UserError
+from dit_core.study.grid.resolve import agrees
+from dit_core.study.language.fields import evaluation_fields
+from dit_core.study.language.study_model import EvaluateBlock
+from dit_core.study.price.steps import check_sampler
+from dit_core.study.science.duration import point_of
+from dit_core.study.science.sampling import PROTOCOL_SAMPLES, SAMPLERS_OF, Evaluation, Sampling
+from dit_core.study.science.science import Science
+
+Key = tuple[Any, ...]
+
+
+class Planner:
+    """The evaluations of runs; equal answers are computed once, so that a large study shares its frozen values."""
+
+    def __init__(self, blocks: tuple[EvaluateBlock, ...]) -> None:
+        self.blocks = blocks
+        self.selected = [0] * len(blocks)
+        """How many runs each block's `where` selected."""
+        self._where: list[dict[Key, bool]] = [{} for _ in blocks]
+        self._built: dict[Key, tuple[tuple[Evaluation, ...], tuple[str, ...]]] = {}
+        self._alive: list[Any] = []  # keeps sections whose id() is a key from being freed and their id re-used
+
+    def of(self, science: Science) -> tuple[tuple[Evaluation, ...], list[tuple[int, str]]]:
+        """Return (the run's evaluations without repeats, problems as (block, text))."""
+        chosen = tuple(i for i in range(len(self.blocks)) if self._selects(i, science))
+        for i in chosen:
+            self.selected[i] += 1
+        train = science.train
+        key = (chosen, science.objective, train.images, train.batch, science.data.images)
+        if key not in self._built:
+            self._built[key] = self._build(chosen, science)
+        evaluations, texts = self._built[key]
+        problems = []
+        for text in texts:
+            number, _, what = text.partition(":")
+            problems.append((int(number), what))
+        return evaluations, problems
+
+    def _selects(self, i: int, science: Science) -> bool:
+        where = self.blocks[i].where
+        if not where:
+            return True
+        sections = {name: getattr(science, name) for name in Science.model_fields}
+        key = tuple(map(id, sections.values()))
+        if key not in self._where[i]:
+            self._alive.append(sections)
+            plain = {name: section.__dict__ for name, section in sections.items()}
+            self._where[i][key] = all(agrees(path, values, plain) for path, values in where.items())
+        return self._where[i][key]
+
+    def _build(self, chosen: tuple[int, ...], science: Science) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+        found: dict[Evaluation, None] = {}
+        texts: dict[str, None] = {}
+        for i in chosen:
+            evaluations, problems = evaluations_of(self.blocks[i], science)
+            found.update(dict.fromkeys(evaluations))
+            texts.update(dict.fromkeys(f"{i}:{problem}" for problem in problems))
+        return tuple(sorted(found, key=lambda e: e.images_seen)), tuple(texts)
+
+
+def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluation], list[str]]:
+    """Return (the evaluations a block asks of a run, problems); `where` is not looked at."""
+    fitting = SAMPLERS_OF[science.objective.name]
+    lists = {name: list(values) for name, values in block.values.items()}
+    lists.setdefault("sampler", [fitting[0]])
+    lists.setdefault("at", [evaluation_fields()["at"].check("end")])
+    given = lists["sampler"]
+    lists["sampler"] = [name for name in given if name in fitting]
+    if not lists["sampler"]:
+        wrong = ", ".join(map(str, given))
+        return [], [
+            f"sampler: {wrong} cannot sample objective {science.objective.name!r}; "
+            f"allowed: {', '.join(fitting)} (or leave these runs out with `where`)"
+        ]
+    evaluations: list[Evaluation] = []
+    problems: dict[str, None] = {}
+    for values in itertools.product(*lists.values()):
+        try:
+            evaluations.append(_evaluation(dict(zip(lists, values, strict=True)), science))
+        except ValidationError as error:
+            problems.update(dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors()))
+        except (ValueError, UserError) as error:
+            problems[str(error)] = None
+    return evaluations, list(problems)
+
+
+def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
+    train = science.train
+    at = point_of(values.pop("at"), train.images, train.batch, science.data.images)
+    sampling = Sampling(**{name: values.pop(name) for name in Sampling.model_fields if name in values})
+    protocol = values.get("protocol", Evaluation.model_fields["protocol"].default)
+    if values.get("samples") is None:
+        values["samples"] = PROTOCOL_SAMPLES[protocol]
+    check_sampler(science.objective, sampling)
+    return Evaluation(images_seen=at, sampling=sampling, **values)

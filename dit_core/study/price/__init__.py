@@ -1,0 +1,1 @@
+"""What runs cost, in closed form: parameters, multiply-accumulates, memory, hours."""

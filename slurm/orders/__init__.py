@@ -1,0 +1,1 @@
+"""What a submission leaves on disk: intents, payloads, code snapshots."""

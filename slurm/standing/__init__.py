@@ -1,0 +1,1 @@
+"""How runs and evaluations stand, from records first and the scheduler second."""

@@ -1,0 +1,1 @@
+"""From a study to submitted arrays: look, decide, price, submit."""

@@ -1,0 +1,1 @@
+"""The tests; shared helpers are in helpers/, a real Slurm on one machine in cluster/."""
