@@ -29,7 +29,7 @@ import torch
 from dit_core.executor.one_run import Watch, carry_run
 from dit_core.executor.worker import Stop
 from dit_core.records.attempt import read_attempts
-from dit_core.records.files import sha256_of
+from dit_core.records.disk.files import sha256_of
 from dit_core.records.metrics import read_curve
 from dit_core.records.paths import RunPaths, Store
 from dit_core.study.science import ids

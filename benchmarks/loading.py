@@ -23,12 +23,12 @@ from PIL import Image
 from safetensors.torch import save
 
 from dit_core.data.ahead import Ahead
-from dit_core.data.latents import Manifest, Shard, VaeIdentity
+from dit_core.data.latents.latent_set import Manifest, Shard, VaeIdentity
 from dit_core.data.load import Dataset, load_data
 from dit_core.data.order import batch_indices
 from dit_core.diffusion.objective import make_objective
 from dit_core.model.build import build_model
-from dit_core.records.files import sha256_of, write_atomic, write_json
+from dit_core.records.disk.files import sha256_of, write_atomic, write_json
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
 IMAGES, SHARD, CLASSES = 2048, 512, 8

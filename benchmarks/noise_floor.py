@@ -14,7 +14,7 @@ import statistics
 import numpy as np
 import torch
 
-from dit_core.cli.sample import find_run
+from dit_core.cli.work.sample import find_run
 from dit_core.evaluate.features.extractors import make_extractor
 from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import digits_reference

@@ -74,7 +74,7 @@ def test_the_check_sees_a_violation(tmp_path: Path):
     ]
 
 
-@pytest.mark.parametrize("module", ["dit_core.cli.app", "dit_core.cli.plan", "dit_core.records.run_state"])
+@pytest.mark.parametrize("module", ["dit_core.cli.app", "dit_core.cli.work.plan", "dit_core.records.run_state"])
 def test_planning_starts_without_torch_and_pandas(module: str):
     code = f"import sys, {module}; print(sorted({{'torch', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

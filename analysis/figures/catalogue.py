@@ -96,7 +96,7 @@ def _training(source: Source, mix: bool) -> Figure:
 def _sampling(source: Source, mix: bool) -> Figure:
     rows = _rows(source, "figure10")
     points = final_points(rows, source.metric, mix=mix, keep=("steps",))
-    over = published.sampling() if _same_convention(source, numbers.FIG10_PROTOCOL) else None
+    over = published.sampling() if _same_convention(source, published.FIG10_PROTOCOL) else None
     return compute.sampling_compute(points, overlay=over, provenance=_provenance(source, rows))
 
 

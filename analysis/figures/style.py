@@ -270,7 +270,7 @@ def save(fig: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path
     """Write a figure as `stem`.png/.svg/.pdf without dates or versions, close it, return the paths."""
     import io
 
-    from dit_core.records.files import write_atomic
+    from dit_core.records.disk.files import write_atomic
 
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": None},

@@ -12,7 +12,7 @@ from analysis.select.points import final_points
 from analysis.select.source import Source
 from analysis.write import paper_tables
 from dit_core.errors import UserError
-from dit_core.records.files import write_atomic
+from dit_core.records.disk.files import write_atomic
 
 
 @dataclass

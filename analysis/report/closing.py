@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json, write_json
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.paths import Store
 from dit_core.study.science.run import Run
 

@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from dit_core.records.files import parse_json
+from dit_core.records.disk.files import parse_json
 from dit_core.records.rows import Problem
 
 MAX_RECORD = 16 << 20

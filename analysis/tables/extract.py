@@ -15,7 +15,7 @@ import yaml
 from analysis.tables.checked_json import content, count, document, number, origin, text
 from analysis.tables.columns import neutral_values, science_columns
 from analysis.tables.extract_evals import read_evals
-from dit_core.records import fast_yaml
+from dit_core.records.disk import fast_yaml
 from dit_core.records.outcome import OUTCOMES
 from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem, read_metrics

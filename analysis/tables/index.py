@@ -39,7 +39,7 @@ from analysis.tables.parquet_parts import (
     write_part,
 )
 from analysis.tables.scan import run_ids, server_time, signature, study_files
-from dit_core.records.files import write_json
+from dit_core.records.disk.files import write_json
 from dit_core.records.paths import Store
 
 FORMAT = 2

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from analysis.tables import columns
 from analysis.tables.extract import RunRows, read_run_folder
 from analysis.tables.scan import RACY_NS, newest, signature
-from dit_core.records.files import naming
+from dit_core.records.disk.files import naming
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.rows import Problem
 

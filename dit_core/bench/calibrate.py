@@ -21,8 +21,8 @@ from dit_core.errors import EnvironmentProblem
 from dit_core.executor.allocator import environment_to_train
 from dit_core.executor.local import Crew, crew_for, run_locally
 from dit_core.records.attempt import read_attempts
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.evals import read_eval
-from dit_core.records.files import read_json, write_json
 from dit_core.records.metrics import read_curve
 from dit_core.records.paths import Store
 from dit_core.records.provenance import now

@@ -58,7 +58,7 @@ def named(text: str) -> tuple[str, int]:
 def data_of(science: Science) -> ArrayDataset:
     """Return the digits, or random numbers of the shape of latents, in memory."""
     if science.data.kind == "digits":
-        from dit_core.data.digits import digits
+        from dit_core.data.sets.digits import digits
 
         return ArrayDataset(*digits())
     data, draw = science.data, torch.Generator().manual_seed(0)

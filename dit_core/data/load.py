@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.data.built_in import built_in
 from dit_core.data.check import check, check_hash
 from dit_core.data.memory import ArrayDataset
+from dit_core.data.sets.built_in import built_in
 from dit_core.errors import DataError, EnvironmentProblem
 from dit_core.model.conditions import Given
-from dit_core.records.files import sha256_of
+from dit_core.records.disk.files import sha256_of
 from dit_core.study.science.data import BUILT_IN, Data
 
 
@@ -49,7 +49,7 @@ def load_data(cfg: Data, root: str | None = None) -> Dataset:
 
 
 def _images(cfg: Data, root: Path) -> Dataset:
-    from dit_core.data.images import ImageFolder, scan
+    from dit_core.data.readers.images import ImageFolder, scan
 
     if cfg.channels not in (1, 3):
         raise DataError(f"data.channels is {cfg.channels}; an image folder is read as 1 (grey) or 3 (colour)")
@@ -61,12 +61,12 @@ def _images(cfg: Data, root: Path) -> Dataset:
 
 def _npz(cfg: Data, root: Path) -> Dataset:
     if cfg.vectors or cfg.conditions or cfg.held_out:
-        from dit_core.data.arrays import read_conditioned
+        from dit_core.data.readers.arrays import read_conditioned
 
         found = read_conditioned(cfg, root)
         check_hash(cfg, str(root), lambda: _hash_of(root))
         return found
-    from dit_core.data.npz import read_npz
+    from dit_core.data.readers.npz import read_npz
 
     images, labels = read_npz(root, cfg.classes)
     check(cfg, str(root), images.shape[1:], len(images), cfg.classes)
@@ -83,7 +83,7 @@ def _hash_of(root: Path) -> str:
 
 
 def _latents(cfg: Data, root: Path) -> Dataset:
-    from dit_core.data.latents import MANIFEST, LatentDataset, read_manifest
+    from dit_core.data.latents.latent_set import MANIFEST, LatentDataset, read_manifest
 
     manifest = read_manifest(root)
     check(cfg, str(root), manifest.shape, manifest.images, len(manifest.classes))

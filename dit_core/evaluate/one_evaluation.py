@@ -235,7 +235,7 @@ def _marks(work: _Work, paths: RunPaths, evaluation: Evaluation) -> list[str]:
 
 def _weights(paths: RunPaths, evaluation: Evaluation) -> tuple[dict[str, Tensor], str]:
     """Return the weights to be sampled and the sha256 of their file."""
-    from dit_core.records.files import sha256_of
+    from dit_core.records.disk.files import sha256_of
     from dit_core.training.checkpoint import load_ema
 
     weights = load_ema(paths, evaluation.images_seen)

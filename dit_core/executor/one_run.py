@@ -13,8 +13,8 @@ from dit_core.errors import DitlabError
 from dit_core.evaluate.one_evaluation import evaluate
 from dit_core.executor.allocator import is_out_of_memory
 from dit_core.executor.processes import gathered
-from dit_core.records import bundle, lease
 from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
+from dit_core.records.disk import bundle, lease
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run_record import open_run

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dit_core.records.files import read_json, write_json
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.metrics import MetricsWriter, attempt_numbers
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now, provenance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json
+from dit_core.records.disk.files import read_json
 from dit_core.records.paths import Store
 from dit_core.study.price.predict import Calibration
 

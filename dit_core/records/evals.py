@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json, write_json
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now, provenance
 

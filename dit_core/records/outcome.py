@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json, sha256_of, write_json
+from dit_core.records.disk.files import read_json, sha256_of, write_json
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now, provenance
 

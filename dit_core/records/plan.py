@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dit_core.errors import UserError, nearest
-from dit_core.records.files import read_json, write_atomic, write_json
+from dit_core.records.disk.files import read_json, write_atomic, write_json
 from dit_core.records.paths import Store
 from dit_core.study.price import predict
 from dit_core.study.price.predict import Calibration

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from dit_core.errors import RecordError, RunConflict
-from dit_core.records.files import write_atomic
+from dit_core.records.disk.files import write_atomic
 from dit_core.records.paths import RunPaths
 from dit_core.study.price.facts import cost_facts, network_facts
 from dit_core.study.science import ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dit_core.errors import RecordError
-from dit_core.records import bundle, lease
+from dit_core.records.disk import bundle, lease
 from dit_core.records.evals import read_eval
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import RunPaths, Store

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dit_core.errors import RecordError
-from dit_core.records import bundle
-from dit_core.records.bundle import StorageFull
+from dit_core.records.disk import bundle
+from dit_core.records.disk.bundle import StorageFull
 from dit_core.records.paths import RunPaths
 from dit_core.records.run_state import has_snapshot
 from dit_core.training.state import TrainState

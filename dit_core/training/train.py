@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from dit_core.data.ahead import Ahead
-from dit_core.data.conditioned import ConditionedDataset
 from dit_core.data.load import Dataset
 from dit_core.data.memory import ArrayDataset
 from dit_core.data.order import batch_indices
+from dit_core.data.sets.conditioned import ConditionedDataset
 from dit_core.diffusion.objective import make_objective
 from dit_core.model.build import build_model
 from dit_core.model.conditions import dropped, take, to_device
 from dit_core.records.attempt import Attempt
-from dit_core.records.bundle import sweep_temporaries
+from dit_core.records.disk.bundle import sweep_temporaries
 from dit_core.records.paths import RunPaths
 from dit_core.study.price import cost
 from dit_core.study.science.execution import Execution

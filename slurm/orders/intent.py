@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json, sync_folder, write_json
+from dit_core.records.disk.files import read_json, sync_folder, write_json
 from dit_core.records.provenance import now
 from dit_core.study.science.run import Run
 from slurm.orders.payload import Payload, encode_payload, encode_run

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError
-from dit_core.records.files import read_json
+from dit_core.records.disk.files import read_json
 from dit_core.records.plan import run_of, run_record
 from dit_core.study.science import ids
 from dit_core.study.science.run import Run

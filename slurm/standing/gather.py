@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import DitlabError, RecordError
-from dit_core.records import lease
 from dit_core.records.attempt import read_attempts
-from dit_core.records.bundle import MANIFEST
+from dit_core.records.disk import lease
+from dit_core.records.disk.bundle import MANIFEST
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.study.science.run import Run

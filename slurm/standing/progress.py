@@ -9,7 +9,7 @@ from typing import Any
 
 from dit_core.errors import RecordError
 from dit_core.records.attempt import read_attempts
-from dit_core.records.files import read_json, write_json
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now
 

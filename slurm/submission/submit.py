@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dit_core.errors import EnvironmentProblem, UserError
-from dit_core.records import lease
+from dit_core.records.disk import lease
 from dit_core.records.paths import Store
 from dit_core.records.provenance import provenance
 from dit_core.study.science.run import Run

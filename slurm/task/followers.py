@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dit_core.errors import DitlabError
-from dit_core.records.bundle import MANIFEST
+from dit_core.records.disk.bundle import MANIFEST
 from dit_core.records.paths import Store
 from dit_core.study.science.run import Run
 from slurm.orders.intent import Intent

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import DitlabError
-from dit_core.records import lease
 from dit_core.records.attempt import read_attempts
+from dit_core.records.disk import lease
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run_state import has_record, has_snapshot

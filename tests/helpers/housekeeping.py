@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synthetic_store import fill, unsynced
 
-from dit_core.records import bundle
+from dit_core.records.disk import bundle
 from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 

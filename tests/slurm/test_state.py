@@ -10,7 +10,7 @@ import pytest
 from submissions import PARKED, go, runs_in
 
 import slurm.scheduler.commands
-from dit_core.records import lease
+from dit_core.records.disk import lease
 from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import Store
 from slurm.orders.intent import publish, record_job

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dit_core.evaluate.digits.classifier import CARD, WEIGHTS, DigitClassifier, digits_uint8
-from dit_core.records.files import sha256_of, write_atomic, write_json
+from dit_core.records.disk.files import sha256_of, write_atomic, write_json
 
 EPOCHS, BATCH, RATE, DROPOUT, SEED, HELD_OUT = 60, 64, 1e-3, 0.5, 0, 360
 

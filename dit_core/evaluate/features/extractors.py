@@ -14,7 +14,7 @@ from dit_core.errors import DataError, EnvironmentProblem, UserError
 from dit_core.evaluate.protocol.assets import INCEPTION, find_asset
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.pixels import from_uint8
-from dit_core.records.files import sha256_of
+from dit_core.records.disk.files import sha256_of
 
 # First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023 numbers.
 SPATIAL, SPATIAL_CHANNELS = "spatial", 7

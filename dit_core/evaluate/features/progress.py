@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dit_core.records.files import write_atomic
+from dit_core.records.disk.files import write_atomic
 
 _NAME = re.compile(r"(\d{6})-([0-9a-f]{12})-([0-9a-f]{32})\.safetensors")
 

@@ -17,7 +17,7 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.protocol.assets import find_asset, reference_asset
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.real_rows import Rows
-from dit_core.records.files import write_atomic
+from dit_core.records.disk.files import write_atomic
 
 FORMAT = "ditlab-reference-1"
 

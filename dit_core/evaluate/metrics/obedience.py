@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dit_core.data.measures import MEASURES, measures
+from dit_core.data.sets.measures import MEASURES, measures
 from dit_core.errors import DataError
 from dit_core.evaluate.metrics.intervals import Metric, bootstrapped, plain
 from dit_core.evaluate.samples.real_rows import Rows

@@ -25,7 +25,7 @@ def make_decoder(
     Raises, before the VAE is loaded, EnvironmentProblem where its files are missing or have another hash, and
     UserError where latents of this shape would not give images of the protocol's size.
     """
-    from dit_core.data.vae import find_vae
+    from dit_core.data.latents.vae import find_vae
 
     assert protocol.decoder is not None
     place = decoder_place(protocol.decoder, roots)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dit_core.records.files import write_atomic
+from dit_core.records.disk.files import write_atomic
 
 _MARGIN, _HEAD = 22, 16  # pixels for row labels and column headings in Pillow's built-in font
 

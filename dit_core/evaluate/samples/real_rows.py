@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.data.conditioned import ConditionedDataset
 from dit_core.data.load import load_data
+from dit_core.data.sets.conditioned import ConditionedDataset
 from dit_core.model.conditions import Conditions, Given
 from dit_core.study.science.data import Data
 

@@ -115,7 +115,7 @@ def _read_header(file: object) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 def _folder(path: Path, shape: Shape | None, crop: bool) -> Source:
     """Return the images in a folder and its sub-folders, sorted by path."""
-    from dit_core.data.images import SUFFIXES, centre_crop, read_image
+    from dit_core.data.readers.images import SUFFIXES, centre_crop, read_image
 
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     if not files:
@@ -145,7 +145,7 @@ def _folder(path: Path, shape: Shape | None, crop: bool) -> Source:
 
 def latent_source(path: Path, decode: Callable[[Tensor], Tensor], scale: float, shape: Shape) -> Source:
     """Return the images of a folder of latent shards: the posterior means, decoded."""
-    from dit_core.data.latents import LatentDataset
+    from dit_core.data.latents.latent_set import LatentDataset
     from dit_core.evaluate.samples.pixels import to_uint8
 
     latents = LatentDataset(path)

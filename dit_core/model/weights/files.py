@@ -26,7 +26,7 @@ from dit_core.model.weights.layouts import (
     to_diffusers,
     to_released,
 )
-from dit_core.records.files import sha256_of, write_atomic
+from dit_core.records.disk.files import sha256_of, write_atomic
 from dit_core.study.science.science import SIZES, Data, Ddpm, Flow, Model, Science, Train
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

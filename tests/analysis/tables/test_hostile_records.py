@@ -16,7 +16,7 @@ from analysis.tables.extract import read_run_folder
 from analysis.tables.extract_evals import read_evals
 from analysis.tables.load import evals, metrics, problems, runs
 from analysis.tables.parquet_parts import build_table
-from dit_core.records.files import read_json, write_json
+from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.metrics import encode
 from dit_core.records.paths import Store
 from dit_core.records.rows import read_metrics

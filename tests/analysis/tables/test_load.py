@@ -16,7 +16,7 @@ from analysis.tables import dictionary, load
 from analysis.tables.columns import science_columns, tables
 from dit_core.cli import app
 from dit_core.errors import UserError
-from dit_core.records import fast_yaml
+from dit_core.records.disk import fast_yaml
 from dit_core.records.paths import Store
 from dit_core.study.science import ids
 

@@ -19,7 +19,7 @@ from analysis.tables.index import update
 from analysis.write import formats
 from analysis.write.terminal import fitted
 from dit_core.cli import app
-from dit_core.cli.query import repeat
+from dit_core.cli.results.query import repeat
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 

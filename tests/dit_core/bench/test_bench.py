@@ -16,7 +16,7 @@ from dit_core.bench.pair import Paired
 from dit_core.bench.subject import Subject, named
 from dit_core.cli.app import main
 from dit_core.errors import UserError
-from dit_core.records.files import read_json
+from dit_core.records.disk.files import read_json
 from dit_core.study.price import predict
 from dit_core.study.price.predict import PASS_TERMS, STEP_TERMS, Calibration, pass_terms, step_terms
 from dit_core.training.ceiling import matrix_ceiling

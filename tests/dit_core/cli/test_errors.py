@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dit_core.cli import app, plan
+from dit_core.cli import app
+from dit_core.cli.work import plan
 from dit_core.errors import UserError
-from dit_core.records import files
+from dit_core.records.disk import files
 
 STUDY = str(Path(__file__).parents[3] / "studies/digits.yaml")
 

@@ -109,7 +109,7 @@ def test_an_edit_of_a_study_that_has_run_is_shown_and_deletes_nothing(store, tmp
 
 def test_a_calibrated_machine_predicts_the_time(store):
     from dit_core.bench.device import device_name
-    from dit_core.records.files import write_json
+    from dit_core.records.disk.files import write_json
 
     entry = {"device": device_name(), "workers": 1, "threads": 1, "step": {"loop": 0.01}, "sampling": {"loop": 0.0},
              "start_s": 3.0, "run_s": 0.0, "evaluation_s": 0.0, "sample_s": 0.0}  # fmt: skip
@@ -127,7 +127,7 @@ def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was
     """A later start without the calibration keeps the prediction, as long as the same evaluations are asked for."""
     from analysis.tables import load
     from dit_core.bench.device import device_name
-    from dit_core.records.files import write_json
+    from dit_core.records.disk.files import write_json
 
     entry = {"device": device_name(), "workers": 1, "threads": 1, "step": {"loop": 9.0}, "sampling": {"loop": 0.0},
              "start_s": 3.0, "run_s": 0.0, "evaluation_s": 7.2, "sample_s": 0.0}  # fmt: skip

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dit_core.data.digits import digits
-from dit_core.data.measures import measures
-from dit_core.data.spatial import coarse, half_hidden, held_out
-from dit_core.data.tables import module_indices, standardise, table
+from dit_core.data.sets.digits import digits
+from dit_core.data.sets.measures import measures
+from dit_core.data.sets.spatial import coarse, half_hidden, held_out
+from dit_core.data.sets.tables import module_indices, standardise, table
 from dit_core.errors import DataError
 
 

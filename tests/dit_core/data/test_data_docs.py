@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dit_core.cli.app import main
-from dit_core.data import measures, spatial, tables
+from dit_core.data.sets import measures, spatial, tables
 from dit_core.study.science.science import Data
 
 TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dit_core.data.ahead import Ahead
-from dit_core.data.digits import digits
 from dit_core.data.load import load_data
 from dit_core.data.order import batch_indices, flips
+from dit_core.data.sets.digits import digits
 from dit_core.errors import DataError, EnvironmentProblem
 from dit_core.study.science.science import Data
 

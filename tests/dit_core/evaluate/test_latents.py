@@ -20,7 +20,7 @@ from dit_core.evaluate.protocol.protocol import Decoder
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.evaluate.samples.decoder import make_decoder
 from dit_core.evaluate.samples.generate import Generator
-from dit_core.records.files import sha256_of
+from dit_core.records.disk.files import sha256_of
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.science import Data
 
@@ -206,8 +206,8 @@ def test_a_known_batch_brings_its_published_numbers():
 def test_references_from_a_folder_and_from_latents(assets, protocol, tmp_path, capsys, monkeypatch):
     from PIL import Image
 
-    from dit_core.data.encode import encode, encoding_of
-    from dit_core.data.vae import find_vae
+    from dit_core.data.latents.encode import encode, encoding_of
+    from dit_core.data.latents.vae import find_vae
 
     for label in ("a", "b"):
         (tmp_path / "images" / label).mkdir(parents=True)

@@ -204,7 +204,7 @@ def _batch_of(path) -> int:
 
 
 def test_new_weights_make_old_parts_useless(trained, execution):
-    from dit_core.records.bundle import remove
+    from dit_core.records.disk.bundle import remove
     from dit_core.training.checkpoint import load_ema, save_snapshot
 
     planned = trained.plan()

@@ -17,8 +17,8 @@ import torch
 from trainings import run_of, science_of
 
 from dit_core.errors import EnvironmentProblem, RecordError
-from dit_core.records import bundle, files
-from dit_core.records.bundle import StorageFull
+from dit_core.records.disk import bundle, files
+from dit_core.records.disk.bundle import StorageFull
 from dit_core.records.paths import RunPaths, Store
 from dit_core.training import checkpoint, train
 from dit_core.training.state import TrainState

@@ -16,7 +16,7 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import Reference
 from dit_core.evaluate.metrics.measure import measure
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
-from dit_core.records.files import sha256_of
+from dit_core.records.disk.files import sha256_of
 
 LAYER, WIDTH = "192", 192
 

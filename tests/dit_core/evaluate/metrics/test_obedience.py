@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dit_core.data.digits import digits
-from dit_core.data.measures import MEASURES, measures
+from dit_core.data.sets.digits import digits
+from dit_core.data.sets.measures import MEASURES, measures
 from dit_core.errors import DataError
 from dit_core.evaluate.metrics.obedience import agreement_of, obedience, requested_of
 from dit_core.evaluate.protocol.metric_names import OBEDIENCE

@@ -1,0 +1,164 @@
+"""`ditlab submit STUDY -c PROFILE`: hold a study against what is done and queued, and submit the rest to Slurm."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.work.plan import Planned, plan_document, print_plan
+from dit_core.errors import UserError
+from dit_core.evaluate.protocol.check import check_study
+from dit_core.records.paths import Store
+from dit_core.records.plan import planned_names, write_plan
+from dit_core.records.run_state import RunState
+from dit_core.study.grid.diff import compare
+from dit_core.study.grid.expand import MAX_RUNS, expand
+from dit_core.study.language.spec import load_study
+
+if TYPE_CHECKING:
+    from slurm.scheduler.profile import Profile
+    from slurm.submission.decide import Decision
+    from slurm.submission.reconcile import Reconciled
+
+ClusterOption = Annotated[str, typer.Option("-c", "--cluster", help="Profile in the clusters file.")]
+ProfileFileOption = Annotated[
+    Path | None, typer.Option("--profile-file", help="Clusters file; default ~/.config/ditlab/clusters.yaml.")
+]
+_FOLLOW_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of one call."""
+
+    go: bool
+    max_device_hours: float | None
+    estimate: bool
+    probe: bool
+    max_runs: int
+    as_json: bool
+
+
+def submit(
+    study: StudyArgument,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN…]", help="Runs, or filters: model.size=XL.")
+    ] = None,
+    cluster: ClusterOption = "",
+    profile_file: ProfileFileOption = None,
+    go: Annotated[bool, typer.Option("--go", help="Submit; without it nothing is written or started.")] = False,
+    max_device_hours: Annotated[
+        float | None, typer.Option("--max-device-hours", help="Refuse to ask for more device-hours than this.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay, and submit again what comes back, until nothing is left.")
+    ] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Ask Slurm when the first array could start.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="First run a small job that checks the results folder.")
+    ] = False,
+    results: ResultsOption = None,
+    max_runs: MaxRunsOption = MAX_RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit what is missing of a study to Slurm: what is done, queued or cancelled is left alone, with the reason."""
+    from slurm.scheduler.profile import load_profile
+
+    if not cluster:
+        raise UserError("-c PROFILE is missing: the profile says which partition and nodes to ask for")
+    profile = load_profile(cluster, profile_file)
+    store = Store.at(results)
+    asked = Asked(go, max_device_hours, estimate, probe, max_runs, as_json)
+    while _once(study, words or [], profile, store, asked) and follow and go:
+        asked = replace(asked, estimate=False, probe=False)
+        time.sleep(_FOLLOW_S)
+
+
+def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: Asked) -> bool:
+    """Reconcile once; return whether anything is still under way or left to submit."""
+    from dit_core.study.grid.select import select
+    from slurm.submission.cluster import start_estimate
+    from slurm.submission.reconcile import Order, reconcile
+
+    study = load_study(path)
+    expansion = expand(study, max_runs=asked.max_runs)
+    check_study(study, expansion.runs)
+    chosen = select(expansion.runs, words)
+    before = planned_names(store, study.name)
+    edit = compare(before, expansion) if before else None
+    if asked.go:
+        write_plan(store, study.name, study.text, expansion.runs)
+    order = Order(asked.go, asked.max_device_hours, asked.probe)
+    found = reconcile(store, study.name, chosen, profile, order)
+    planned = Planned(study, replace(expansion, runs=chosen), states_of(found.decision), edit)
+    if asked.as_json:
+        print_json(_document(planned, found))
+        return found.busy
+    _show(planned, found)
+    if asked.estimate and found.arrays:
+        print(f"first start, as Slurm estimates: {start_estimate(store, study.name, profile, found.arrays[0])}")
+    _say_what_was_done(found, asked.go)
+    return found.busy
+
+
+def states_of(decision: Decision) -> tuple[RunState, ...]:
+    """Return how every run stands in the words of the plan's table."""
+    states = []
+    for row in decision.rows:
+        made = sum(s.word == "done" for s in row.evals.values())
+        word = row.training.word
+        if word == "done" and made < len(row.run.evaluations):
+            word = "trained"
+        states.append(RunState(word, row.training.why, made))
+    return tuple(states)
+
+
+def _show(planned: Planned, found: Reconciled) -> None:
+    for line in found.recovered:
+        print(line)
+    print_plan(planned, 40)
+    reasons: dict[str, int] = {}
+    for row in found.decision.rows:
+        text = f"{row.action}: {row.training.word} ({row.training.why.split(':')[0][:80]})"
+        reasons[text] = reasons.get(text, 0) + 1
+    for text, count in sorted(reasons.items(), key=lambda pair: -pair[1])[:12]:
+        print(f"  {count:,} × {text}")
+    tasks = sum(len(a.tasks) for a in found.arrays)
+    price = found.bill.words
+    print(f"to submit: {tasks:,} tasks in {len(found.arrays)} arrays; {price}" if tasks else "to submit: nothing")
+
+
+def _document(planned: Planned, found: Reconciled) -> dict[str, Any]:
+    document = plan_document(planned)
+    actions = {row.run.run_id: row.action for row in found.decision.rows}
+    for entry in document["runs"]:
+        entry["action"] = actions[entry["run_id"]]
+    jobs = found.submission.jobs if found.submission else []
+    return document | {
+        "recovered": list(found.recovered),
+        "tasks": sum(len(a.tasks) for a in found.arrays),
+        "device_hours_at_most": found.bill.at_most,
+        "device_hours_estimate": found.bill.estimate,
+        "jobs": [{"job": job, "tasks": len(a.tasks), "evaluates": a.evaluates} for job, a in jobs],
+        "tasks_waiting_for_room": found.submission.waiting if found.submission else 0,
+        "scheduler": found.view.book.queue.trouble,
+    }
+
+
+def _say_what_was_done(found: Reconciled, go: bool) -> None:
+    if found.view.book.queue.trouble is not None:
+        print(f"note: {found.view.book.queue.trouble}")
+    if found.submission is None:
+        if found.arrays and not go:
+            print("nothing was submitted; --go does it")
+        return
+    jobs = ", ".join(job for job, _ in found.submission.jobs) or "none"
+    print(f"submitted {found.submission.tasks:,} tasks as jobs {jobs}")
+    if found.submission.waiting:
+        left = found.submission.waiting
+        print(f"{left:,} tasks wait for room in the queue: run the same command later, or with --follow")

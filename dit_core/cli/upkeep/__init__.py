@@ -1,0 +1,1 @@
+"""Commands that check, free and archive results."""

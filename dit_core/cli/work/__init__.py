@@ -1,0 +1,1 @@
+"""Commands that plan, train, sample and measure."""

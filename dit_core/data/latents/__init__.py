@@ -1,0 +1,1 @@
+"""VAE latents: encoding a folder of images, shards, reading them back."""

@@ -1,0 +1,1 @@
+"""Checking, freeing and archiving a results folder."""

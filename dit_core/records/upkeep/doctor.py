@@ -1,0 +1,121 @@
+"""Checking what a table cannot show: manifests of weights, outcomes against snapshots, plans, leftovers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dit_core.errors import RecordError
+from dit_core.records.disk import bundle, lease
+from dit_core.records.disk.files import read_json, sha256_of
+from dit_core.records.paths import RunPaths, Store
+from dit_core.records.rows import Problem
+
+# What to do about each kind of problem, by the file's place.
+REMEDIES = (
+    ("metrics.jsonl", "", "nothing to do: the good rows are used and the others are left out"),
+    ("/evals/", "", "remove the file; `ditlab run STUDY` measures it again"),
+    ("/snapshots/", "", "remove the folder; if an evaluation needs it, `ditlab run STUDY` trains the run again"),
+    ("/checkpoints/", "", "nothing to do: the next attempt falls back to an older one; `ditlab gc` removes it"),
+    ("outcome.json", "missing", "remove outcome.json; `ditlab run STUDY` goes on from the newest checkpoint"),
+    ("outcome.json", "", "remove the file; `ditlab run STUDY` goes on from the newest checkpoint"),
+    ("run.yaml", "missing", "move the folder away: nothing says what was trained there"),
+    ("run.yaml", "", "restore the file from a copy, or move the folder away; `ditlab run STUDY` trains it again"),
+    ("attempt.json", "", "nothing to do: the curve beside it is used; host and hours of that attempt are missing"),
+    ("plan.json", "", "`ditlab plan` or `run` of the study writes it again"),
+    ("study.yaml", "", "copy the study's file there again, or run the study"),
+    ("", "orphan", "`ditlab gc --go` removes it an hour after it was written"),
+    ("", "", "look at the file; nothing uses it as it is"),
+)
+
+
+def remedy(problem: Problem) -> str:
+    """Return what to do about a problem."""
+    path = f"/{problem.path}"
+    for place, kind, words in REMEDIES:
+        if place in path and kind in ("", problem.kind):
+            return words
+    raise AssertionError("the last remedy fits everything")
+
+
+def check_run(paths: RunPaths, *, quick: bool = False) -> Iterator[Problem]:
+    """Yield what is wrong with the weights of a run: manifests (hashed unless `quick`), outcome, leftovers."""
+    whole = {}
+    for parent in (paths.snapshots, paths.checkpoints):
+        for folder in sorted(_folders(parent)):
+            if folder.name.isdigit():
+                try:
+                    bundle.verify(folder, sizes_only=quick)
+                    whole[folder] = True
+                except RecordError as error:
+                    detail = str(error).replace(f"{folder}{os.sep}", "").replace(f"{folder}: ", "")
+                    yield Problem(str(folder), "altered" if "sha256" in detail else "torn", detail)
+    yield from _check_outcome(paths)
+    if lease.holder(paths.lease) is None:
+        yield from _leftovers(paths)
+
+
+def check_studies(store: Store) -> Iterator[Problem]:
+    """Yield plans that are torn or name runs in a way nothing can read."""
+    for folder in sorted(_folders(store.root / "studies")):
+        plan = folder / "plan.json"
+        try:
+            record = read_json(plan)
+        except FileNotFoundError:
+            yield Problem(str(plan), "missing", "the study has no plan, so its runs are not known")
+            continue
+        except (RecordError, OSError) as error:
+            yield Problem(str(plan), "torn", str(error).partition(": ")[2].partition(";")[0])
+            continue
+        runs = record.get("runs") if isinstance(record, dict) else None
+        if not (isinstance(runs, list) and all(isinstance(r, dict) and isinstance(r.get("run_id"), str) for r in runs)):
+            yield Problem(str(plan), "type", "holds no list of runs")
+        if not (folder / "study.yaml").exists():
+            yield Problem(str(folder / "study.yaml"), "missing", "the study's own file is not beside its plan")
+
+
+def check_places(store: Store) -> Iterator[Problem]:
+    """Yield what lies under runs/ where no run lies."""
+    for bucket in sorted(_entries(store.runs)):
+        if len(bucket.name) != 2 or not bucket.is_dir():
+            yield Problem(str(bucket), "orphan", "is no folder of runs")
+            continue
+        for folder in sorted(_entries(bucket)):
+            if not folder.is_dir() or folder.name[:2] != bucket.name:
+                yield Problem(str(folder), "orphan", "is no run, or lies in the wrong folder")
+
+
+def _check_outcome(paths: RunPaths) -> Iterator[Problem]:
+    """Yield the snapshots that the outcome vouches for and that are other, or gone without being spare."""
+    try:
+        record = read_json(paths.outcome)
+    except (FileNotFoundError, NotADirectoryError, RecordError, OSError):
+        return  # absent is no fault; torn is found where the record itself is read
+    vouched = record.get("snapshots") if isinstance(record, dict) else None
+    names = sorted(vouched) if isinstance(vouched, dict) else []
+    for name in names:
+        manifest = paths.snapshots / name / bundle.MANIFEST
+        if not manifest.exists():
+            if name == names[-1]:  # earlier ones may have been let go of by `ditlab gc --snapshots`
+                yield Problem(str(paths.outcome), "missing", f"vouches for snapshot {name}, which is not there")
+        elif isinstance(vouched, dict) and sha256_of(manifest) != vouched[name]:
+            yield Problem(str(manifest), "altered", "is not the manifest that outcome.json vouches for")
+
+
+def _leftovers(paths: RunPaths) -> Iterator[Problem]:
+    for parent in (paths.root, paths.checkpoints, paths.snapshots, paths.evals, *_folders(paths.attempts)):
+        for path in sorted(_entries(parent)):
+            if path.name.startswith(".") and path.name.endswith((".tmp", ".gone")):
+                yield Problem(str(path), "orphan", "left by a killed writer")
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in _entries(parent) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _entries(parent: Path) -> list[Path]:
+    try:
+        return list(parent.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
