@@ -1,10 +1,11 @@
-"""A study on a real Slurm under fire: every run must end with one outcome and the numbers of an undisturbed run.
+"""A study on a real Slurm under fire: every run must end with one outcome and the numbers of an
+undisturbed run.
 
     python benchmarks/chaos.py --runs 24 --faults 60 [--seed 0] [--keep FOLDER]
 
-Brings up its own Slurm with accounting (root and the Debian packages are needed), carries the study out on two nodes
-while faults strike at random, then locally for reference, then compares. Exit code 0 only where nothing was lost,
-doubled or wrong.
+Brings up its own Slurm with accounting (root and the Debian packages are needed), carries the study
+out on two nodes while faults strike at random, then locally for reference, then compares. Exit code
+0 only where nothing was lost, doubled or wrong.
 """
 
 from __future__ import annotations
@@ -36,20 +37,24 @@ MEASURED = ("images", "step", "loss", "mse", "vb", "grad_norm")
 
 
 def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None]) -> None:
-    """Let `faults` faults strike, submitting in between as a person would who comes back again and again.
+    """Let `faults` faults strike, submitting in between as a person would who comes back again and
+    again.
 
-    Where the study ends before the storm does, one more seed is added to it, so that how many faults strike does not
-    depend on how fast the machine trains.
+    Where the study ends before the storm does, one more seed is added to it, so that how many
+    faults strike does not depend on how fast the machine trains.
     """
     deadline = time.monotonic() + most_s
-    # every kind once, in random order, before chance decides: a short storm then still strikes with them all
+    # every kind once, in random order, before chance decides: a short storm then still strikes with
+    # them all
     first = [f for f in FAULTS if f is not lose_accounting or at.cluster.accounting]
     at.dice.shuffle(first)
     while sum(at.struck.values()) < faults and time.monotonic() < deadline:
         if _complete(at):
             at.plant(at.seeds + 1)
             _tend(at)
-        fault = first[-1] if first else at.dice.choices(list(FAULTS), weights=list(FAULTS.values()))[0]
+        fault = (
+            first[-1] if first else at.dice.choices(list(FAULTS), weights=list(FAULTS.values()))[0]
+        )
         if fault(at):
             first = [f for f in first if f is not fault]
             at.struck[fault.__name__] += 1
@@ -59,7 +64,9 @@ def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None])
 
 
 def finish(at: Field, *, most_s: float, say: Callable[[str], None]) -> int:
-    """Let the study end in peace; return how often a run had to be retried by hand (no progress in two attempts)."""
+    """Let the study end in peace; return how often a run had to be retried by hand (no progress in
+    two attempts).
+    """
     retries = 0
     deadline = time.monotonic() + most_s
     while not _complete(at) and time.monotonic() < deadline:
@@ -73,10 +80,21 @@ def finish(at: Field, *, most_s: float, say: Callable[[str], None]) -> int:
 def compare(at: Field, calm: Store) -> dict[str, int]:
     """Hold every run and evaluation against the undisturbed ones; return what was counted."""
     counts = dict.fromkeys(
-        ("runs", "evaluations", "runs_lost", "runs_doubled", "evals_lost", "rows_lost", "rows_wrong", "values_wrong"), 0
+        (
+            "runs",
+            "evaluations",
+            "runs_lost",
+            "runs_doubled",
+            "evals_lost",
+            "rows_lost",
+            "rows_wrong",
+            "values_wrong",
+        ),
+        0,
     )
     for run in at.runs():
-        mine, theirs = at.store.run(run.run_id), calm.run(run.run_id)
+        mine = at.store.run(run.run_id)
+        theirs = calm.run(run.run_id)
         counts["runs"] += 1
         outcome = read_outcome(mine)
         counts["runs_lost"] += outcome is None or outcome.outcome != "DONE"
@@ -86,9 +104,12 @@ def compare(at: Field, calm: Store) -> dict[str, int]:
         counts["rows_wrong"] += sum(a != b for a, b in zip(*rows, strict=False))
         for planned in run.evaluations:
             counts["evaluations"] += 1
-            ours, right = read_eval(mine, planned.eval_id), read_eval(theirs, planned.eval_id)
+            ours = read_eval(mine, planned.eval_id)
+            right = read_eval(theirs, planned.eval_id)
             counts["evals_lost"] += ours is None
-            counts["values_wrong"] += ours is not None and right is not None and ours["metrics"] != right["metrics"]
+            counts["values_wrong"] += (
+                ours is not None and right is not None and ours["metrics"] != right["metrics"]
+            )
     return counts
 
 
@@ -111,7 +132,9 @@ def main() -> None:
     folder.chmod(0o755)  # munge refuses a socket below a folder that others may not enter
     cluster = Cluster(folder / "slurm", accounting=not args.no_accounting).up()
     try:
-        counts = chaos(cluster, folder, args.runs, args.steps, args.faults, args.seed, args.minutes * 60, _say)
+        counts = chaos(
+            cluster, folder, args.runs, args.steps, args.faults, args.seed, args.minutes * 60, _say
+        )
     finally:
         cluster.down()
         if args.keep is None:
@@ -122,15 +145,30 @@ def main() -> None:
 
 
 def chaos(
-    cluster: Cluster, folder: Path, runs: int, steps: int, faults: int, seed: int, most_s: float,
+    cluster: Cluster,
+    folder: Path,
+    runs: int,
+    steps: int,
+    faults: int,
+    seed: int,
+    most_s: float,
     say: Callable[[str], None],
-) -> dict[str, int]:  # fmt: skip
-    """Return what was counted: faults by kind, what was lost, doubled or wrong, seconds, attempts, retries by hand."""
+) -> dict[str, int]:
+    """Return what was counted: faults by kind, what was lost, doubled or wrong, seconds, attempts,
+    retries by hand.
+    """
     folder.chmod(0o755)
     profile = folder / "clusters.yaml"
     profile.write_text(PROFILE)
     profile.chmod(0o600)
-    at = Field(cluster, Store.at(folder / "results"), folder / "chaos.yaml", profile, steps, random.Random(seed))
+    at = Field(
+        cluster,
+        Store.at(folder / "results"),
+        folder / "chaos.yaml",
+        profile,
+        steps,
+        random.Random(seed),
+    )
     at.plant(max(runs // 2, 1))
     began = time.monotonic()
     at.submit().communicate(timeout=180)
@@ -153,7 +191,9 @@ def chaos(
 
 
 def _tend(at: Field) -> int:
-    """Submit what came back; retry what gave up for want of progress, as a person would who knows of the storm."""
+    """Submit what came back; retry what gave up for want of progress, as a person would who knows
+    of the storm.
+    """
     _resume_drained(at)
     child = at.submit()
     out, err = child.communicate(timeout=180)
@@ -163,15 +203,18 @@ def _tend(at: Field) -> int:
     if json.loads(out)["tasks"]:
         return 0
     words = at.command("retry", "--json")
-    said = subprocess.run(words, env=at.env, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    said = subprocess.run(
+        words, env=at.env, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     return len(json.loads(said.stdout)["runs"])
 
 
 def _resume_drained(at: Field) -> None:
-    """Return nodes to service that Slurm drained, as an operator does: else all that is left waits for ever.
+    """Return nodes to service that Slurm drained, as an operator does: else all that is left waits
+    for ever.
 
-    It drains a node where a job that was requeued meets its own former step, which outlived its controller
-    ("Duplicate jobid").
+    It drains a node where a job that was requeued meets its own former step, which outlived its
+    controller ("Duplicate jobid").
     """
     for line in at.cluster.run("sinfo", "-h", "-N", "-o", "%N %t").stdout.splitlines():
         node, state = line.split()

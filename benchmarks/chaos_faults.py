@@ -22,7 +22,9 @@ def preempt(at: Field) -> bool:
 
 
 def preempt_without_warning(at: Field) -> bool:
-    """The same where the site sends no signal and KillWait is short: SIGTERM, SIGKILL a second later."""
+    """The same where the site sends no signal and KillWait is short: SIGTERM, SIGKILL a second
+    later.
+    """
     at.cluster.configure(SlurmctldParameters="", KillWait="1")
     try:
         return _urgent(at)
@@ -32,7 +34,9 @@ def preempt_without_warning(at: Field) -> bool:
 
 def kill_worker(at: Field) -> bool:
     """SIGKILL to a process that trains."""
-    owners = list(at.store.runs.glob("*/*/lease.json")) + list(at.store.runs.glob("*/*/leases/*.json"))
+    owners = list(at.store.runs.glob("*/*/lease.json")) + list(
+        at.store.runs.glob("*/*/leases/*.json")
+    )
     at.dice.shuffle(owners)
     for lease in owners:
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -46,13 +50,18 @@ def kill_worker(at: Field) -> bool:
 def kill_task_at_start(at: Field) -> bool:
     """SIGKILL to a whole task through Slurm, wherever it is."""
     jobs = at.running()
-    return bool(jobs) and at.cluster.run("scancel", "--signal=KILL", at.dice.choice(jobs)).returncode == 0
+    return (
+        bool(jobs)
+        and at.cluster.run("scancel", "--signal=KILL", at.dice.choice(jobs)).returncode == 0
+    )
 
 
 def requeue(at: Field) -> bool:
     """An operator requeues a running task."""
     jobs = at.running()
-    return bool(jobs) and at.cluster.run("scontrol", "requeue", at.dice.choice(jobs)).returncode == 0
+    return (
+        bool(jobs) and at.cluster.run("scontrol", "requeue", at.dice.choice(jobs)).returncode == 0
+    )
 
 
 def stop_node(at: Field) -> bool:
@@ -65,7 +74,9 @@ def stop_node(at: Field) -> bool:
 
 
 def fail_node(at: Field) -> bool:
-    """A node is declared down: its tasks are lost to it and start elsewhere; later it is well again."""
+    """A node is declared down: its tasks are lost to it and start elsewhere; later it is well
+    again.
+    """
     node = at.dice.choice(NODES)
     at.cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
     time.sleep(at.dice.uniform(0.2, 1))
@@ -128,7 +139,15 @@ FAULTS: dict[Callable[[Field], bool], int] = {
 def _urgent(at: Field) -> bool:
     before = at.running()
     node = at.dice.choice(NODES)
-    words = ("sbatch", "--parsable", "-p", "urgent", f"--nodelist={node}", "--exclusive", "--output=/dev/null")
+    words = (
+        "sbatch",
+        "--parsable",
+        "-p",
+        "urgent",
+        f"--nodelist={node}",
+        "--exclusive",
+        "--output=/dev/null",
+    )
     job = at.cluster.run(*words, "--wrap", "sleep 1").stdout.strip()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

@@ -1,4 +1,6 @@
-"""Where the faults of a chaos run strike: a cluster, a results folder, a study, and what has been done so far."""
+"""Where the faults of a chaos run strike: a cluster, a results folder, a study, and what has been
+done so far.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +67,16 @@ class Field:
 
     def submit(self) -> subprocess.Popen[str]:
         """Start a submitter."""
-        words = self.command("submit", "-c", "lab", "--profile-file", self.profile, "--go", "--json")
+        words = self.command(
+            "submit", "-c", "lab", "--profile-file", self.profile, "--go", "--json"
+        )
         return subprocess.Popen(
-            words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+            words,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
 
     def runs(self) -> tuple[Run, ...]:

@@ -1,9 +1,11 @@
-"""The index and queries at scale: python benchmarks/index_scale.py [--runs 100000] [--evals 10] [--points 100].
+"""The index and queries at scale: python benchmarks/index_scale.py [--runs 100000] [--evals 10]
+[--points 100].
 
-Writes a made-up store through the record code (without fsync), builds the index, changes 100 runs, updates, asks ten
-typical questions and one curve, and prints one JSON document; `bounds` in it holds each figure against what it must
-not exceed. 100,000 runs are 1.5 million small files: 8 GB of disk and most of the time. `--writers 8 --seconds 120`
-instead lets that many processes write while this one reads. The store lies in a temporary folder and is removed.
+Writes a made-up store through the record code (without fsync), builds the index, changes 100 runs,
+updates, asks ten typical questions and one curve, and prints one JSON document; `bounds` in it
+holds each figure against what it must not exceed. 100,000 runs are 1.5 million small files: 8 GB of
+disk and most of the time. `--writers 8 --seconds 120` instead lets that many processes write while
+this one reads. The store lies in a temporary folder and is removed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "helpers")]
+sys.path[:0] = [
+    str(Path(__file__).parents[1]),
+    str(Path(__file__).parents[1] / "tests" / "helpers"),
+]
 
 from synthetic_store import add_eval, add_run, evaluations, plan, sciences, unsynced  # noqa: E402
 
@@ -72,17 +77,24 @@ def write_store(root: Path, runs: int, points: int, evals: int) -> None:
     starts = range(0, runs, step)
     share = runs // STUDIES
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(write_slice, str(root), s, min(step, runs - s), points, evals) for s in starts]
+        jobs = [
+            pool.submit(write_slice, str(root), s, min(step, runs - s), points, evals)
+            for s in starts
+        ]
         for number, job in enumerate(jobs, 1):
             job.result()
             print(f"\rwritten {min(number * step, runs):,} of {runs:,}", end="", file=sys.stderr)
-        for job in [pool.submit(write_study, str(root), number, share, evals) for number in range(STUDIES)]:
+        for job in [
+            pool.submit(write_study, str(root), number, share, evals) for number in range(STUDIES)
+        ]:
             job.result()
     print(file=sys.stderr)
 
 
 def write_study(root: str, number: int, share: int, evals: int) -> None:
-    """Write the plan of one study over its share of the runs; in a process of its own, which gives its memory back."""
+    """Write the plan of one study over its share of the runs; in a process of its own, which gives
+    its memory back.
+    """
     with unsynced():
         plan(Store(Path(root)), f"study-{number}", share, evals, first=number * share)
 
@@ -104,7 +116,9 @@ def timed(work: Any) -> tuple[float, Any]:
 
 
 def cpu_s() -> float:
-    """Return the processor time of this process and its ended children: what a quiet machine would share out."""
+    """Return the processor time of this process and its ended children: what a quiet machine would
+    share out.
+    """
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, kinds))
 
@@ -119,33 +133,48 @@ def scale(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     """Return the figures of index and queries over one store."""
     store = Store(root)
     if shutil.disk_usage(root).free < args.runs * RUN_BYTES:
-        raise SystemExit(f"{root}: less than {args.runs * RUN_BYTES / 1e9:.1f} GB free; set TMPDIR or --runs")
+        raise SystemExit(
+            f"{root}: less than {args.runs * RUN_BYTES / 1e9:.1f} GB free; set TMPDIR or --runs"
+        )
     wrote, _ = timed(lambda: write_store(root, args.runs, args.points, args.evals))
     files = sum(len(names) for _, _, names in os.walk(root))
     time.sleep(2.5)  # a folder touched within two seconds of a scan is read again
     cpu = cpu_s()
     first, _ = timed(lambda: index.update(store))
-    first_cpu, building = cpu_s() - cpu, memory_gb()
+    first_cpu = cpu_s() - cpu
+    building = memory_gb()
     idle, _ = timed(lambda: index.update(store))
     change(store, args.runs, args.changed)
     cpu = cpu_s()
     incremental, state = timed(lambda: index.update(store))
     incremental_cpu = cpu_s() - cpu
-    answers, run = {}, None
+    answers = {}
+    run = None
     with closing(query.connect(state)) as con:
         run = query.ask(con, "SELECT max(run_id) AS run FROM runs").to_pylist()[0]["run"]
         for name, sql in QUESTIONS.items():
-            seconds = [timed(lambda sql=sql: query.ask(con, sql.format(run=run)))[0] for _ in range(3)]
+            seconds = [
+                timed(lambda sql=sql: query.ask(con, sql.format(run=run)))[0] for _ in range(3)
+            ]
             answers[name] = {"first_s": round(seconds[0], 3), "best_s": round(min(seconds), 3)}
-        curve = [timed(lambda: query.ask(con, "SELECT * FROM metrics WHERE run_id = ?", [run])) for _ in range(5)]
-        counts = [query.ask(con, f"SELECT count(*) AS n FROM {t}").to_pylist()[0]["n"] for t in TABLES]
+        curve = [
+            timed(lambda: query.ask(con, "SELECT * FROM metrics WHERE run_id = ?", [run]))
+            for _ in range(5)
+        ]
+        counts = [
+            query.ask(con, f"SELECT count(*) AS n FROM {t}").to_pylist()[0]["n"] for t in TABLES
+        ]
     alone = [timed(lambda: load.metrics(root, run=run))[0] for _ in range(5)]
     size = sum(p.stat().st_size for p in store.index.iterdir())
     found = {
         "runs": args.runs,
         "files": files,
         "rows": counts,
-        "expected_rows": [args.runs, args.runs * args.evals + min(args.changed, args.runs), args.runs * args.points],
+        "expected_rows": [
+            args.runs,
+            args.runs * args.evals + min(args.changed, args.runs),
+            args.runs * args.points,
+        ],
         "write_s": round(wrote, 1),
         "first_index_s": round(first, 1),
         "first_index_cpu_s": round(first_cpu, 1),
@@ -174,7 +203,8 @@ def held(measured: float, bound: float) -> dict[str, Any]:
 
 def write_until(root: str, writer: int, writers: int, stop: float) -> list[str]:
     """Write runs of this writer's share until `stop`; return their ids."""
-    store, made = Store(Path(root)), []
+    store = Store(Path(root))
+    made = []
     number = writer
     while time.time() < stop:
         made.append(add_run(store, next(sciences(1, number)), points=20, evals=2))
@@ -183,24 +213,37 @@ def write_until(root: str, writer: int, writers: int, stop: float) -> list[str]:
 
 
 def together(args: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """Return what a reader saw while writers wrote, and whether every row is there once at the end."""
+    """Return what a reader saw while writers wrote, and whether every row is there once at the
+    end.
+    """
     stop = time.time() + args.seconds
-    errors, doubled, shrunk, reads, last = 0, 0, 0, 0, 0
+    errors = 0
+    doubled = 0
+    shrunk = 0
+    reads = 0
+    last = 0
     with ProcessPoolExecutor(args.writers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(write_until, str(root), i, args.writers, stop) for i in range(args.writers)]
+        jobs = [
+            pool.submit(write_until, str(root), i, args.writers, stop) for i in range(args.writers)
+        ]
         while time.time() < stop:
             try:
-                frame, measured = load.runs(root), load.evals(root)
+                frame = load.runs(root)
+                measured = load.evals(root)
             except Exception as error:
                 errors += 1
                 print(error, file=sys.stderr)
                 continue
             reads += 1
-            doubled += int(frame["run_id"].duplicated().sum() + measured["eval_id"].duplicated().sum())
+            doubled += int(
+                frame["run_id"].duplicated().sum() + measured["eval_id"].duplicated().sum()
+            )
             shrunk += len(frame) < last
             last = len(frame)
         written = [run for job in jobs for run in job.result()]
-    runs, measured, curves = load.runs(root), load.evals(root), load.metrics(root)
+    runs = load.runs(root)
+    measured = load.evals(root)
+    curves = load.metrics(root)
     return {
         "writers": args.writers,
         "seconds": args.seconds,

@@ -1,11 +1,12 @@
-"""Kill trainings at random moments and count what is lost: must be nothing but the steps since the last checkpoint.
+"""Kill trainings at random moments and count what is lost: must be nothing but the steps since the
+last checkpoint.
 
     python benchmarks/kill_training.py [--kills 100] [--seed 0] [--json]
 
-Each run is trained twice: once undisturbed, once with SIGKILL, SIGTERM or SIGUSR2 at a random moment within a few
-dozen steps, and started again each time. Then weights, EMA and moments of the last checkpoint, every EMA snapshot and
-every row of the loss curve are compared bit for bit. Processes are forked from one that has loaded torch, so that a
-kill costs milliseconds, not a start.
+Each run is trained twice: once undisturbed, once with SIGKILL, SIGTERM or SIGUSR2 at a random
+moment within a few dozen steps, and started again each time. Then weights, EMA and moments of the
+last checkpoint, every EMA snapshot and every row of the loss curve are compared bit for bit.
+Processes are forked from one that has loaded torch, so that a kill costs milliseconds, not a start.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ from dit_core.study.science.execution import Execution
 from dit_core.study.science.run import Run
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train
 
-STEPS, BATCH, SAVE_EVERY_STEPS = 300, 32, 20
-LONGEST_STEPS, LONGEST_S = 48, 0.05
+STEPS = 300
+BATCH = 32
+SAVE_EVERY_STEPS = 20
+LONGEST_STEPS = 48
+LONGEST_S = 0.05
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR2)
 TERMS = ("images", "step", "loss", "mse", "vb", "grad_norm")
 
@@ -51,12 +55,22 @@ def small_run(seed: int, **execution: object) -> Run:
         objective=Ddpm(),
         train=Train(images=STEPS * BATCH, batch=BATCH, lr=1e-3, ema=0.99, seed=seed),
     )
-    settings = {"save_every_images": SAVE_EVERY_STEPS * BATCH, "log_every_images": 8 * BATCH, "threads": 1}
-    return Run(ids.run_id(science), "kill", science, Execution(compile="off", **(settings | execution)))
+    settings = {
+        "save_every_images": SAVE_EVERY_STEPS * BATCH,
+        "log_every_images": 8 * BATCH,
+        "threads": 1,
+    }
+    return Run(
+        ids.run_id(science), "kill", science, Execution(compile="off", **(settings | execution))
+    )
 
 
-def spoil(store: Store, run: Run, draw: random.Random, kills: int, counts: Counter[str]) -> list[int]:
-    """Carry `run` out in `store`, killing it up to `kills` times; return the images lost at each kill."""
+def spoil(
+    store: Store, run: Run, draw: random.Random, kills: int, counts: Counter[str]
+) -> list[int]:
+    """Carry `run` out in `store`, killing it up to `kills` times; return the images lost at each
+    kill.
+    """
     steps = mmap.mmap(-1, 8)
     lost: list[int] = []
     reached: int | None = None
@@ -85,13 +99,19 @@ def spoil(store: Store, run: Run, draw: random.Random, kills: int, counts: Count
 
 
 def differences(one: RunPaths, other: RunPaths) -> list[str]:
-    """Return what differs between two trainings of one run: names of files, and rows of the curve."""
+    """Return what differs between two trainings of one run: names of files, and rows of the
+    curve.
+    """
     found = []
     newest = max(one.checkpoints.iterdir()).name
     files = [f"checkpoints/{newest}/{part}.safetensors" for part in ("weights", "ema", "optimizer")]
-    files += [f"snapshots/{folder.name}/ema.safetensors" for folder in sorted(one.snapshots.iterdir())]
+    files += [
+        f"snapshots/{folder.name}/ema.safetensors" for folder in sorted(one.snapshots.iterdir())
+    ]
     found += [name for name in files if not _same(one.root / name, other.root / name)]
-    rows, others = ([tuple(row[t] for t in TERMS) for row in read_curve(paths)] for paths in (one, other))
+    rows, others = (
+        [tuple(row[t] for t in TERMS) for row in read_curve(paths)] for paths in (one, other)
+    )
     found += [f"row {a[0]}" for a, b in zip(rows, others, strict=False) if a != b]
     return found + ([f"{len(rows)} rows, {len(others)} rows"] if len(rows) != len(others) else [])
 
@@ -135,23 +155,33 @@ def _last_attempt(paths: RunPaths) -> dict:
 
 def main() -> None:
     """Kill, compare, print the counts; exit 1 where anything differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    draw, counts = random.Random(options.seed), Counter()
-    lost, wrong, runs = [], [], 0
+    draw = random.Random(options.seed)
+    counts = Counter()
+    lost = []
+    wrong = []
+    runs = 0
     with tempfile.TemporaryDirectory() as folder:
         while sum(counts.values()) < options.kills:
             run = small_run(seed=runs)
-            calm, rough = Store(Path(folder) / "calm"), Store(Path(folder) / "rough")
+            calm = Store(Path(folder) / "calm")
+            rough = Store(Path(folder) / "rough")
             spoil(calm, run, draw, 0, Counter())
-            # Some kills come before the first step or hit a process that is done; so a run gets a fair share of them.
+            # Some kills come before the first step or hit a process that is done; so a run gets a
+            # fair share of them.
             share = min(-(-options.kills // 4), options.kills - sum(counts.values()))
             lost += spoil(rough, run, draw, share, counts)
-            wrong += [f"run {runs}: {what}" for what in differences(calm.run(run.run_id), rough.run(run.run_id))]
+            wrong += [
+                f"run {runs}: {what}"
+                for what in differences(calm.run(run.run_id), rough.run(run.run_id))
+            ]
             runs += 1
     interval = SAVE_EVERY_STEPS * BATCH
     document = {
@@ -166,8 +196,14 @@ def main() -> None:
     if options.json:
         print(json.dumps(document))
     else:
-        print(f"{document['kills']} kills ({document['by_signal']}) over {runs} runs: {len(wrong)} differences")
-        print(f"steps lost per kill: at most {document['largest_loss_steps']} of {SAVE_EVERY_STEPS} allowed")
+        print(
+            f"{document['kills']} kills ({document['by_signal']}) over {runs} runs: {len(wrong)} "
+            "differences"
+        )
+        print(
+            f"steps lost per kill: at most {document['largest_loss_steps']} of {SAVE_EVERY_STEPS} "
+            "allowed"
+        )
         print(*wrong, sep="\n")
     raise SystemExit(1 if wrong or document["over_interval"] else 0)
 

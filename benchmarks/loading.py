@@ -1,11 +1,13 @@
-"""What loading costs: time of `Dataset.batch` against the training step it feeds, for each kind of data.
+"""What loading costs: time of `Dataset.batch` against the training step it feeds, for each kind of
+data.
 
     python benchmarks/loading.py [--batch 8] [--steps 5] [--threads N] [--json]
 
-Latents and images are of ImageNet's shape (4x32x32 float32 moments; 500x375 JPEG files) and feed S/2; the digits feed
-the smallest model of the shipped studies. "load ms" and "step ms" are medians of wall time, "share" their ratio; "cpu"
-is the same ratio in processor time, which other programs on the machine do not disturb. The step is the plainest one
-(forward, backward, AdamW, without EMA and metrics), so that the share is not flattered.
+Latents and images are of ImageNet's shape (4x32x32 float32 moments; 500x375 JPEG files) and feed
+S/2; the digits feed the smallest model of the shipped studies. "load ms" and "step ms" are medians
+of wall time, "share" their ratio; "cpu" is the same ratio in processor time, which other programs
+on the machine do not disturb. The step is the plainest one (forward, backward, AdamW, without EMA
+and metrics), so that the share is not flattered.
 """
 
 from __future__ import annotations
@@ -31,12 +33,15 @@ from dit_core.model.build import build_model
 from dit_core.records.disk.files import sha256_of, write_atomic, write_json
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
-IMAGES, SHARD, CLASSES = 2048, 512, 8
+IMAGES = 2048
+SHARD = 512
+CLASSES = 8
 
 
 def latents(root: Path) -> Data:
     """Write random latents of ImageNet's shape at `root`; return what a study says of them."""
-    shards, draw = [], torch.Generator().manual_seed(0)
+    shards = []
+    draw = torch.Generator().manual_seed(0)
     for k in range(IMAGES // SHARD):
         path = root / f"shard-{k:05d}.safetensors"
         labels = torch.arange(k * SHARD, (k + 1) * SHARD) * CLASSES // IMAGES
@@ -61,7 +66,9 @@ def latents(root: Path) -> Data:
 
 
 def images(root: Path) -> Data:
-    """Write JPEG files larger than 256 px at `root`; return what a study says of them at 32 px, three channels."""
+    """Write JPEG files larger than 256 px at `root`; return what a study says of them at 32 px,
+    three channels.
+    """
     draw = np.random.default_rng(0)
     for i in range(256):
         folder = root / f"class{i % CLASSES}"
@@ -83,7 +90,9 @@ def science_of(data: Data, size: str, patch: int, batch: int) -> Science:
 
 
 def step_of(science: Science) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """Return one plain training step: forward, backward, AdamW; no EMA, no metrics, so that it is the shortest."""
+    """Return one plain training step: forward, backward, AdamW; no EMA, no metrics, so that it is
+    the shortest.
+    """
     model = build_model(science)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     objective = make_objective(science.objective)
@@ -97,10 +106,16 @@ def step_of(science: Science) -> Callable[[torch.Tensor, torch.Tensor], None]:
     return step
 
 
-def measure(name: str, data: Dataset, science: Science, steps: int, ahead: bool) -> dict[str, object]:
-    """Return the median milliseconds of loading and of the step on the same batches, and their ratios."""
+def measure(
+    name: str, data: Dataset, science: Science, steps: int, ahead: bool
+) -> dict[str, object]:
+    """Return the median milliseconds of loading and of the step on the same batches, and their
+    ratios.
+    """
     source = Ahead(data, science.train.batch) if ahead else data
-    step, batch, rows = step_of(science), science.train.batch, []
+    step = step_of(science)
+    batch = science.train.batch
+    rows = []
     for k in range(steps + 1):  # the first warms up and is dropped
         stream = np.arange(k * batch, (k + 1) * batch)
         moments = [_clocks()]
@@ -110,8 +125,15 @@ def measure(name: str, data: Dataset, science: Science, steps: int, ahead: bool)
         moments.append(_clocks())
         rows.append(np.diff(np.array(moments), axis=0).ravel())
     load, load_cpu, work, work_cpu = np.median(np.array(rows[1:]), axis=0).tolist()
-    row = {"data": name, "batch": batch, "ahead": ahead, "load_ms": load * 1e3, "step_ms": work * 1e3}
-    # What the thread of `Ahead` does meanwhile is counted to the step: no ratio of processor time is given for it.
+    row = {
+        "data": name,
+        "batch": batch,
+        "ahead": ahead,
+        "load_ms": load * 1e3,
+        "step_ms": work * 1e3,
+    }
+    # What the thread of `Ahead` does meanwhile is counted to the step: no ratio of processor time
+    # is given for it.
     return row | {"share": load / work, "share_cpu": None if ahead else load_cpu / work_cpu}
 
 
@@ -121,7 +143,9 @@ def _clocks() -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print one row per kind of data."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -142,10 +166,15 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows))
         return
-    print(f"{'data':26}{'batch':>6}{'ahead':>7}{'load ms':>10}{'step ms':>11}{'share':>9}{'cpu':>9}")
+    print(
+        f"{'data':26}{'batch':>6}{'ahead':>7}{'load ms':>10}{'step ms':>11}{'share':>9}{'cpu':>9}"
+    )
     for row in rows:
         cpu = "" if row["share_cpu"] is None else f"{row['share_cpu']:.2%}"
-        print("{data:26}{batch:6}{ahead!s:>7}{load_ms:10.3f}{step_ms:11.2f}{share:9.2%}".format(**row) + f"{cpu:>9}")
+        print(
+            "{data:26}{batch:6}{ahead!s:>7}{load_ms:10.3f}{step_ms:11.2f}{share:9.2%}".format(**row)
+            + f"{cpu:>9}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The noise floor of `fd_digits`: real against real, and one model measured again with other seeds.
 
-    .venv/bin/python benchmarks/noise_floor.py --results results --runs RUN [RUN …] --steps 32 --seeds 8
+    .venv/bin/python benchmarks/noise_floor.py --results results --runs RUN [RUN …] --steps 32
+    --seeds 8
 
 Prints what docs/evaluation.md states. Repeats are kept as ordinary records of the runs.
 """
@@ -40,34 +41,58 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def real_against_real(repeats: int) -> dict[str, dict[str, float]]:
-    """Return the distance between halves of the digits, and of 1,797 drawn with replacement from all of them."""
+    """Return the distance between halves of the digits, and of 1,797 drawn with replacement from
+    all of them.
+    """
     extractor = make_extractor(PROTOCOLS["digits"])
     features = digits_reference(extractor, "64").features
     assert features is not None
-    whole, rng, halves, redrawn = Moments.of(features), np.random.default_rng(0), [], []
+    whole = Moments.of(features)
+    rng = np.random.default_rng(0)
+    halves = []
+    redrawn = []
     for _ in range(repeats):
         order = torch.from_numpy(rng.permutation(len(features)))
-        a, b = Moments.of(features[order[:898]]), Moments.of(features[order[898:]])
+        a = Moments.of(features[order[:898]])
+        b = Moments.of(features[order[898:]])
         halves.append(frechet(a.mean(), a.covariance(), b.mean(), b.covariance()))
-        again = Moments.of(features[torch.from_numpy(rng.integers(0, len(features), len(features)))])
+        again = Moments.of(
+            features[torch.from_numpy(rng.integers(0, len(features), len(features)))]
+        )
         redrawn.append(frechet(again.mean(), again.covariance(), whole.mean(), whole.covariance()))
-    return {"halves of 898 and 899": spread(halves), "1,797 drawn with replacement": spread(redrawn)}
+    return {
+        "halves of 898 and 899": spread(halves),
+        "1,797 drawn with replacement": spread(redrawn),
+    }
 
 
 def repeats_of(store: Store, run: str, steps: int, seeds: int) -> dict[str, object]:
-    """Return the spread of one run's distance over sampling seeds, and the mean width of its interval."""
+    """Return the spread of one run's distance over sampling seeds, and the mean width of its
+    interval.
+    """
     paths = find_run(store, run)
     science = read_science(paths)
     sampler = "euler" if science.objective.name == "flow" else "ddpm"
-    values, widths = [], []
+    values = []
+    widths = []
     for seed in range(seeds):
         sampling = Sampling(sampler=sampler, steps=steps)
-        evaluation = Evaluation(images_seen=science.train.images, samples=1797, sampling=sampling, seed=seed)
-        planned = PlannedEvaluation(eval_id(paths.root.name, evaluation), paths.root.name, evaluation)
+        evaluation = Evaluation(
+            images_seen=science.train.images, samples=1797, sampling=sampling, seed=seed
+        )
+        planned = PlannedEvaluation(
+            eval_id(paths.root.name, evaluation), paths.root.name, evaluation
+        )
         metric = evaluate(paths, science, planned, Execution(device="cpu"))["metrics"]["fd_digits"]
         values.append(metric["value"])
         widths.append(metric["high"] - metric["low"])
-    return {"run": run, "sampler": sampler, "steps": steps, **spread(values), "interval": statistics.mean(widths)}
+    return {
+        "run": run,
+        "sampler": sampler,
+        "steps": steps,
+        **spread(values),
+        "interval": statistics.mean(widths),
+    }
 
 
 if __name__ == "__main__":
@@ -81,4 +106,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     print(json.dumps(real_against_real(arguments.repeats), indent=1))
     for name in arguments.runs:
-        print(json.dumps(repeats_of(Store.at(arguments.results), name, arguments.steps, arguments.seeds)), flush=True)
+        print(
+            json.dumps(
+                repeats_of(Store.at(arguments.results), name, arguments.steps, arguments.seeds)
+            ),
+            flush=True,
+        )

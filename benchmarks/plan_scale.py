@@ -2,9 +2,10 @@
 
     python benchmarks/plan_scale.py [--repeat 3] [--json]
 
-Each case is a fresh process as a user starts it. "wall s" and "cpu s" are the least of the repetitions, "MB" the peak
-memory of the process. Times are held against their limits in processor time, which other programs on the machine do not
-stretch. The script leaves with 1 where an exit code or a limit is missed.
+Each case is a fresh process as a user starts it. "wall s" and "cpu s" are the least of the
+repetitions, "MB" the peak memory of the process. Times are held against their limits in processor
+time, which other programs on the machine do not stretch. The script leaves with 1 where an exit
+code or a limit is missed.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ def measure(case: Case, repeat: int, folder: Path) -> Measured:
     else:
         (folder / "scale.yaml").write_text(case.study, encoding="utf-8")
         command += ["plan", str(folder / "scale.yaml"), "--results", str(folder / "results")]
-    walls, cpus, peaks, code, says = [], [], [], 0, ""
+    walls = []
+    cpus = []
+    peaks = []
+    code = 0
+    says = ""
     for _ in range(repeat):
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -109,14 +114,19 @@ def measure(case: Case, repeat: int, folder: Path) -> Measured:
         cpus.append(usage.ru_utime + usage.ru_stime)
         peaks.append(usage.ru_maxrss / 1024)
         code = process.returncode = os.waitstatus_to_exitcode(status)
-    # The limits are about the work: on a machine that does other things too, processor time tells it, wall time not.
+    # The limits are about the work: on a machine that does other things too, processor time tells
+    # it, wall time not.
     ok = code == case.code and min(cpus) <= case.limit_s and max(peaks) <= case.limit_mb
-    return Measured(case.name, code, min(walls), min(cpus), max(peaks), ok, " ".join(says.split())[-160:])
+    return Measured(
+        case.name, code, min(walls), min(cpus), max(peaks), ok, " ".join(says.split())[-160:]
+    )
 
 
 def main() -> None:
     """Measure every case, print a table or JSON, leave with 1 where a limit is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

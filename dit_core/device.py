@@ -10,7 +10,8 @@ DEVICES = ("auto", "cpu", "cuda")
 def device_for(name: str, where: str = "--device") -> str:
     """Return "cpu" or "cuda"; `where` says in messages who asked.
 
-    Raises UserError for another word, and EnvironmentProblem where CUDA is asked for by name and there is none.
+    Raises UserError for another word, and EnvironmentProblem where CUDA is asked for by name and
+    there is none.
     """
     if name not in DEVICES:
         raise UserError(f"{where} {name!r}: allowed are {', '.join(DEVICES)}")
@@ -20,5 +21,7 @@ def device_for(name: str, where: str = "--device") -> str:
 
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise EnvironmentProblem(f"{where} cuda: PyTorch sees no CUDA device here; give cpu or auto")
+        raise EnvironmentProblem(
+            f"{where} cuda: PyTorch sees no CUDA device here; give cpu or auto"
+        )
     return "cuda" if there else "cpu"

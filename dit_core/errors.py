@@ -1,4 +1,6 @@
-"""The errors a user may see: one readable line with the remedy, and an exit code; never a traceback."""
+"""The errors a user may see: one readable line with the remedy, and an exit code; never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ class UserError(DitlabError):
 
 
 class StudyError(UserError):
-    """A study file is wrong. Holds every problem found, each naming file, line, key path and remedy."""
+    """A study file is wrong.
+
+    Holds every problem found, each naming file, line, key path and remedy.
+    """
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)

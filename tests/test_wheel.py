@@ -16,7 +16,16 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     return next(out.glob("*.whl"))
 
@@ -27,13 +36,16 @@ def test_wheel_holds_exactly_the_three_packages(wheel: Path):
 
 
 def test_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path):
-    target, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    target = tmp_path / "site"
+    elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     zipfile.ZipFile(wheel).extractall(target)
     code = "from dit_core.cli.app import main; import dit_core; print(dit_core.__file__); main()"
     command = [sys.executable, "-c", code, "plan", str(ROOT / "studies" / "digits.yaml"), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(target)}
-    result = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(str(target))
     assert '"run_id"' in result.stdout

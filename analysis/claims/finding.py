@@ -28,7 +28,9 @@ class Finding:
 
 
 def about_rows(*parts: Rows) -> dict[str, Any]:
-    """Return what a finding says of its rows: the setting chosen among several, and the runs still to come."""
+    """Return what a finding says of its rows: the setting chosen among several, and the runs still
+    to come.
+    """
     settings = dict.fromkeys(part.setting for part in parts if part.setting)
     return {"setting": "; ".join(settings), "unfinished": max(part.unfinished for part in parts)}
 
@@ -37,7 +39,9 @@ Part = Literal["holds", "fails", "open"]
 
 
 def verdict_of(parts: list[Part]) -> Literal["SUPPORTED", "REFUTED", "UNDECIDED"]:
-    """Return the verdict over all comparisons of a claim: one that fails refutes it, one that is open leaves it so."""
+    """Return the verdict over all comparisons of a claim: one that fails refutes it, one that is
+    open leaves it so.
+    """
     if "fails" in parts:
         return "REFUTED"
     return "SUPPORTED" if parts and "open" not in parts else "UNDECIDED"
@@ -45,7 +49,8 @@ def verdict_of(parts: list[Part]) -> Literal["SUPPORTED", "REFUTED", "UNDECIDED"
 
 def against(claim: Any, low: float, high: float) -> Part:
     """Hold an interval against the claim's bounds."""
-    at_most, at_least = claim.at_most, claim.at_least
+    at_most = claim.at_most
+    at_least = claim.at_least
     if (at_most is not None and low > at_most) or (at_least is not None and high < at_least):
         return "fails"
     inside = (at_most is None or high <= at_most) and (at_least is None or low >= at_least)
@@ -62,4 +67,6 @@ def span_of(value: float | None, low: float | None, high: float | None) -> str:
     """Return "1.2 (0.8 to 1.6)", or what there is of it."""
     if value is None:
         return "none"
-    return f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+    return (
+        f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+    )

@@ -1,9 +1,9 @@
 """Judging claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and the noise floor.
 
-A claim is supported where its whole interval keeps the bound, refuted where the whole interval breaks it, undecided in
-between, and where results are missing or runs are not finished. Intervals come from a bootstrap (correlations) or from
-the noise between seeds; where a study has one seed only, from the records' own intervals, and where there is nothing
-from the claim's tolerance.
+A claim is supported where its whole interval keeps the bound, refuted where the whole interval
+breaks it, undecided in between, and where results are missing or runs are not finished. Intervals
+come from a bootstrap (correlations) or from the noise between seeds; where a study has one seed
+only, from the records' own intervals, and where there is nothing from the claim's tolerance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ Verdict = Literal["SUPPORTED", "REFUTED", "UNDECIDED"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One judged claim. Numbers are None where there are none; `detail` has one line per comparison."""
+    """One judged claim. Numbers are None where there are none; `detail` has one line per
+    comparison.
+    """
 
     id: str
     kind: str
@@ -75,10 +77,23 @@ def judge(claim: Claim, source: Source) -> Judgement:
     if found.told_by == "nothing" and claim.tolerance:
         found = replace(found, told_by=f"the claim's tolerance ({claim.tolerance:g})")
     return Judgement(
-        claim.id, claim.kind, claim.text, found.verdict, found.estimate, found.low, found.high, found.quantity,
-        found.bound, found.n, found.noise, found.told_by, claim.conditional, found.reason, found.detail,
+        claim.id,
+        claim.kind,
+        claim.text,
+        found.verdict,
+        found.estimate,
+        found.low,
+        found.high,
+        found.quantity,
+        found.bound,
+        found.n,
+        found.noise,
+        found.told_by,
+        claim.conditional,
+        found.reason,
+        found.detail,
         found.setting,
-    )  # fmt: skip
+    )
 
 
 def _is_refuted_for_good(claim: Claim, found: Finding) -> bool:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims.finding import Finding, Part, about_rows, against, bounds_of, span_of, verdict_of
+from analysis.claims.finding import (
+    Finding,
+    Part,
+    about_rows,
+    against,
+    bounds_of,
+    span_of,
+    verdict_of,
+)
 from analysis.claims.rows import Noise, NotYetError, noise_of, relative_noise_of, rows_of
 from analysis.laws.correlation import SEED, Correlation, correlate, difference
 from analysis.select.configuration import MODEL, config_key, config_names
@@ -31,13 +39,20 @@ def correlation(claim: CorrelationClaim, source: Source) -> Finding:
     """Judge a correlation by its bootstrap interval over configurations and seeds."""
     about = rows_of(claim, source)
     rows = about.frame
-    x, y = _scaled(rows[claim.x], claim.x_scale), rows[claim.metric].to_numpy(float)
+    x = _scaled(rows[claim.x], claim.x_scale)
+    y = rows[claim.metric].to_numpy(float)
     groups = config_key(rows).to_numpy(str)
     rng = np.random.default_rng(SEED)
     found = correlate(x, y, rng, method=claim.method, groups=groups, level=claim.level)
     what = f"{'r' if claim.method == 'pearson' else 'Spearman'} of {claim.x_scale} {claim.x} and {claim.metric}"
     noise = noise_of(rows, claim.metric)
-    rest = {"quantity": what, "n": found.n, "noise": noise.sd, "told_by": "bootstrap", **about_rows(about)}
+    rest = {
+        "quantity": what,
+        "n": found.n,
+        "noise": noise.sd,
+        "told_by": "bootstrap",
+        **about_rows(about),
+    }
     bound = bounds_of(claim)
     if claim.stronger_than:
         bound = " and ".join(filter(None, [bound, f"stronger than with {claim.stronger_than}"]))
@@ -49,19 +64,38 @@ def correlation(claim: CorrelationClaim, source: Source) -> Finding:
     detail: tuple[str, ...] = ()
     if claim.stronger_than:
         gap = _gap(claim, rows, x, y, groups)
-        parts.append("open" if gap.low is None or gap.high is None else
-                     "holds" if gap.low > 0 else "fails" if gap.high < 0 else "open")  # fmt: skip
+        parts.append(
+            "open"
+            if gap.low is None or gap.high is None
+            else "holds"
+            if gap.low > 0
+            else "fails"
+            if gap.high < 0
+            else "open"
+        )
         detail = (f"|r| minus |r with {claim.stronger_than}|: {span_of(gap.r, gap.low, gap.high)}",)
     verdict = verdict_of(parts)
-    reason = f"not told apart: {detail[0]}" if verdict == "UNDECIDED" and detail and parts[-1] == "open" else ""
-    return Finding(verdict, found.r, found.low, found.high, bound=bound, reason=reason, detail=detail, **rest)
+    reason = (
+        f"not told apart: {detail[0]}"
+        if verdict == "UNDECIDED" and detail and parts[-1] == "open"
+        else ""
+    )
+    return Finding(
+        verdict, found.r, found.low, found.high, bound=bound, reason=reason, detail=detail, **rest
+    )
 
 
 def _gap(claim: CorrelationClaim, rows: pd.DataFrame, x: Any, y: Any, groups: Any) -> Correlation:
     other = _scaled(rows[claim.stronger_than], claim.x_scale)
     means = pd.DataFrame({"x": x, "o": other, "y": y, "g": groups}).groupby("g", sort=True).mean()
-    return difference(means["x"], means["o"], means["y"], np.random.default_rng(SEED), method=claim.method,
-                      level=claim.level)  # fmt: skip
+    return difference(
+        means["x"],
+        means["o"],
+        means["y"],
+        np.random.default_rng(SEED),
+        method=claim.method,
+        level=claim.level,
+    )
 
 
 def _scaled(column: pd.Series, scale: str) -> Any:
@@ -71,12 +105,17 @@ def _scaled(column: pd.Series, scale: str) -> Any:
 
 
 def order(claim: OrderClaim, source: Source) -> Finding:
-    """Judge an order: every pair of neighbouring ranks in every group, by the difference of means over seeds."""
+    """Judge an order: every pair of neighbouring ranks in every group, by the difference of means
+    over seeds.
+    """
     members = [v for rank in claim.ranks for v in rank]
     about = rows_of(claim, source, keep=(claim.by,), where={claim.by: tuple(members)})
     rows = about.frame
     noise = noise_of(rows, claim.metric, (claim.by, *claim.within))
-    parts, detail, gaps, absent = [], [], [], 0
+    parts = []
+    detail = []
+    gaps = []
+    absent = 0
     for name, group in _groups(rows, claim.within):
         values = {v: group.loc[group[claim.by] == v, claim.metric].to_numpy(float) for v in members}
         _alike(group, claim.by, claim, name)
@@ -92,14 +131,29 @@ def order(claim: OrderClaim, source: Source) -> Finding:
                 gaps.append((gap, half))
                 detail.append(f"{name}{small} < {large}: difference {gap:+.3g} ± {half:.2g} {part}")
     if not parts:
-        raise NotYetError(f"no two of {', '.join(map(str, members))} are measured alike; `ditlab run {source.name}`")
+        raise NotYetError(
+            f"no two of {', '.join(map(str, members))} are measured alike; `ditlab run "
+            f"{source.name}`"
+        )
     if absent:
         parts.append("open")
     gap, half = min(gaps, key=lambda g: g[0] - g[1])
     reason = f"{absent} of {absent + len(gaps)} comparisons lack results" if absent else ""
     text = " < ".join(" | ".join(map(str, r)) for r in claim.ranks)
-    return Finding(verdict_of(parts), gap, gap - half, gap + half, f"smallest difference of {claim.metric}", text,
-                   len(gaps), noise.sd, noise.told_by, reason, tuple(detail), **about_rows(about))  # fmt: skip
+    return Finding(
+        verdict_of(parts),
+        gap,
+        gap - half,
+        gap + half,
+        f"smallest difference of {claim.metric}",
+        text,
+        len(gaps),
+        noise.sd,
+        noise.told_by,
+        reason,
+        tuple(detail),
+        **about_rows(about),
+    )
 
 
 def _half(noise: Noise, claim: Any, *counts: int) -> float:
@@ -112,7 +166,9 @@ def _groups(rows: pd.DataFrame, within: tuple[str, ...]) -> list[tuple[str, pd.D
     missing = [w for w in within if w not in rows.columns]
     if missing:
         raise UserError(f"`within: [{missing[0]}]`: the rows have no such column")
-    return [(f"{' '.join(map(str, key))}: ", g) for key, g in rows.groupby(list(within), sort=False)]
+    return [
+        (f"{' '.join(map(str, key))}: ", g) for key, g in rows.groupby(list(within), sort=False)
+    ]
 
 
 def _alike(group: pd.DataFrame, by: str, claim: Any, name: str) -> None:
@@ -123,43 +179,73 @@ def _alike(group: pd.DataFrame, by: str, claim: Any, name: str) -> None:
         for _, same in group.groupby(by):
             if same[column].nunique() > 1:
                 found = ", ".join(map(str, sorted(same[column].dropna().unique(), key=str)[:6]))
-                raise UserError(f"claim {claim.id!r}: {name}rows with equal {by} differ in {column} ({found}); put it "
-                                f"into `where:` or `within:`")  # fmt: skip
+                raise UserError(
+                    f"claim {claim.id!r}: {name}rows with equal {by} differ in {column} ({found}); "
+                    "put it "
+                    f"into `where:` or `within:`"
+                )
 
 
 def ratio(claim: RatioClaim, source: Source) -> Finding:
-    """Judge a ratio of two configurations; positive values have noise in proportion, so the interval has one too."""
-    sides, abouts = [], []
+    """Judge a ratio of two configurations; positive values have noise in proportion, so the
+    interval has one too.
+    """
+    sides = []
+    abouts = []
     for side in (claim.numerator, claim.denominator):
         abouts.append(rows_of(claim, source, where=side))
         rows = abouts[-1].frame
-        if config_key(rows.assign(name=rows["name"].map(_seedless)), (*MODEL, "name")).nunique() > 1:
-            raise UserError(f"claim {claim.id!r}: {side} selects {rows['run_id'].nunique()} runs of different models; "
-                            "name one")  # fmt: skip
+        if (
+            config_key(rows.assign(name=rows["name"].map(_seedless)), (*MODEL, "name")).nunique()
+            > 1
+        ):
+            raise UserError(
+                f"claim {claim.id!r}: {side} selects {rows['run_id'].nunique()} runs of different "
+                "models; "
+                "name one"
+            )
         sides.append(rows)
     above, below = (s[claim.metric].to_numpy(float) for s in sides)
-    what = {"quantity": f"ratio of {claim.metric}", "bound": bounds_of(claim), "n": len(above) + len(below),
-            **about_rows(*abouts)}  # fmt: skip
+    what = {
+        "quantity": f"ratio of {claim.metric}",
+        "bound": bounds_of(claim),
+        "n": len(above) + len(below),
+        **about_rows(*abouts),
+    }
     if not below.mean():
         return Finding("UNDECIDED", reason="the mean below the line is 0", **what)
     value = float(above.mean() / below.mean())
-    both, by = pd.concat(sides), (*claim.numerator, *claim.denominator)
+    both = pd.concat(sides)
+    by = (*claim.numerator, *claim.denominator)
     noise = relative_noise_of(both, claim.metric, by)
     if noise is not None:
         reach = float(np.exp(noise.half(len(above), len(below), level=claim.level) or 0.0))
-        low, high = value / reach, value * reach
+        low = value / reach
+        high = value * reach
     else:  # first order
         noise = noise_of(both, claim.metric, by)
         up, down = (noise.half(len(v), level=claim.level) or 0.0 for v in (above, below))
         half = abs(value) * float(np.hypot(up / above.mean(), down / below.mean()))
-        low, high = value - half, value + half
-    low, high = min(low, value - claim.tolerance), max(high, value + claim.tolerance)
+        low = value - half
+        high = value + half
+    low = min(low, value - claim.tolerance)
+    high = max(high, value + claim.tolerance)
     names = config_names(pd.concat(sides, ignore_index=True))
     named = (names.iloc[0], names.iloc[-1])
-    detail = tuple(f"{_named(n, s)}: {s[claim.metric].mean():.4g} (n = {len(s)})"
-                   for n, s in zip(named, sides, strict=True))  # fmt: skip
-    return Finding(verdict_of([against(claim, low, high)]), value, low, high, noise=noise.sd, told_by=noise.told_by,
-                   detail=detail, **what)  # fmt: skip
+    detail = tuple(
+        f"{_named(n, s)}: {s[claim.metric].mean():.4g} (n = {len(s)})"
+        for n, s in zip(named, sides, strict=True)
+    )
+    return Finding(
+        verdict_of([against(claim, low, high)]),
+        value,
+        low,
+        high,
+        noise=noise.sd,
+        told_by=noise.told_by,
+        detail=detail,
+        **what,
+    )
 
 
 def _seedless(name: str) -> str:
@@ -174,7 +260,9 @@ def _named(name: str, rows: pd.DataFrame) -> str:
 
 
 def threshold(claim: ThresholdClaim, source: Source) -> Finding:
-    """Judge a bound on, or a value of, every selected configuration; the worst one is the estimate."""
+    """Judge a bound on, or a value of, every selected configuration; the worst one is the
+    estimate.
+    """
     about = rows_of(claim, source, keep=tuple(claim.where))
     rows = about.frame
     noise = noise_of(rows, claim.metric, tuple(claim.where))
@@ -182,30 +270,54 @@ def threshold(claim: ThresholdClaim, source: Source) -> Finding:
     parts: list[Part] = []
     found = []
     for _, group in rows.groupby(keys.to_numpy(), sort=False):
-        value, known = float(group[claim.metric].mean()), noise.half(len(group), level=claim.level) or 0.0
+        value = float(group[claim.metric].mean())
+        known = noise.half(len(group), level=claim.level) or 0.0
         if claim.equals is not None:
             off = abs(value - claim.equals)
-            parts.append("holds" if off <= claim.tolerance else "fails" if off - known > claim.tolerance else "open")
+            parts.append(
+                "holds"
+                if off <= claim.tolerance
+                else "fails"
+                if off - known > claim.tolerance
+                else "open"
+            )
             found.append((off, value, known))
         else:
             half = max(known, claim.tolerance)
             parts.append(against(claim, value - half, value + half))
             found.append((value if claim.at_most is not None else -value, value, half))
     _, value, half = max(found)
-    bound = f"= {claim.equals:g} ± {claim.tolerance:g}" if claim.equals is not None else bounds_of(claim)
+    bound = (
+        f"= {claim.equals:g} ± {claim.tolerance:g}"
+        if claim.equals is not None
+        else bounds_of(claim)
+    )
     what = f"{claim.metric} (the farthest of {len(found)})"
-    return Finding(verdict_of(parts), value, value - half, value + half, what, bound, len(rows), noise.sd,
-                   noise.told_by, **about_rows(about))  # fmt: skip
+    return Finding(
+        verdict_of(parts),
+        value,
+        value - half,
+        value + half,
+        what,
+        bound,
+        len(rows),
+        noise.sd,
+        noise.told_by,
+        **about_rows(about),
+    )
 
 
 def trend(claim: TrendClaim, source: Source) -> Finding:
-    """Judge a trend: from first to last beyond the noise, and no step back beyond the noise, in every group."""
+    """Judge a trend: from first to last beyond the noise, and no step back beyond the noise, in
+    every group.
+    """
     about = rows_of(claim, source, keep=(claim.x,))
     rows = about.frame
     noise = noise_of(rows, claim.metric, (claim.x, *claim.within))
     sign = -1.0 if claim.direction == "falling" else 1.0
     parts: list[Part] = []
-    detail, totals = [], []
+    detail = []
+    totals = []
     for name, group in _groups(rows, claim.within):
         _alike(group, claim.x, claim, name)
         means = group.groupby(claim.x)[claim.metric].agg(["mean", "size"])
@@ -215,44 +327,84 @@ def trend(claim: TrendClaim, source: Source) -> Finding:
             continue
         steps = [sign * (b - a) for a, b in itertools.pairwise(means["mean"])]
         halves = [_half(noise, claim, int(a), int(b)) for a, b in itertools.pairwise(means["size"])]
-        total, half = sum(steps), _half(noise, claim, int(means["size"].iloc[0]), int(means["size"].iloc[-1]))
+        total = sum(steps)
+        half = _half(noise, claim, int(means["size"].iloc[0]), int(means["size"].iloc[-1]))
         back = any(s < -h for s, h in zip(steps, halves, strict=True))
         part: Part = "fails" if total < -half or back else "holds" if total > half else "open"
         parts.append(part)
         totals.append((total, half))
-        detail.append(f"{name}{sign * total:+.3g} ± {half:.2g} over {len(means)} values of {claim.x} {part}")
+        detail.append(
+            f"{name}{sign * total:+.3g} ± {half:.2g} over {len(means)} values of {claim.x} {part}"
+        )
     if not totals:
         raise NotYetError(f"one value of {claim.x} only is measured; `ditlab run {source.name}`")
     total, half = min(totals, key=lambda t: t[0] - t[1])
     ends = sorted((sign * (total - half), sign * (total + half)))
-    what, bound = f"smallest change of {claim.metric}", f"{claim.direction} with {claim.x}"
-    return Finding(verdict_of(parts), sign * total, *ends, what, bound, len(rows), noise.sd, noise.told_by, "",
-                   tuple(detail), **about_rows(about))  # fmt: skip
+    what = f"smallest change of {claim.metric}"
+    bound = f"{claim.direction} with {claim.x}"
+    return Finding(
+        verdict_of(parts),
+        sign * total,
+        *ends,
+        what,
+        bound,
+        len(rows),
+        noise.sd,
+        noise.told_by,
+        "",
+        tuple(detail),
+        **about_rows(about),
+    )
 
 
 def crossing(claim: CrossingClaim, source: Source) -> Finding:
-    """Judge where the second line falls below the first: the crossing of their interpolation, moved by the noise."""
-    abouts = [rows_of(claim, source, keep=(claim.x,), where=side) for side in (claim.first, claim.second)]
+    """Judge where the second line falls below the first: the crossing of their interpolation, moved
+    by the noise.
+    """
+    abouts = [
+        rows_of(claim, source, keep=(claim.x,), where=side) for side in (claim.first, claim.second)
+    ]
     lines = [about.frame for about in abouts]
     noise = noise_of(pd.concat(lines), claim.metric, (claim.x,))
     half = _half(noise, claim, 1, 1)
     means = [rows.groupby(claim.x)[claim.metric].mean() for rows in lines]
-    low, high = max(m.index.min() for m in means), min(m.index.max() for m in means)
-    words = {"quantity": f"{claim.x} at which the lines cross", "bound": bounds_of(claim) or "they cross",
-             "n": sum(map(len, lines)), "noise": noise.sd, "told_by": noise.told_by,
-             **about_rows(*abouts)}  # fmt: skip
+    low = max(m.index.min() for m in means)
+    high = min(m.index.max() for m in means)
+    words = {
+        "quantity": f"{claim.x} at which the lines cross",
+        "bound": bounds_of(claim) or "they cross",
+        "n": sum(map(len, lines)),
+        "noise": noise.sd,
+        "told_by": noise.told_by,
+        **about_rows(*abouts),
+    }
     if not low < high:
-        return Finding("UNDECIDED", reason=f"the two lines share no range of {claim.x}; more training points under "
-                       f"`at:` in `evaluate:` and `ditlab run {source.name}` make one", **words)  # fmt: skip
+        return Finding(
+            "UNDECIDED",
+            reason=f"the two lines share no range of {claim.x}; more training points under "
+            f"`at:` in `evaluate:` and `ditlab run {source.name}` make one",
+            **words,
+        )
     grid = np.geomspace(low, high, 2000)
-    first, second = (np.interp(np.log(grid), np.log(m.index.to_numpy(float)), m.to_numpy(float)) for m in means)
+    first, second = (
+        np.interp(np.log(grid), np.log(m.index.to_numpy(float)), m.to_numpy(float)) for m in means
+    )
     gap = second - first
     at = [_falls(grid, gap + shift) for shift in (0.0, -half, half)]
     if at[0] is None:
         state = "below" if gap[-1] < 0 else "above"
-        decided = state == "above" and claim.at_most is not None and claim.at_most <= high and gap[-1] > half
-        return Finding("REFUTED" if decided else "UNDECIDED", reason=f"they do not cross between {low:.3g} and "
-                       f"{high:.3g}: the second line is {state} the first there", **words)  # fmt: skip
+        decided = (
+            state == "above"
+            and claim.at_most is not None
+            and claim.at_most <= high
+            and gap[-1] > half
+        )
+        return Finding(
+            "REFUTED" if decided else "UNDECIDED",
+            reason=f"they do not cross between {low:.3g} and "
+            f"{high:.3g}: the second line is {state} the first there",
+            **words,
+        )
     ends = (at[1] or low, at[2] or high)
     open_end = "" if at[1] and at[2] else "the noise reaches the end of the measured range"
     part = against(claim, *ends) if bounds_of(claim) else ("holds" if not open_end else "open")

@@ -21,14 +21,17 @@ _EVERY_POINT = ("images_seen", "train_flops")
 
 
 class NotYetError(Exception):
-    """What a claim speaks of is planned but not measured: the claim is undecided, with this reason."""
+    """What a claim speaks of is planned but not measured: the claim is undecided, with this
+    reason.
+    """
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of a claim; `setting` is how those were sampled where the claim does not say.
 
-    `unfinished` counts the runs that the claim is about and that are planned, or still train, or lack the metric.
+    `unfinished` counts the runs that the claim is about and that are planned, or still train, or
+    lack the metric.
     """
 
     frame: pd.DataFrame
@@ -37,12 +40,14 @@ class Rows:
     unfinished: int = 0
 
 
-def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dict[str, Any] | None = None) -> Rows:
+def rows_of(
+    claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dict[str, Any] | None = None
+) -> Rows:
     """Return the measured rows a claim is about: one per run and, for columns in `keep`, per value.
 
-    The latest training point counts unless the claim names one or runs along training. Raises UserError where the
-    claim names a metric, column or run that does not exist, or rows of two protocols; NotYetError where they are
-    planned but not measured.
+    The latest training point counts unless the claim names one or runs along training. Raises
+    UserError where the claim names a metric, column or run that does not exist, or rows of two
+    protocols; NotYetError where they are planned but not measured.
     """
     chosen = {**claim.where, **(where or {})}
     frame = _table(claim.metric, source)
@@ -51,19 +56,29 @@ def rows_of(claim: Claim, source: Source, keep: tuple[str, ...] = (), where: dic
     have = frame[frame[claim.metric].notna()]
     open_ = _open_runs(claim, source, chosen, have)
     if not {*chosen, *keep} & set(_EVERY_POINT):
-        have = have[~have["run_id"].isin(open_)]  # an earlier training point of a run is not its result
+        have = have[
+            ~have["run_id"].isin(open_)
+        ]  # an earlier training point of a run is not its result
     unfinished = len(open_)
     if have.empty and claim.metric in OF_RUNS and not unfinished:
-        raise NotYetError(f"no {claim.metric} can be told of these runs: their curves are too short, or missing")
+        raise NotYetError(
+            f"no {claim.metric} can be told of these runs: their curves are too short, or missing"
+        )
     if have.empty:
-        raise NotYetError(f"no {claim.metric} is recorded for these rows yet; `ditlab run {source.name}` makes them")
+        raise NotYetError(
+            f"no {claim.metric} is recorded for these rows yet; `ditlab run {source.name}` makes "
+            "them"
+        )
     if claim.metric not in OF_RUNS:
         one_protocol(have, claim.metric)
     return replace(_one_setting(have, claim.metric, {*chosen, *keep}), unfinished=unfinished)
 
 
-def _open_runs(claim: Claim, source: Source, chosen: dict[str, Any], have: pd.DataFrame) -> set[str]:
-    """Return the runs that the claim is about and that have no outcome yet, or not yet what it judges.
+def _open_runs(
+    claim: Claim, source: Source, chosen: dict[str, Any], have: pd.DataFrame
+) -> set[str]:
+    """Return the runs that the claim is about and that have no outcome yet, or not yet what it
+    judges.
 
     A run that ended as DIVERGED or FAILED is not among them: there is nothing more to come.
     """
@@ -79,12 +94,16 @@ def _open_runs(claim: Claim, source: Source, chosen: dict[str, Any], have: pd.Da
     if claim.metric not in OF_RUNS and "planned_evals" in runs:
         made = source.results.groupby("run_id")["eval_id"].count()
         behind = runs["run_id"].map(made).fillna(0) < runs["planned_evals"].astype(float)
-        open_ |= (runs["outcome"] == "DONE") & behind & ~_measured(runs, have, "images_seen" in chosen)
+        open_ |= (
+            (runs["outcome"] == "DONE") & behind & ~_measured(runs, have, "images_seen" in chosen)
+        )
     return set(runs.loc[open_, "run_id"])
 
 
 def _measured(runs: pd.DataFrame, have: pd.DataFrame, at_a_point: bool) -> pd.Series:
-    """Return whether each run has a row: at its end, which is what counts where the claim names no training point."""
+    """Return whether each run has a row: at its end, which is what counts where the claim names no
+    training point.
+    """
     there = runs["run_id"].isin(set(have["run_id"]))
     if at_a_point or "images_seen" not in runs or "images_seen" not in have:
         return there
@@ -100,43 +119,66 @@ def _table(metric: str, source: Source) -> pd.DataFrame:
             raise NotYetError("no training curve is published")
         found = source.runs["run_id"].map(values)
         ended = source.runs["outcome"].notna() if "outcome" in source.runs else True
-        return source.runs.assign(**{metric: found.where(ended)})  # what a curve ends in is known when it has ended
+        return source.runs.assign(
+            **{metric: found.where(ended)}
+        )  # what a curve ends in is known when it has ended
     if metric not in source.results.columns and not source.is_published:
         measuring = [name for name, protocol in PROTOCOLS.items() if metric in protocol.metrics]
         if measuring:
-            raise NotYetError(f"no evaluation of {source.name} measures {metric}; these protocols do, under "
-                              f"`evaluate:`: {', '.join(measuring)}")  # fmt: skip
+            raise NotYetError(
+                f"no evaluation of {source.name} measures {metric}; these protocols do, under "
+                f"`evaluate:`: {', '.join(measuring)}"
+            )
     if metric not in source.results.columns:
         known = _metrics(source.results)
         raise UserError(
-            f"unknown metric {metric!r}{nearest(metric, known)}; metrics in the records: {', '.join(known) or 'none'}, "
-            f"and of the training curve {', '.join(OF_RUNS)}; another needs a protocol that measures it in `evaluate:`"
+            f"unknown metric {metric!r}{nearest(metric, known)}; metrics in the records: "
+            f"{', '.join(known) or 'none'}, "
+            f"and of the training curve {', '.join(OF_RUNS)}; another needs a protocol that "
+            "measures it in `evaluate:`"
         )
     return source.results
 
 
 def _metrics(frame: pd.DataFrame) -> list[str]:
-    known = [c for c in ("fid", "fd_digits", "sfid", "is", "precision", "recall", "kid") if c in frame]
+    known = [
+        c for c in ("fid", "fd_digits", "sfid", "is", "precision", "recall", "kid") if c in frame
+    ]
     return sorted({*known, *(c.removesuffix("_low") for c in frame.columns if c.endswith("_low"))})
 
 
-def _narrow(frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: Source) -> pd.DataFrame:
+def _narrow(
+    frame: pd.DataFrame, column: str, value: Any, claim: Claim, source: Source
+) -> pd.DataFrame:
     if column not in frame.columns:
-        raise UserError(f"claim {claim.id!r}: {source.name} has no column {column!r}{nearest(column, frame.columns)}")
+        raise UserError(
+            f"claim {claim.id!r}: {source.name} has no column "
+            f"{column!r}{nearest(column, frame.columns)}"
+        )
     wanted = list(value) if isinstance(value, tuple | list) else [value]
     have = [v.item() if hasattr(v, "item") else v for v in frame[column].dropna().unique()]
     missing = [v for v in wanted if v is not None and v not in have]
-    of_runs = column in source.runs.columns and column not in _EVERY_POINT  # a run's own are those of its end
+    of_runs = (
+        column in source.runs.columns and column not in _EVERY_POINT
+    )  # a run's own are those of its end
     if missing and of_runs and missing[0] not in set(source.runs[column].dropna()):
         shown = ", ".join(map(str, have[:10])) or "none"
-        raise UserError(f"claim {claim.id!r}: no run of {source.name} has {column} = {missing[0]!r}"
-                        f"{nearest(str(missing[0]), map(str, have))}; it has {shown}: put it under `axes:` or "
-                        f"`include:` and `ditlab run {source.name}`")  # fmt: skip
+        raise UserError(
+            f"claim {claim.id!r}: no run of {source.name} has {column} = {missing[0]!r}"
+            f"{nearest(str(missing[0]), map(str, have))}; it has {shown}: put it under `axes:` or "
+            f"`include:` and `ditlab run {source.name}`"
+        )
     if missing and of_runs:
-        raise NotYetError(f"no run with {column} = {missing[0]!r} is measured yet; `ditlab run {source.name}` goes on")
+        raise NotYetError(
+            f"no run with {column} = {missing[0]!r} is measured yet; `ditlab run {source.name}` "
+            "goes on"
+        )
     if missing:
-        raise NotYetError(f"no evaluation with {column} = {missing[0]!r} yet; where it is not planned, put it under "
-                          f"`evaluate:`, then `ditlab run {source.name}` (nothing is trained again)")  # fmt: skip
+        raise NotYetError(
+            f"no evaluation with {column} = {missing[0]!r} yet; where it is not planned, put it "
+            "under "
+            f"`evaluate:`, then `ditlab run {source.name}` (nothing is trained again)"
+        )
     chosen = frame[column].isin([v for v in wanted if v is not None])
     return frame[chosen | frame[column].isna() if None in wanted else chosen]
 
@@ -147,7 +189,9 @@ def _one_setting(rows: pd.DataFrame, metric: str, free: set[str]) -> Rows:
         for column, value in main_setting(rows, metric).items():
             if column not in free and rows[column].nunique(dropna=False) > 1:
                 rows = rows[rows[column].isna() if pd.isna(value) else rows[column] == value]
-                said.append(f"{column} {value:g}" if isinstance(value, float | int) else f"{column} {value}")
+                said.append(
+                    f"{column} {value:g}" if isinstance(value, float | int) else f"{column} {value}"
+                )
     if not free & set(_EVERY_POINT) and "images_seen" in rows and metric not in OF_RUNS:
         rows, early = at_the_end(rows)
         said += [f"{early} measured at an earlier training point only"] if early else []
@@ -161,43 +205,67 @@ def _seeds(group: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How far two equal things lie apart by chance: `sd` of one value, None where nothing tells it."""
+    """How far two equal things lie apart by chance: `sd` of one value, None where nothing tells
+    it.
+    """
 
     sd: float | None
     df: int
     told_by: str
 
     def half(self, *counts: int, level: float = 0.95) -> float | None:
-        """Return the half width of the interval of a difference of means over `counts` values each, or None."""
+        """Return the half width of the interval of a difference of means over `counts` values each,
+        or None.
+        """
         if self.sd is None:
             return None
-        reach = float(stats.t.ppf((1 + level) / 2, self.df)) if self.df > 0 else float(stats.norm.ppf((1 + level) / 2))
+        reach = (
+            float(stats.t.ppf((1 + level) / 2, self.df))
+            if self.df > 0
+            else float(stats.norm.ppf((1 + level) / 2))
+        )
         return reach * self.sd * float(np.sqrt(sum(1 / c for c in counts)))
 
 
 def noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise:
-    """Return the noise of one value: pooled over the seeds of each configuration, else the records' own intervals."""
+    """Return the noise of one value: pooled over the seeds of each configuration, else the records'
+    own intervals.
+    """
     if rows.empty:
         return Noise(None, 0, "nothing")
     key = config_key(rows, (*MODEL, *(b for b in by if b in rows.columns and b not in MODEL)))
-    groups = [g[metric].astype(float).to_numpy() for _, g in rows.groupby(key.to_numpy()) if _seeds(g)]
+    groups = [
+        g[metric].astype(float).to_numpy() for _, g in rows.groupby(key.to_numpy()) if _seeds(g)
+    ]
     df = sum(len(g) - 1 for g in groups)
     if df > 0:
         squares = sum(float(((g - g.mean()) ** 2).sum()) for g in groups)
         return Noise(float(np.sqrt(squares / df)), df, f"seeds ({df} degrees of freedom)")
-    low, high = f"{metric}_low", f"{metric}_high"
+    low = f"{metric}_low"
+    high = f"{metric}_high"
     if low in rows and high in rows:
         width = (rows[high] - rows[low]).astype(float).dropna()
         if len(width):
-            return Noise(float(width.median()) / (2 * 1.959964), 0, "the records' own intervals, not seeds")
+            return Noise(
+                float(width.median()) / (2 * 1.959964), 0, "the records' own intervals, not seeds"
+            )
     return Noise(None, 0, "nothing")
 
 
 def relative_noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise | None:
-    """Return the noise of one value as a share of it: that of its logarithm. None where not every value is positive."""
+    """Return the noise of one value as a share of it: that of its logarithm.
+
+    None where not every value is positive.
+    """
     if not (rows[metric].astype(float) > 0).all():
         return None
     columns = [c for c in (metric, f"{metric}_low", f"{metric}_high") if c in rows]
     values = {c: rows[c].astype(float) for c in columns}
-    found = noise_of(rows.assign(**{c: np.log(v.where(v > 0)) for c, v in values.items()}), metric, by)
-    return found if found.sd is None else replace(found, told_by=f"{found.told_by}, as a share of the value")
+    found = noise_of(
+        rows.assign(**{c: np.log(v.where(v > 0)) for c, v in values.items()}), metric, by
+    )
+    return (
+        found
+        if found.sd is None
+        else replace(found, told_by=f"{found.told_by}, as a share of the value")
+    )

@@ -24,14 +24,20 @@ _DOT = 20.0  # a smaller one gets a ring in place of the dot in its middle
 _HATCHES = {4: "///", 8: "..."}
 
 
-def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: Provenance | None = None) -> Figure:
-    """Return quality by size (x) and patch (colour), area is Gmacs; with `systems`, the systems of a table beside it.
+def bubbles(
+    points: Points, systems: pd.DataFrame | None = None, *, provenance: Provenance | None = None
+) -> Figure:
+    """Return quality by size (x) and patch (colour), area is Gmacs; with `systems`, the systems of
+    a table beside it.
 
     `systems` has columns name, fid, fwd_gmacs; its rows without Gflops are left out and counted.
     """
     rows = average_seeds(points.frame, points.metric)
-    fig, axes = style.new_figure(2 if systems is not None else 1, width=style.WIDTH_IN if systems is not None else 4.6,
-                                 height=3.8)  # fmt: skip
+    fig, axes = style.new_figure(
+        2 if systems is not None else 1,
+        width=style.WIDTH_IN if systems is not None else 4.6,
+        height=3.8,
+    )
     first = np.atleast_1d(axes)[0]
     scale = _LARGEST / float(rows["fwd_gmacs"].max())
     _models(first, rows, points.metric, scale)
@@ -39,14 +45,22 @@ def bubbles(points: Points, systems: pd.DataFrame | None = None, *, provenance: 
     if systems is not None:
         known = systems[systems["fwd_gmacs"].notna() & systems["fid"].notna()]
         _systems(axes[1], known)
-        lines.append(f"Right: {len(known)} of {len(systems)} rows of Table 2 (the others print no Gflops).")
+        lines.append(
+            f"Right: {len(known)} of {len(systems)} rows of Table 2 (the others print no Gflops)."
+        )
     style.footer(fig, [*lines, (provenance or Provenance.of(rows)).text])
     told = config_names(rows)
     if (
         told.nunique() > rows[["model_size", "patch"]].drop_duplicates().shape[0]
     ):  # the legend does not tell these apart
         sizes = style.size_order(rows["model_size"])
-        label_points(first, [sizes.index(str(s)) for s in rows["model_size"]], rows[points.metric], list(told), 6.5)
+        label_points(
+            first,
+            [sizes.index(str(s)) for s in rows["model_size"]],
+            rows[points.metric],
+            list(told),
+            6.5,
+        )
     if systems is not None:
         names = [_guided(n, g) for n, g in zip(known["name"], known["guidance"], strict=True)]
         label_points(axes[1], known["fwd_gmacs"], known["fid"], names, 6.5)
@@ -58,16 +72,34 @@ def _models(ax: Axes, rows: pd.DataFrame, metric: str, scale: float) -> None:
     patches = sorted(rows["patch"].dropna().unique(), reverse=True)
     for _, row in rows.sort_values("fwd_gmacs", ascending=False).iterrows():
         colour = _PATCH_COLOURS.get(row["patch"], style.QUIET)
-        x, area = sizes.index(str(row["model_size"])), row["fwd_gmacs"] * scale
-        ax.scatter(x, row[metric], s=area, facecolor=colour, alpha=0.8, edgecolor=style.INK, linewidth=0.5,
-                   hatch=_HATCHES.get(row["patch"]))  # fmt: skip
+        x = sizes.index(str(row["model_size"]))
+        area = row["fwd_gmacs"] * scale
+        ax.scatter(
+            x,
+            row[metric],
+            s=area,
+            facecolor=colour,
+            alpha=0.8,
+            edgecolor=style.INK,
+            linewidth=0.5,
+            hatch=_HATCHES.get(row["patch"]),
+        )
         if area < _DOT:  # a dot would hide so small a bubble
-            ax.scatter(x, row[metric], s=2 * _DOT, facecolor="none", edgecolor=colour, linewidth=0.9, zorder=4)
+            ax.scatter(
+                x,
+                row[metric],
+                s=2 * _DOT,
+                facecolor="none",
+                edgecolor=colour,
+                linewidth=0.9,
+                zorder=4,
+            )
         else:
             ax.scatter(x, row[metric], s=5, color=style.INK, zorder=4)
     ax.set_xticks(range(len(sizes)), [style.clean(s, 12) for s in sizes])
     ax.set_xlim(-0.7, len(sizes) - 0.3)
-    low, high = float(rows[metric].min()), float(rows[metric].max())
+    low = float(rows[metric].min())
+    high = float(rows[metric].max())
     ax.set_ylim(min(0.0, low), high + 0.12 * (high - min(0.0, low)))
     ax.set_xlabel("Model size")
     ax.set_ylabel(style.metric_label(metric))
@@ -78,19 +110,41 @@ def _models(ax: Axes, rows: pd.DataFrame, metric: str, scale: float) -> None:
 def _patch_legend(ax: Axes, patches: list[int]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(facecolor=_PATCH_COLOURS.get(int(p), style.QUIET), edgecolor=style.INK, linewidth=0.5,
-                     hatch=_HATCHES.get(int(p)), label=f"patch {int(p)}") for p in patches]  # fmt: skip
-    ax.legend(handles=handles, loc="best")  # the upper right, unless the largest models are the worst
+    handles = [
+        Patch(
+            facecolor=_PATCH_COLOURS.get(int(p), style.QUIET),
+            edgecolor=style.INK,
+            linewidth=0.5,
+            hatch=_HATCHES.get(int(p)),
+            label=f"patch {int(p)}",
+        )
+        for p in patches
+    ]
+    ax.legend(
+        handles=handles, loc="best"
+    )  # the upper right, unless the largest models are the worst
 
 
 def _systems(ax: Axes, rows: pd.DataFrame) -> None:
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
     ours = rows["name"].str.startswith("DiT")
-    for mine, colour, shape in ((False, style.QUIET, "s"), (True, style.DESIGNS["adaln-zero"], "o")):
+    for mine, colour, shape in (
+        (False, style.QUIET, "s"),
+        (True, style.DESIGNS["adaln-zero"], "o"),
+    ):
         chosen = rows[ours == mine]
         words = "DiT" if mine else "U-Net systems"
-        ax.scatter(chosen["fwd_gmacs"], chosen["fid"], s=34, color=colour, marker=shape, edgecolor="white",
-                   linewidth=0.5, label=words, zorder=3)  # fmt: skip
+        ax.scatter(
+            chosen["fwd_gmacs"],
+            chosen["fid"],
+            s=34,
+            color=colour,
+            marker=shape,
+            edgecolor="white",
+            linewidth=0.5,
+            label=words,
+            zorder=3,
+        )
     ax.set_ylim(0, float(rows["fid"].max()) * 1.12)
     ax.set_xlim(float(rows["fwd_gmacs"].min()) / 1.8, float(rows["fwd_gmacs"].max()) * 2.4)
     ax.set_xlabel("Forward Gflops (MACs, log scale)")

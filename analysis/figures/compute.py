@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.figures import style
-from analysis.figures.curves import LEGEND_ENTRIES, LEGEND_ROW_IN, draw_lines, legend, mean_lines, model_looks
+from analysis.figures.curves import (
+    LEGEND_ENTRIES,
+    LEGEND_ROW_IN,
+    draw_lines,
+    legend,
+    mean_lines,
+    model_looks,
+)
 from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, whole_lines
@@ -20,7 +27,8 @@ if TYPE_CHECKING:
 def training_compute(
     points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
 ) -> Figure:
-    """Return quality against training compute, one line per model; `points.frame` holds many training points per run.
+    """Return quality against training compute, one line per model; `points.frame` holds many
+    training points per run.
 
     `overlay` holds the paper's lines, drawn thin and grey, where they were measured alike.
 
@@ -29,17 +37,24 @@ def training_compute(
     points = whole_lines(points, "images_seen")
     rows = points.frame
     if rows.groupby("run_id")["images_seen"].nunique().max() < 2:
-        raise UserError("training-compute: no run was measured at two training points; write `at: [25%, 50%, 100%]` "
-                        "in `evaluate:` and `ditlab run STUDY` (trained runs keep their weights at new points only "
-                        "where a snapshot was kept)")  # fmt: skip
+        raise UserError(
+            "training-compute: no run was measured at two training points; write `at: [25%, 50%, "
+            "100%]` "
+            "in `evaluate:` and `ditlab run STUDY` (trained runs keep their weights at new points "
+            "only "
+            "where a snapshot was kept)"
+        )
     label = "Training compute (FLOP = 2 × 3 × MACs × images, log scale)"
-    return _lines(points, "train_flops", label, provenance, "Training compute against quality", overlay)
+    return _lines(
+        points, "train_flops", label, provenance, "Training compute against quality", overlay
+    )
 
 
 def sampling_compute(
     points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
 ) -> Figure:
-    """Return quality against sampling compute per image, one line per model over its numbers of sampling steps.
+    """Return quality against sampling compute per image, one line per model over its numbers of
+    sampling steps.
 
     `overlay` as in `training_compute`.
 
@@ -48,16 +63,27 @@ def sampling_compute(
     points = whole_lines(points, "steps")
     rows = points.frame
     if rows.groupby("run_id")["steps"].nunique().max() < 2:
-        raise UserError("sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, 50, 250]` "
-                        "in `evaluate:` and `ditlab run STUDY` (nothing is trained again)")  # fmt: skip
+        raise UserError(
+            "sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, "
+            "50, 250]` "
+            "in `evaluate:` and `ditlab run STUDY` (nothing is trained again)"
+        )
     label = "Sampling compute per image (Gflops = 10⁹ MACs, log scale)"
-    return _lines(points, "sampling_gmacs", label, provenance, "Sampling compute against quality", overlay)
+    return _lines(
+        points, "sampling_gmacs", label, provenance, "Sampling compute against quality", overlay
+    )
 
 
 def _lines(
-    points: Points, x: str, label: str, provenance: Provenance | None, title: str, overlay: pd.DataFrame | None
+    points: Points,
+    x: str,
+    label: str,
+    provenance: Provenance | None,
+    title: str,
+    overlay: pd.DataFrame | None,
 ) -> Figure:
-    rows, metric = points.frame, points.metric
+    rows = points.frame
+    metric = points.metric
     looks = model_looks(rows)
     lines = mean_lines(rows, x, metric, config_names(rows))
     lines = {name: lines[name] for name in looks if name in lines}
@@ -79,8 +105,15 @@ def _lines(
     ax.set_xlabel(label)
     ax.set_ylabel(style.metric_label(metric))
     ax.set_title(title)
-    legend(ax, [looks[n] for n in lines], title="size/patch", ncols=columns,
-           loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=2.6)  # fmt: skip
+    legend(
+        ax,
+        [looks[n] for n in lines],
+        title="size/patch",
+        ncols=columns,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        handlelength=2.6,
+    )
     style.footer(fig, [points.footer, *said, (provenance or Provenance.of(rows)).text])
     return fig
 

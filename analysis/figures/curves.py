@@ -39,34 +39,51 @@ class Look:
 def model_looks(rows: pd.DataFrame) -> dict[str, Look]:
     """Return one look per model "XL/2": colour by size, marker and dashes by patch.
 
-    Configurations that share both, as with two kinds of position embedding, go through the other dashes and markers;
-    where all have one size, the colour tells the names apart.
+    Configurations that share both, as with two kinds of position embedding, go through the other
+    dashes and markers; where all have one size, the colour tells the names apart.
     """
     models = rows.assign(_name=config_names(rows)).drop_duplicates("_name")
     order = style.size_order(rows["model_size"])
-    models = models.assign(_at=models["model_size"].map(lambda s: order.index(str(s)))).sort_values(["_at", "_name"])
+    models = models.assign(_at=models["model_size"].map(lambda s: order.index(str(s)))).sort_values(
+        ["_at", "_name"]
+    )
     models["_twin"] = models.groupby(["_at", "patch"], dropna=False).cumcount()
     single = len(order) == 1
     colours = style.shades(models["_name"] if single else order)
-    return {row["_name"]: _model_look(row, colours[row["_name"] if single else str(row["model_size"])])
-            for _, row in models.iterrows()}  # fmt: skip
+    return {
+        row["_name"]: _model_look(row, colours[row["_name"] if single else str(row["model_size"])])
+        for _, row in models.iterrows()
+    }
 
 
 def _model_look(row: pd.Series, colour: Any) -> Look:
     if row["_twin"] == 0:
-        return Look(row["_name"], colour, _DASHES.get(row["patch"], "-."), style.marker(row["patch"]))
-    return Look(row["_name"], colour, _TWIN_DASHES[row["_twin"] % len(_TWIN_DASHES)],
-                _TWIN_MARKERS[row["_twin"] % len(_TWIN_MARKERS)], twin=True)  # fmt: skip
+        return Look(
+            row["_name"], colour, _DASHES.get(row["patch"], "-."), style.marker(row["patch"])
+        )
+    return Look(
+        row["_name"],
+        colour,
+        _TWIN_DASHES[row["_twin"] % len(_TWIN_DASHES)],
+        _TWIN_MARKERS[row["_twin"] % len(_TWIN_MARKERS)],
+        twin=True,
+    )
 
 
 def design_look(name: str) -> Look:
     """Return the look of a conditioning design."""
-    return Look(style.DESIGN_NAMES.get(name, name), style.DESIGNS.get(name, style.INK), style.LINES.get(name, "-"),
-                style.DESIGN_MARKERS.get(name, "P"))  # fmt: skip
+    return Look(
+        style.DESIGN_NAMES.get(name, name),
+        style.DESIGNS.get(name, style.INK),
+        style.LINES.get(name, "-"),
+        style.DESIGN_MARKERS.get(name, "P"),
+    )
 
 
 def mean_lines(rows: pd.DataFrame, x: str, y: str, names: pd.Series) -> dict[str, pd.DataFrame]:
-    """Return per name (`names`: one per row) its x, mean y over seeds, `low` and `high` (equal to y with one seed)."""
+    """Return per name (`names`: one per row) its x, mean y over seeds, `low` and `high` (equal to y
+    with one seed).
+    """
     lines = {}
     for name, group in rows.groupby(names, sort=False):
         grouped = group.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
@@ -75,20 +92,41 @@ def mean_lines(rows: pd.DataFrame, x: str, y: str, names: pd.Series) -> dict[str
     return lines
 
 
-def draw_lines(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], x: str, y: str) -> None:
+def draw_lines(
+    ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], x: str, y: str
+) -> None:
     """Draw each line with its markers and, over seeds, a band from the smallest to the largest."""
     for name, line in lines.items():
         look = looks[name]
         if (line["high"] > line["low"]).any():
             ax.fill_between(line[x], line["low"], line["high"], color=look.colour, alpha=0.18, lw=0)
         every = max(1, len(line) // 12)
-        ax.plot(line[x], line[y], color=look.colour, ls=look.dashes, marker=look.marker, markevery=every,
-                markersize=4, markeredgecolor="white", markeredgewidth=0.4, lw=1.4)  # fmt: skip
+        ax.plot(
+            line[x],
+            line[y],
+            color=look.colour,
+            ls=look.dashes,
+            marker=look.marker,
+            markevery=every,
+            markersize=4,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            lw=1.4,
+        )
 
 
-def name_ends(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], x: str, y: str,
-              size: float = 7.5) -> None:  # fmt: skip
-    """Write each line's name right of its end, spread so that names do not overlap. Call last: it settles."""
+def name_ends(
+    ax: Axes,
+    lines: dict[str, pd.DataFrame],
+    looks: dict[str, Look],
+    x: str,
+    y: str,
+    size: float = 7.5,
+) -> None:
+    """Write each line's name right of its end, spread so that names do not overlap.
+
+    Call last: it settles.
+    """
     ends = [(name, line[x].iloc[-1], line[y].iloc[-1]) for name, line in lines.items() if len(line)]
     fig = ax.get_figure()
     if fig is None or not 0 < len(ends) <= NAMED_ENDS:
@@ -103,14 +141,25 @@ def name_ends(ax: Axes, lines: dict[str, pd.DataFrame], looks: dict[str, Look], 
         offset = (place - at) * 72 / fig.dpi
         arrow = {"arrowstyle": "-", "color": look.colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
         ax.annotate(
-            style.clean(look.label, 24), (xv, yv), (9, offset), textcoords="offset points", fontsize=size,
-            va="center", ha="left", color=style.INK, annotation_clip=False, arrowprops=arrow, zorder=6,
+            style.clean(look.label, 24),
+            (xv, yv),
+            (9, offset),
+            textcoords="offset points",
+            fontsize=size,
+            va="center",
+            ha="left",
+            color=style.INK,
+            annotation_clip=False,
+            arrowprops=arrow,
+            zorder=6,
             path_effects=style.halo(),
-        )  # fmt: skip
+        )
 
 
 def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions at least `gap` apart, in the order wanted, as near as can be; all within low and high."""
+    """Return positions at least `gap` apart, in the order wanted, as near as can be; all within low
+    and high.
+    """
     values = np.asarray(list(wanted), float)
     order = np.argsort(values, kind="stable")
     gap = min(gap, (high - low) / max(1, len(values) - 1)) if len(values) > 1 else gap
@@ -130,16 +179,24 @@ def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list
     return [float(v) for v in out]
 
 
-def legend(ax: Axes, looks: Iterable[Look], title: str | None = None, most: int = LEGEND_ENTRIES, **kw: Any) -> None:
-    """Draw a legend of at most `most` looks, the rest counted, also of names that begin with an underscore."""
+def legend(
+    ax: Axes, looks: Iterable[Look], title: str | None = None, most: int = LEGEND_ENTRIES, **kw: Any
+) -> None:
+    """Draw a legend of at most `most` looks, the rest counted, also of names that begin with an
+    underscore.
+    """
     from matplotlib.lines import Line2D
 
     looks = list(looks)
     more = len(looks) - most
     looks = looks[:most]
-    handles = [Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks]
+    handles = [
+        Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks
+    ]
     words = [style.clean(k.label, 32) for k in looks]
-    words = ["\u200a" + w if w.startswith("_") else w for w in words]  # a leading underscore would hide the entry
+    words = [
+        "\u200a" + w if w.startswith("_") else w for w in words
+    ]  # a leading underscore would hide the entry
     if more > 0:
         handles.append(Line2D([], [], lw=0))
         words.append(f"and {more} more")

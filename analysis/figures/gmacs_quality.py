@@ -1,4 +1,6 @@
-"""Forward Gflops against quality (the paper's figure 8): one's own runs, and the paper's twelve models beside them."""
+"""Forward Gflops against quality (the paper's figure 8): one's own runs, and the paper's twelve
+models beside them.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +33,29 @@ def gmacs_quality(
     mix: bool = False,
     overlay: pd.DataFrame | None = None,
 ) -> Figure:
-    """Return the demo figure: log Gmacs against `metric` with labels, line and correlation; the paper's beside it.
+    """Return the demo figure: log Gmacs against `metric` with labels, line and correlation; the
+    paper's beside it.
 
-    `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where `frame` was measured
-    by the paper's protocol.
+    `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where
+    `frame` was measured by the paper's protocol.
 
-    `frame` holds one row per evaluation with the run's columns (`analysis.select.points.join(runs, evals)`). Raises UserError
-    where no row has the metric or where two protocols would share the axis.
+    `frame` holds one row per evaluation with the run's columns (`analysis.select.points.join(runs,
+    evals)`). Raises UserError where no row has the metric or where two protocols would share the
+    axis.
     """
     mine = final_points(frame, metric, mix=mix)
-    fig, axes = style.new_figure(2 if beside_paper else 1, width=style.WIDTH_IN if beside_paper else 4.4, height=3.7)
+    fig, axes = style.new_figure(
+        2 if beside_paper else 1, width=style.WIDTH_IN if beside_paper else 4.4, height=3.7
+    )
     shown = [(np.atleast_1d(axes)[0], mine, style.clean(title, 60))]
     lines = [mine.footer if not beside_paper else f"{style.clean(title, 60)}: {mine.footer}"]
     if beside_paper:
         paper = final_points(published.scaling(), "fid")
         shown.append((axes[1], paper, "The paper: ImageNet 256 px"))
-        lines.append(f"Paper: Table 4, 400K steps, {paper.n_of_n}, FID-50K; its figure 8 prints {published.PAPER_R}.")
+        lines.append(
+            f"Paper: Table 4, 400K steps, {paper.n_of_n}, FID-50K; its figure 8 prints "
+            f"{published.PAPER_R}."
+        )
     for ax, points, words in shown:
         panel(ax, points)
         ax.set_title(words)
@@ -68,19 +77,31 @@ def label_models(ax: Axes, rows: pd.DataFrame, metric: str, size: float = 7.5) -
 
 def _overlay(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
     for _, row in rows.iterrows():
-        ax.scatter(row["fwd_gmacs"], row[metric], s=40, marker=style.marker(row["patch"]), facecolor="none",
-                   edgecolor=style.QUIET, linewidth=0.9, zorder=2)  # fmt: skip
-    x, y = rows["fwd_gmacs"], rows[metric]
+        ax.scatter(
+            row["fwd_gmacs"],
+            row[metric],
+            s=40,
+            marker=style.marker(row["patch"]),
+            facecolor="none",
+            edgecolor=style.QUIET,
+            linewidth=0.9,
+            zorder=2,
+        )
+    x = rows["fwd_gmacs"]
+    y = rows[metric]
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, float(x.min()) / 1.3), max(high, float(x.max()) * 1.3))
     ax.set_ylim(top=max(ax.get_ylim()[1], float(y.max()) * 1.2))
 
 
 def panel(ax: Axes, points: Points) -> Correlation:
-    """Draw one cloud of models with regression line and correlation, without labels; return the correlation."""
+    """Draw one cloud of models with regression line and correlation, without labels; return the
+    correlation.
+    """
     rows = average_seeds(points.frame, points.metric)
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
-    x, y = rows["fwd_gmacs"].to_numpy(float), rows[points.metric].to_numpy(float)
+    x = rows["fwd_gmacs"].to_numpy(float)
+    y = rows[points.metric].to_numpy(float)
     top = float(np.nanmax([np.nanmax(y), rows["high"].astype(float).max(skipna=True)]))
     ax.set_ylim(0 if y.min() >= 0 else None, top * 1.2 if top > 0 else None)
     line = ols(np.log10(x), y)
@@ -91,14 +112,19 @@ def panel(ax: Axes, points: Points) -> Correlation:
     scatter(ax, rows, "fwd_gmacs", points.metric)
     found = correlation_of(points)
     words = statistics(found, line, points.metric)
-    style.note(ax, words, _free_corner(ax, x, rows["high"].astype(float).fillna(rows[points.metric]), words))
+    style.note(
+        ax,
+        words,
+        _free_corner(ax, x, rows["high"].astype(float).fillna(rows[points.metric]), words),
+    )
     ax.set_xlabel("Forward Gflops (MACs, log scale)")
     ax.set_ylabel(style.metric_label(points.metric))
     return found
 
 
 def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
-    """Return the upper corner in which the words cover no point; where there is none, the axis grows above the points.
+    """Return the upper corner in which the words cover no point; where there is none, the axis
+    grows above the points.
 
     Quality that falls with compute leaves the right one free, and quality that rises the left.
     """
@@ -106,7 +132,10 @@ def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
     across = (np.log10(x) - low) / (high - low)
     reach, bottom, top = min(0.95, 0.02 * max(map(len, words.splitlines()))), *ax.get_ylim()
     share = 0.03 + 0.075 * (words.count("\n") + 1)
-    highest = {"upper right": tops[across > 1 - reach].max(), "upper left": tops[across < reach].max()}
+    highest = {
+        "upper right": tops[across > 1 - reach].max(),
+        "upper left": tops[across < reach].max(),
+    }
     free = top - share * (top - bottom)
     for corner, value in highest.items():
         if not value > free:
@@ -117,31 +146,59 @@ def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
 
 
 def correlation_of(points: Points) -> Correlation:
-    """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their seeds."""
+    """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their
+    seeds.
+    """
     rows = points.frame
     return correlate(
-        np.log10(rows["fwd_gmacs"].astype(float)), rows[points.metric].astype(float), np.random.default_rng(SEED),
+        np.log10(rows["fwd_gmacs"].astype(float)),
+        rows[points.metric].astype(float),
+        np.random.default_rng(SEED),
         groups=config_key(rows).to_numpy(str),
-    )  # fmt: skip
+    )
 
 
 def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -> None:
-    """Draw models: colour by size, marker by patch, a whisker from `low` to `high` where there is one."""
+    """Draw models: colour by size, marker by patch, a whisker from `low` to `high` where there is
+    one.
+    """
     colours = style.size_colours(rows["model_size"])
     for _, row in rows.iterrows():
-        low, high = row.get("low"), row.get("high")
+        low = row.get("low")
+        high = row.get("high")
         if pd.notna(low) and pd.notna(high) and high > low:
-            ax.plot([row[x], row[x]], [low, high], color=style.QUIET, lw=0.9, zorder=2, solid_capstyle="butt")
+            ax.plot(
+                [row[x], row[x]],
+                [low, high],
+                color=style.QUIET,
+                lw=0.9,
+                zorder=2,
+                solid_capstyle="butt",
+            )
         colour = colours[str(row["model_size"])]
-        ax.scatter(row[x], row[y], s=size, marker=style.marker(row["patch"]), color=colour, edgecolor="white",
-                   linewidth=0.5, alpha=0.92, zorder=3)  # fmt: skip
+        ax.scatter(
+            row[x],
+            row[y],
+            s=size,
+            marker=style.marker(row["patch"]),
+            color=colour,
+            edgecolor="white",
+            linewidth=0.5,
+            alpha=0.92,
+            zorder=3,
+        )
 
 
 def whiskers(rows: pd.DataFrame) -> str:
-    """Return what the whiskers of `scatter` are for rows of `average_seeds`; nothing where it draws none."""
+    """Return what the whiskers of `scatter` are for rows of `average_seeds`; nothing where it draws
+    none.
+    """
     drawn = rows[rows["high"].astype(float) > rows["low"].astype(float)]
-    of_seeds, of_one = bool((drawn["seeds"] > 1).any()), bool((drawn["seeds"] == 1).any())
-    words = ["lowest to highest seed"] * of_seeds + ["the 95 % interval of one seed's record"] * of_one
+    of_seeds = bool((drawn["seeds"] > 1).any())
+    of_one = bool((drawn["seeds"] == 1).any())
+    words = ["lowest to highest seed"] * of_seeds + [
+        "the 95 % interval of one seed's record"
+    ] * of_one
     return f"Whiskers: {' or '.join(words)}." if words else ""
 
 

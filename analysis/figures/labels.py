@@ -1,4 +1,6 @@
-"""Labels beside points, placed so that they cover neither each other nor the points and their whiskers."""
+"""Labels beside points, placed so that they cover neither each other nor the points and their
+whiskers.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +31,26 @@ def label_points(
     whiskers: Iterable[tuple[float, float]] = (),
 ) -> None:
     """Write each text near its point (data coordinates). Call last: the layout is settled here.
-    More than sixty points stay without labels. `whiskers` gives the ends of each point's, equal or missing for none.
+    More than sixty points stay without labels. `whiskers` gives the ends of each point's, equal or
+    missing for none.
 
-    Greedy: every label takes the first place that overlaps nothing placed before, no point, no whisker, and stays
-    inside the axes; where there is none, the place with the least overlap. Deterministic.
+    Greedy: every label takes the first place that overlaps nothing placed before, no point, no
+    whisker, and stays inside the axes; where there is none, the place with the least overlap.
+    Deterministic.
     """
     fig = ax.get_figure()
     if fig is None:
         return
     style.settle(fig)
-    xs, ys = list(xs), list(ys)
+    xs = list(xs)
+    ys = list(ys)
     if len(xs) > MOST:  # no place is left, and none could be read
         return
     dots = [tuple(ax.transData.transform((x, y))) for x, y in zip(xs, ys, strict=True)]
     scale = fig.dpi / 72
-    taken: list[Box] = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]
+    taken: list[Box] = [
+        (px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots
+    ]
     taken += [_box(child, fig) for child in ax.texts]
     owns = _whisker_boxes(ax, xs, whiskers, scale) or [None] * len(xs)
     taken += [own for own in owns if own]
@@ -52,9 +59,17 @@ def label_points(
     frame = (inside.x0, inside.y0, inside.x1, inside.y1)
     for index, text in enumerate(texts):
         drawn = ax.annotate(
-            style.clean(text, 24), (xs[index], ys[index]), (0, 0), textcoords="offset points", fontsize=size,
-            color=style.INK, ha="center", va="center", zorder=5, path_effects=style.halo(),
-        )  # fmt: skip
+            style.clean(text, 24),
+            (xs[index], ys[index]),
+            (0, 0),
+            textcoords="offset points",
+            fontsize=size,
+            color=style.INK,
+            ha="center",
+            va="center",
+            zorder=5,
+            path_effects=style.halo(),
+        )
         base = _box(drawn, fig)
         places = _offsets(base, scale) + _about(owns[index], dots[index], base, scale)
         best = min(places, key=lambda o: _cost(_shift(base, o, scale), taken, index, frame, marks))
@@ -65,33 +80,47 @@ def label_points(
 def _whisker_boxes(
     ax: Axes, xs: Sequence[float], whiskers: Iterable[tuple[float, float]], scale: float
 ) -> list[Box | None]:
-    """Return the room that each whisker needs: a label's white rim on one makes it look shorter than it is."""
+    """Return the room that each whisker needs: a label's white rim on one makes it look shorter
+    than it is.
+    """
     boxes: list[Box | None] = []
     for x, (low, high) in zip(xs, whiskers, strict=False):
         (px, bottom), (_, top) = ax.transData.transform([(x, low), (x, high)])
         rim = _RIM * scale
-        boxes.append((px - rim, bottom - rim, px + rim, top + rim) if high > low else None)  # nor where one is missing
+        boxes.append(
+            (px - rim, bottom - rim, px + rim, top + rim) if high > low else None
+        )  # nor where one is missing
     return boxes
 
 
-def _about(own: Box | None, dot: tuple[float, float], base: Box, scale: float) -> list[tuple[float, float]]:
+def _about(
+    own: Box | None, dot: tuple[float, float], base: Box, scale: float
+) -> list[tuple[float, float]]:
     """Return the places beside the middle and beyond the ends of a point's own whisker."""
     if own is None:
         return []
-    half_w, half_h = (base[2] - base[0]) / 2 / scale, (base[3] - base[1]) / 2 / scale
-    beside = [(side * (reach + half_w), up) for reach in (6, 9) for side in (1, -1) for up in (0.0, 5.0, -5.0)]
+    half_w = (base[2] - base[0]) / 2 / scale
+    half_h = (base[3] - base[1]) / 2 / scale
+    beside = [
+        (side * (reach + half_w), up)
+        for reach in (6, 9)
+        for side in (1, -1)
+        for up in (0.0, 5.0, -5.0)
+    ]
     ends = (own[3] - dot[1]) / scale + half_h + 1, (own[1] - dot[1]) / scale - half_h - 1
     return beside + [(aside * half_w, end) for end in ends for aside in (0.0, 0.6, -0.6)]
 
 
 def _offsets(base: Box, scale: float) -> list[tuple[float, float]]:
-    half_w, half_h = (base[2] - base[0]) / 2 / scale, (base[3] - base[1]) / 2 / scale
+    half_w = (base[2] - base[0]) / 2 / scale
+    half_h = (base[3] - base[1]) / 2 / scale
     places = []
     for reach in _REACH:
         if half_w > _WIDE:  # on a slant its end would lie on its own point
             places += [(reach + half_w, 0.0), (-reach - half_w, 0.0)]
         for angle in _ANGLES:
-            c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            c = math.cos(math.radians(angle))
+            s = math.sin(math.radians(angle))
             places.append((c * (reach + half_w * abs(c)), s * (reach + half_h * abs(s))))
     return places
 
@@ -100,7 +129,9 @@ def _cost(box: Box, taken: list[Box], own: int, frame: Box, marks: list[Box]) ->
     away = [_distance(box, mark) for mark in marks]
     others = [d for i, d in enumerate(away) if i != own and marks[i] != marks[own]]
     cost = away[own] * 0.5
-    if others and min(others) < away[own] + 4:  # a label that is nearer to another point names that one
+    if (
+        others and min(others) < away[own] + 4
+    ):  # a label that is nearer to another point names that one
         cost += 60 + 12 * (away[own] + 4 - min(others))
     for index, other in enumerate(taken):
         shared = _overlap(box, other)
@@ -118,7 +149,8 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _shift(box: Box, offset: tuple[float, float], scale: float) -> Box:
-    dx, dy = offset[0] * scale, offset[1] * scale
+    dx = offset[0] * scale
+    dy = offset[1] * scale
     return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
 
 

@@ -30,16 +30,20 @@ def loss_curves(
     of: int | None = None,
     provenance: Provenance | None = None,
 ) -> Figure:
-    """Return the training curves of all runs: `metrics` has run_id, images and `column`, `runs` their descriptions.
+    """Return the training curves of all runs: `metrics` has run_id, images and `column`, `runs`
+    their descriptions.
 
     `left_out` says which runs of the `of` in all (None: those given) were left out before.
 
-    Lines are means over a few rows of a curve, the rows themselves lie pale behind them. A missing value breaks its
-    line (nothing is bridged); a run that diverged ends in a cross. Raises UserError where no run has a curve.
+    Lines are means over a few rows of a curve, the rows themselves lie pale behind them. A missing
+    value breaks its line (nothing is bridged); a run that diverged ends in a cross. Raises
+    UserError where no run has a curve.
     """
     have = metrics[metrics[column].notna()] if column in metrics else metrics.iloc[:0]
     if have.empty:
-        raise UserError(f"loss-curves: no training curve holds {column!r}; `ditlab run STUDY` writes them")
+        raise UserError(
+            f"loss-curves: no training curve holds {column!r}; `ditlab run STUDY` writes them"
+        )
     of = runs["run_id"].nunique() if of is None else of
     runs = runs[runs["run_id"].isin(set(have["run_id"]))]
     have = have[have["run_id"].isin(set(runs["run_id"]))]
@@ -47,8 +51,11 @@ def loss_curves(
     names = config_names(runs)
     panels = _panels(runs)
     named = min(max(names[here.index].nunique() for here in panels.values()), _ENTRIES + 1)
-    width, height = max(4.6, 2.4 * len(panels)), max(3.3, 1.3 + LEGEND_ROW_IN * named)
-    fig, axes = style.new_figure(len(panels), width=width, height=height, sharey=True, squeeze=False)
+    width = max(4.6, 2.4 * len(panels))
+    height = max(3.3, 1.3 + LEGEND_ROW_IN * named)
+    fig, axes = style.new_figure(
+        len(panels), width=width, height=height, sharey=True, squeeze=False
+    )
     curves = dict(iter(metrics.groupby("run_id")))
     robust = have[column].to_numpy(float)
     for ax, (title, here) in zip(axes[0], panels.items(), strict=True):
@@ -57,7 +64,12 @@ def loss_curves(
         style.count_axis(ax.xaxis)
         ax.set_title(title)
         ax.set_xlabel("Images seen")
-        legend(ax, [looks[n] for n in looks if n in set(names[here.index])], loc="upper right", most=_ENTRIES)
+        legend(
+            ax,
+            [looks[n] for n in looks if n in set(names[here.index])],
+            loc="upper right",
+            most=_ENTRIES,
+        )
     # The first rows of a curve are far above the rest and would flatten it.
     axes[0][0].set_ylim(0, float(np.quantile(robust, 0.97)) * 1.4)
     axes[0][0].set_ylabel(style.metric_label(column))
@@ -74,12 +86,16 @@ def loss_curves(
 
 
 def _plain(look: Look) -> Look:
-    """Return a look without markers, and without the dashes of its patch: the panels tell patches apart."""
+    """Return a look without markers, and without the dashes of its patch: the panels tell patches
+    apart.
+    """
     return replace(look, marker="", dashes=look.dashes if look.twin else "-")
 
 
 def _panels(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the runs of each panel by its title: the four largest patches, and the U-Nets, which have none."""
+    """Return the runs of each panel by its title: the four largest patches, and the U-Nets, which
+    have none.
+    """
     patches = sorted(runs["patch"].dropna().unique(), reverse=True)[:4]
     panels = {f"patch {patch:g}": runs[runs["patch"] == patch] for patch in patches}
     others = runs[runs["patch"].isna()]
@@ -88,8 +104,15 @@ def _panels(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _line(ax: object, run: pd.Series, rows: pd.DataFrame, column: str, look: object) -> None:
     rows = rows.sort_values("images")
-    x, y = rows["images"].to_numpy(float), rows[column].to_numpy(float)
-    mean = rows[column].astype(float).rolling(SMOOTH, center=True, min_periods=1).mean().where(np.isfinite(y))
+    x = rows["images"].to_numpy(float)
+    y = rows[column].to_numpy(float)
+    mean = (
+        rows[column]
+        .astype(float)
+        .rolling(SMOOTH, center=True, min_periods=1)
+        .mean()
+        .where(np.isfinite(y))
+    )
     ax.plot(x, y, color=look.colour, lw=0.5, alpha=0.25)  # type: ignore[attr-defined]
     ax.plot(x, mean, color=look.colour, ls=look.dashes, lw=1.1, alpha=0.9)  # type: ignore[attr-defined]
     if run.get("outcome") == "DIVERGED" and np.isfinite(y).any():

@@ -1,4 +1,6 @@
-"""Other metrics against forward compute (the paper's figure 12): one panel each, with its correlation."""
+"""Other metrics against forward compute (the paper's figure 12): one panel each, with its
+correlation.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-OTHERS = ("sfid", "is", "kid", "precision", "recall", "completion_mean_ratio", "detail_mean_ratio", "slant_r2",
-          "width_r2", "quadratic_accuracy", "mmd2", "memorised", "fd_digits", "agreement", "fid_infinity",
-          "fd_digits_infinity")  # fmt: skip
+OTHERS = (
+    "sfid",
+    "is",
+    "kid",
+    "precision",
+    "recall",
+    "completion_mean_ratio",
+    "detail_mean_ratio",
+    "slant_r2",
+    "width_r2",
+    "quadratic_accuracy",
+    "mmd2",
+    "memorised",
+    "fd_digits",
+    "agreement",
+    "fid_infinity",
+    "fd_digits_infinity",
+)
 
 
 def other_metrics(
@@ -34,17 +51,24 @@ def other_metrics(
     provenance: Provenance | None = None,
     mix: bool = False,
 ) -> Figure:
-    """Return one panel per metric other than `metric` that the rows hold, against log Gmacs, with r and its interval.
+    """Return one panel per metric other than `metric` that the rows hold, against log Gmacs, with r
+    and its interval.
 
-    `printed` gives correlations that a paper prints, shown beside ours. Raises UserError where there is no such metric.
+    `printed` gives correlations that a paper prints, shown beside ours. Raises UserError where
+    there is no such metric.
     """
     found = [m for m in OTHERS if m != metric and m in frame and frame[m].notna().any()][:6]
     if not found:
-        raise UserError(f"other-metrics: the records hold no metric besides {metric!r}; a protocol that measures more "
-                        "(docs/evaluation.md lists them) under `evaluate:` would make them")  # fmt: skip
+        raise UserError(
+            f"other-metrics: the records hold no metric besides {metric!r}; a protocol that "
+            "measures more "
+            "(docs/evaluation.md lists them) under `evaluate:` would make them"
+        )
     columns = min(2, len(found))
     rows_n = -(-len(found) // columns)
-    fig, axes = style.new_figure(columns, rows_n, width=6.6, height=0.6 + 2.3 * rows_n, squeeze=False)
+    fig, axes = style.new_figure(
+        columns, rows_n, width=6.6, height=0.6 + 2.3 * rows_n, squeeze=False
+    )
     shown = [final_points(frame, name, mix=mix) for name in found]
     for ax, points in zip(axes.flat, shown, strict=False):
         _panel(ax, points, (printed or {}).get(points.metric))
@@ -63,14 +87,24 @@ def _panel(ax: Axes, points: Points, printed: float | None) -> None:
     rows = average_seeds(points.frame, metric)
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
     scatter(ax, rows, "fwd_gmacs", metric, size=26)
-    low, high = (float(rows[[metric, end]].astype(float).agg(end_of).agg(end_of))
-                 for end, end_of in (("low", "min"), ("high", "max")))  # fmt: skip
+    low, high = (
+        float(rows[[metric, end]].astype(float).agg(end_of).agg(end_of))
+        for end, end_of in (("low", "min"), ("high", "max"))
+    )
     room = (high - low) * 0.45 or 1.0
     lower = style.METRICS.get(metric, (metric, True))[1]
     ax.set_ylim(low - (0.2 * room if lower else 0.25 * room), high + room)
-    found = correlate(np.log10(points.frame["fwd_gmacs"].astype(float)), points.frame[metric].astype(float),
-                      np.random.default_rng(SEED), groups=config_key(points.frame).to_numpy(str))  # fmt: skip
-    words = found.words().replace(f", {found.level * 100:g} % interval ", " [").replace(", n =", "], n =")
+    found = correlate(
+        np.log10(points.frame["fwd_gmacs"].astype(float)),
+        points.frame[metric].astype(float),
+        np.random.default_rng(SEED),
+        groups=config_key(points.frame).to_numpy(str),
+    )
+    words = (
+        found.words()
+        .replace(f", {found.level * 100:g} % interval ", " [")
+        .replace(", n =", "], n =")
+    )
     words = words if "[" in words else words.replace("], n", ", n")
     if printed is not None:
         words += f"\nthe paper prints {printed:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,6 @@
-"""Quality over training: the conditioning designs (the paper's figure 5), sizes and patches (figure 6)."""
+"""Quality over training: the conditioning designs (the paper's figure 5), sizes and patches (figure
+6).
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ _X = "images_seen"
 _SHORT_NAME = 8  # letters, as "XXXXS/16"
 
 
-def conditioning(points: Points, *, provenance: Provenance | None = None, title: str = "") -> Figure:
-    """Return the conditioning designs over training, one panel, at the largest of the models with the most designs.
+def conditioning(
+    points: Points, *, provenance: Provenance | None = None, title: str = ""
+) -> Figure:
+    """Return the conditioning designs over training, one panel, at the largest of the models with
+    the most designs.
 
-    `points.frame` may hold many training points per run. Raises UserError where fewer than two designs were measured.
+    `points.frame` may hold many training points per run. Raises UserError where fewer than two
+    designs were measured.
     """
     points = whole_lines(points, _X)
     rows = points.frame
@@ -36,14 +42,19 @@ def conditioning(points: Points, *, provenance: Provenance | None = None, title:
     if models.empty or models["conditioning"].iloc[0] < 2:
         raise UserError(
             "conditioning: needs two or more conditioning designs of one model; the records hold "
-            f"{', '.join(sorted(map(str, rows['conditioning'].dropna().unique()))) or 'none'}: add them under "
+            f"{', '.join(sorted(map(str, rows['conditioning'].dropna().unique()))) or 'none'}: add "
+            "them under "
             "`include: [{model.conditioning: [...]}]` and `ditlab run STUDY`"
         )
     model = str(models.index[0])
     rows = rows[(names == model) & rows["conditioning"].notna()]
     title = style.clean(title or f"Conditioning designs at {model}", 60)
     lines = mean_lines(rows, _X, points.metric, rows["conditioning"].map(str))
-    lines = {name: lines[name] for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))] if name in lines}
+    lines = {
+        name: lines[name]
+        for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))]
+        if name in lines
+    }
     looks = {name: design_look(name) for name in lines}
     if max(map(len, lines.values())) == 1:
         return _at_the_end(lines, points, rows, provenance, title)
@@ -57,9 +68,15 @@ def conditioning(points: Points, *, provenance: Provenance | None = None, title:
 
 
 def _at_the_end(
-    lines: dict[str, pd.DataFrame], points: Points, rows: pd.DataFrame, provenance: Provenance | None, title: str
+    lines: dict[str, pd.DataFrame],
+    points: Points,
+    rows: pd.DataFrame,
+    provenance: Provenance | None,
+    title: str,
 ) -> Figure:
-    """Return the designs side by side where there is one training point only: a curve of one point is none."""
+    """Return the designs side by side where there is one training point only: a curve of one point
+    is none.
+    """
     fig, ax = style.new_figure(width=4.8, height=3.2)
     for i, (name, line) in enumerate(lines.items()):
         look = design_look(name)
@@ -68,7 +85,14 @@ def _at_the_end(
         low = here[f"{points.metric}_low"].iloc[0] if single else line["low"].iloc[0]
         high = here[f"{points.metric}_high"].iloc[0] if single else line["high"].iloc[0]
         ax.plot([i, i], [low, high], color=style.QUIET, lw=1.1, zorder=2)
-        ax.plot(i, line[points.metric].iloc[0], color=look.colour, marker=look.marker, markersize=7, zorder=3)
+        ax.plot(
+            i,
+            line[points.metric].iloc[0],
+            color=look.colour,
+            marker=look.marker,
+            markersize=7,
+            zorder=3,
+        )
     ax.set_xticks(range(len(lines)), [style.clean(design_look(n).label, 20) for n in lines])
     ax.set_xlim(-0.6, len(lines) - 0.4)
     ax.set_ylim(0, float(np.nanmax([rows[points.metric].max(), *ax.get_ylim()])) * 1.08)
@@ -79,24 +103,36 @@ def _at_the_end(
 
 
 def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figure:
-    """Return size at every patch (upper rows) and patch at every size (lower rows), quality over training."""
+    """Return size at every patch (upper rows) and patch at every size (lower rows), quality over
+    training.
+    """
     points = whole_lines(points, _X)
     rows = points.frame
     if rows.groupby("run_id")[_X].nunique().max() < 2:
-        raise UserError("size-patch: no run was measured at two training points; write `at: [25%, 50%, 100%]` in "
-                        "`evaluate:` and `ditlab run STUDY`; the figure `bubbles` needs one only")  # fmt: skip
-    looks, names = model_looks(rows), config_names(rows)
+        raise UserError(
+            "size-patch: no run was measured at two training points; write `at: [25%, 50%, 100%]` "
+            "in "
+            "`evaluate:` and `ditlab run STUDY`; the figure `bubbles` needs one only"
+        )
+    looks = model_looks(rows)
+    names = config_names(rows)
     sizes = style.size_order(rows["model_size"])
     patches = sorted(rows["patch"].dropna().unique(), reverse=True)
-    panels = [("patch", p, f"patch {p:g}") for p in patches] + [("model_size", s, f"size {s}") for s in sizes]
+    panels = [("patch", p, f"patch {p:g}") for p in patches] + [
+        ("model_size", s, f"size {s}") for s in sizes
+    ]
     panels = [k for k in panels if names[rows[k[0]] == k[1]].nunique() > 1]
     if not panels:
-        raise UserError("size-patch: needs two or more sizes at one patch, or two patches at one size; put "
-                        "`model.size: [...]` or `model.patch: [...]` under `axes:` and `ditlab run STUDY`")  # fmt: skip
+        raise UserError(
+            "size-patch: needs two or more sizes at one patch, or two patches at one size; put "
+            "`model.size: [...]` or `model.patch: [...]` under `axes:` and `ditlab run STUDY`"
+        )
     groups = [[k for k in panels if k[0] == kind] for kind in ("patch", "model_size")]
     grid = [g[i : i + 4] for g in groups for i in range(0, len(g), 4)]
     columns = max(map(len, grid))
-    fig, axes = style.new_figure(columns, len(grid), height=0.5 + 2.05 * len(grid), sharey=True, squeeze=False)
+    fig, axes = style.new_figure(
+        columns, len(grid), height=0.5 + 2.05 * len(grid), sharey=True, squeeze=False
+    )
     for cells, kinds in zip(axes, grid, strict=True):
         for ax, panel in zip(cells, [*kinds, *[None] * (columns - len(kinds))], strict=True):
             if panel is None:
@@ -122,7 +158,9 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
 
 
 def _room(names: pd.Series, columns: int) -> float:
-    """Return how far a panel's axis reaches beyond the last point, so that the longest name has its place there."""
+    """Return how far a panel's axis reaches beyond the last point, so that the longest name has its
+    place there.
+    """
     letters = int(names.map(len).max())
     if letters <= _SHORT_NAME:
         return 1.3

@@ -14,7 +14,9 @@ from dit_core import __version__
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Hash of the table a figure was drawn from and the commit of the numbers, as one footer line."""
+    """Hash of the table a figure was drawn from and the commit of the numbers, as one footer
+    line.
+    """
 
     table_sha256: str
     commit: str | None = None
@@ -34,9 +36,13 @@ class Provenance:
 
 
 def table_hash(frame: pd.DataFrame) -> str:
-    """Return the sha256 of a table's content, 64 hex digits, whatever the order of its rows and columns."""
+    """Return the sha256 of a table's content, 64 hex digits, whatever the order of its rows and
+    columns.
+    """
     columns = sorted(map(str, frame.columns))
-    rows = sorted("\x1f".join("" if pd.isna(v) else repr(v) for v in row) for row in _plain(frame, columns))
+    rows = sorted(
+        "\x1f".join("" if pd.isna(v) else repr(v) for v in row) for row in _plain(frame, columns)
+    )
     return hashlib.sha256("\x1e".join(["\x1f".join(columns), *rows]).encode()).hexdigest()
 
 
@@ -49,7 +55,8 @@ def _scalar(value: object) -> object:
     if isinstance(value, list | tuple | dict):
         return str(value)
     value = value.item() if hasattr(value, "item") else value
-    # 400 and 400.0 are one value: which of them a loader yields depends on missing cells elsewhere in the column.
+    # 400 and 400.0 are one value: which of them a loader yields depends on missing cells elsewhere
+    # in the column.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -1,4 +1,6 @@
-"""Samples by size and patch (the paper's figure 7) and with guidance (figure 11), from the grids beside the records."""
+"""Samples by size and patch (the paper's figure 7) and with guidance (figure 11), from the grids
+beside the records.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +29,36 @@ class Grid:
 
 
 def sample_grid(
-    grids: list[Grid], *, title: str, footer: str, rows: str = "model size", columns: str = "patch",
+    grids: list[Grid],
+    *,
+    title: str,
+    footer: str,
+    rows: str = "model size",
+    columns: str = "patch",
     provenance: Provenance,
-) -> Figure:  # fmt: skip
-    """Return the grids as a matrix: rows as they come, columns from large to small; an absent one is empty.
+) -> Figure:
+    """Return the grids as a matrix: rows as they come, columns from large to small; an absent one
+    is empty.
 
     Raises UserError where there is none at all.
     """
     grids = [g for g in grids if g.path.is_file()]
     if not grids:
-        raise UserError("sample-grid: no sample pictures beside the evaluation records; `ditlab run STUDY` writes "
-                        "one per evaluation, `ditlab sample RUN` one for a run")  # fmt: skip
+        raise UserError(
+            "sample-grid: no sample pictures beside the evaluation records; `ditlab run STUDY` "
+            "writes "
+            "one per evaluation, `ditlab sample RUN` one for a run"
+        )
     ys = list(dict.fromkeys(g.row for g in grids))
     xs = sorted({g.column for g in grids}, key=lambda w: -float(w.rsplit(" ", 1)[-1]))
     cell = min(1.9, 6.6 / len(xs))
-    fig, axes = style.new_figure(len(xs), len(ys), width=max(3.4, cell * len(xs) + 0.7), height=cell * len(ys) + 1.0,
-                                 squeeze=False)  # fmt: skip
+    fig, axes = style.new_figure(
+        len(xs),
+        len(ys),
+        width=max(3.4, cell * len(xs) + 0.7),
+        height=cell * len(ys) + 1.0,
+        squeeze=False,
+    )
     for ax in axes.flat:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -56,8 +72,13 @@ def sample_grid(
         axes[i][0].set_ylabel(style.clean(name, 20))
     for i, name in enumerate(xs):
         axes[0][i].set_title(style.clean(name, 20))
-    fig.suptitle(style.clean(f"{title} by {rows} and {columns}", 90), fontsize=9.5, fontweight="bold")
-    style.footer(fig, [f"{len(grids)} of {len(ys) * len(xs)} cells, one seed of each. {footer}", provenance.text])
+    fig.suptitle(
+        style.clean(f"{title} by {rows} and {columns}", 90), fontsize=9.5, fontweight="bold"
+    )
+    style.footer(
+        fig,
+        [f"{len(grids)} of {len(ys) * len(xs)} cells, one seed of each. {footer}", provenance.text],
+    )
     return fig
 
 
@@ -70,16 +91,25 @@ def _pixels(path: Path) -> object:
 
 
 def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch") -> list[Grid]:
-    """Return the grids of a frame's evaluations by model (rows, small to large) and `column`, one seed of each.
+    """Return the grids of a frame's evaluations by model (rows, small to large) and `column`, one
+    seed of each.
 
-    `picture` maps eval_id to its PNG. A row is named after the size where the columns are patches, else "XL/2".
+    `picture` maps eval_id to its PNG. A row is named after the size where the columns are patches,
+    else "XL/2".
     """
     alike = frame.assign(patch=float("nan")) if column == "patch" else frame
     order = {s: i for i, s in enumerate(style.size_order(frame["model_size"]))}
-    rows = frame.assign(_row=config_names(alike, but=(column,)), _size=frame["model_size"].map(order))
-    rows = rows[rows["eval_id"].isin(set(picture))].sort_values(["_size", "_row", column], kind="stable")
+    rows = frame.assign(
+        _row=config_names(alike, but=(column,)), _size=frame["model_size"].map(order)
+    )
+    rows = rows[rows["eval_id"].isin(set(picture))].sort_values(
+        ["_size", "_row", column], kind="stable"
+    )
     rows = rows.drop_duplicates(["_row", column])
-    return [Grid(str(r["_row"]), _heading(column, r[column]), picture[r["eval_id"]]) for _, r in rows.iterrows()]
+    return [
+        Grid(str(r["_row"]), _heading(column, r[column]), picture[r["eval_id"]])
+        for _, r in rows.iterrows()
+    ]
 
 
 def _heading(column: str, value: float) -> str:

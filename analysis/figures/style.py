@@ -1,7 +1,8 @@
-"""How every figure looks: one theme, one colour per size, one marker per patch, plain text, byte-identical files.
+"""How every figure looks: one theme, one colour per size, one marker per patch, plain text,
+byte-identical files.
 
-Colours run from dark to light with the size, so that a grey print keeps the order; patch sizes differ by marker and
-conditioning designs by line style too: nothing is told by colour alone.
+Colours run from dark to light with the size, so that a grey print keeps the order; patch sizes
+differ by marker and conditioning designs by line style too: nothing is told by colour alone.
 """
 
 from __future__ import annotations
@@ -27,11 +28,22 @@ FORMATS = ("png", "svg", "pdf")
 MARKERS = {1: "D", 2: "o", 4: "s", 8: "^", 16: "v"}
 LINES = {"adaln-zero": "-", "adaln": "--", "cross-attention": "-.", "in-context": ":"}
 # Okabe and Ito's colours, darkened where they would be too light on white.
-DESIGNS = {"adaln-zero": "#0072b2", "adaln": "#c65102", "cross-attention": "#00795a", "in-context": "#8a3d74"}
+DESIGNS = {
+    "adaln-zero": "#0072b2",
+    "adaln": "#c65102",
+    "cross-attention": "#00795a",
+    "in-context": "#8a3d74",
+}
 DESIGN_MARKERS = {"adaln-zero": "o", "adaln": "s", "cross-attention": "^", "in-context": "D"}
-DESIGN_NAMES = {"adaln-zero": "adaLN-Zero", "adaln": "adaLN", "cross-attention": "cross-attention",
-                "in-context": "in-context"}  # fmt: skip
-METRICS: dict[str, tuple[str, bool | None]] = {  # column: (name on an axis, lower is better; None: neither)
+DESIGN_NAMES = {
+    "adaln-zero": "adaLN-Zero",
+    "adaln": "adaLN",
+    "cross-attention": "cross-attention",
+    "in-context": "in-context",
+}
+METRICS: dict[
+    str, tuple[str, bool | None]
+] = {  # column: (name on an axis, lower is better; None: neither)
     "fid": ("FID", True),
     "fd_digits": ("fd_digits", True),
     "sfid": ("sFID", True),
@@ -132,14 +144,18 @@ _RC: dict[str, Any] = {
 }
 
 
-def new_figure(columns: int = 1, rows: int = 1, *, width: float = WIDTH_IN, height: float = 3.4, **kw: Any) -> Any:
+def new_figure(
+    columns: int = 1, rows: int = 1, *, width: float = WIDTH_IN, height: float = 3.4, **kw: Any
+) -> Any:
     """Return (Figure, axes) in the house theme; width and height in inches for the whole figure."""
     plt = _plt()
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **kw)
 
 
 def size_colours(sizes: Iterable[str]) -> dict[str, Any]:
-    """Return one colour per model size, dark for small to light for large, in the order of `size_order`."""
+    """Return one colour per model size, dark for small to light for large, in the order of
+    `size_order`.
+    """
     return shades(size_order(sizes))
 
 
@@ -155,7 +171,9 @@ def shades(names: Iterable[str]) -> dict[str, Any]:
 
 
 def size_order(sizes: Iterable[str]) -> list[str]:
-    """Return the sizes from small to large: the named ones as the study language lists them, then the others."""
+    """Return the sizes from small to large: the named ones as the study language lists them, then
+    the others.
+    """
     known = list(SIZES)
     unique = {str(s) for s in sizes}
     return sorted(unique, key=lambda s: (known.index(s) if s in known else len(known), s))
@@ -170,7 +188,9 @@ def marker(patch: Any) -> str:
 
 
 def clean(name: Any, longest: int = 40) -> str:
-    """Return a name as it can be drawn: one line, printable, glyphs that the font has, at most `longest` long."""
+    """Return a name as it can be drawn: one line, printable, glyphs that the font has, at most
+    `longest` long.
+    """
     text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(name))
     text = "".join(c if ord(c) in _glyphs() else "\N{REPLACEMENT CHARACTER}" for c in text)
     text = " ".join(text.split()) or "(no name)"
@@ -187,12 +207,15 @@ def _glyphs() -> frozenset[int]:
 
 
 def log_axis(axis: Any, values: Iterable[float]) -> None:
-    """Make an axis logarithmic with plain numbers (0.1, 1, 10) or powers of ten; limits just around `values`."""
+    """Make an axis logarithmic with plain numbers (0.1, 1, 10) or powers of ten; limits just around
+    `values`.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     found = [v for v in values if v is not None and v > 0]
     low, high = (min(found), max(found)) if found else (1.0, 10.0)
-    # At least two of the ticks 1, 2, 5 must lie inside: with fewer, linear ones come, and their long numbers overlap.
+    # At least two of the ticks 1, 2, 5 must lie inside: with fewer, linear ones come, and their
+    # long numbers overlap.
     pad = max((high / low) ** 0.08, 1.25, (6.5 * low / high) ** 0.5)
     setter = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
@@ -238,7 +261,9 @@ def halo() -> list[Any]:
 
 
 def footer(fig: Figure, lines: Sequence[str]) -> None:
-    """Put the provenance under a figure, small and grey: n of N, protocol, hash of the table, commit."""
+    """Put the provenance under a figure, small and grey: n of N, protocol, hash of the table,
+    commit.
+    """
     import textwrap
 
     width = int(fig.get_figwidth() * 21)
@@ -252,7 +277,9 @@ def close(fig: Figure) -> None:
 
 
 def settle(fig: Figure) -> None:
-    """Lay the figure out once and keep it so: what is placed by measuring afterwards stays where it was measured."""
+    """Lay the figure out once and keep it so: what is placed by measuring afterwards stays where it
+    was measured.
+    """
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()
         fig.set_layout_engine("none")
@@ -263,11 +290,24 @@ def note(ax: Axes, text: str, where: str = "upper right") -> None:
     x, ha = (0.98, "right") if "right" in where else (0.02, "left")
     y, va = (0.98, "top") if "upper" in where else (0.02, "bottom")
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2.0}
-    ax.text(x, y, text, transform=ax.transAxes, ha=ha, va=va, fontsize=8, linespacing=1.4, bbox=box, zorder=6)
+    ax.text(
+        x,
+        y,
+        text,
+        transform=ax.transAxes,
+        ha=ha,
+        va=va,
+        fontsize=8,
+        linespacing=1.4,
+        bbox=box,
+        zorder=6,
+    )
 
 
 def save(fig: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write a figure as `stem`.png/.svg/.pdf without dates or versions, close it, return the paths."""
+    """Write a figure as `stem`.png/.svg/.pdf without dates or versions, close it, return the
+    paths.
+    """
     import io
 
     from dit_core.records.disk.files import write_atomic

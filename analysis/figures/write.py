@@ -36,8 +36,9 @@ def write_all(
 ) -> Written:
     """Draw the figures `names` and the tables of `source` into `folder`.
 
-    A figure whose data are missing is skipped and its reason kept. Where figures are `wanted` and none of them can be
-    drawn: UserError, and nothing is written. `said` is called with each name before it is drawn.
+    A figure whose data are missing is skipped and its reason kept. Where figures are `wanted` and
+    none of them can be drawn: UserError, and nothing is written. `said` is called with each name
+    before it is drawn.
     """
     done = Written()
     for name in names:
@@ -60,7 +61,9 @@ def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
     if source.is_published:
         chosen = paper_tables.published_tables()
     else:
-        chosen = paper_tables.study_tables(final_points(source.results, source.metric, mix=mix, same_design=False))
+        chosen = paper_tables.study_tables(
+            final_points(source.results, source.metric, mix=mix, same_design=False)
+        )
     paths = []
     for table in chosen:
         for ending, form in paper_tables.FORMATS.items():
@@ -71,7 +74,9 @@ def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
 
 
 def differing(folder: Path, make: Callable[[Path], Written]) -> list[str]:
-    """Return the names of files in `folder` that are missing or differ from what `make` writes now, sorted."""
+    """Return the names of files in `folder` that are missing or differ from what `make` writes now,
+    sorted.
+    """
     with tempfile.TemporaryDirectory(prefix="ditlab-figures-") as scratch:
         fresh = make(Path(scratch)).files
         return sorted(p.name for p in fresh if not _same(p, folder / p.name))

@@ -1,4 +1,6 @@
-"""All laws of a study at once: correlation, line, power law, patch-aware law, isoFLOP minima, surface; and in words."""
+"""All laws of a study at once: correlation, line, power law, patch-aware law, isoFLOP minima,
+surface; and in words.
+"""
 
 from __future__ import annotations
 
@@ -39,37 +41,48 @@ class Laws:
 
 
 def fit_all(source: Source, mix: bool = False) -> Laws:
-    """Return every law the results of `source` allow; what they do not allow has a status that says why.
+    """Return every law the results of `source` allow; what they do not allow has a status that says
+    why.
 
     Raises UserError where nothing is measured or two protocols would be mixed.
     """
-    rows, curves = source.results, source.results
+    rows = source.results
+    curves = source.results
     if source.is_published:
-        curves = rows[rows["table"].isin(("figure6", "figure9")) & (rows["conditioning"] == "adaln-zero")]
+        curves = rows[
+            rows["table"].isin(("figure6", "figure9")) & (rows["conditioning"] == "adaln-zero")
+        ]
         rows = rows[rows["table"] == "paper_scaling12"]
     points = final_points(rows, source.metric, mix=mix)
     over = final_points(curves, source.metric, mix=mix, every=True)
-    frame, metric = points.frame, source.metric
-    x, y, groups = frame["fwd_gmacs"].astype(float), frame[metric].astype(float), config_key(frame).to_numpy(str)
+    frame = points.frame
+    metric = source.metric
+    x = frame["fwd_gmacs"].astype(float)
+    y = frame[metric].astype(float)
+    groups = config_key(frame).to_numpy(str)
     means = average_seeds(frame, metric)
 
     def rng() -> np.random.Generator:
         return np.random.default_rng(SEED)
 
     return Laws(
-        metric, points.footer,
+        metric,
+        points.footer,
         correlate(np.log10(x), y, rng(), groups=groups),
         correlate(np.log10(frame["params"].astype(float)), y, rng(), groups=groups),
         correlate(np.log10(x), y, rng(), groups=groups, method="spearman"),
         ols(np.log10(means["fwd_gmacs"].astype(float)), means[metric].astype(float)),
         power_law(x, y, rng(), groups=groups),
         patch_law(means["fwd_gmacs"], means["patch"], means[metric]),
-        _isoflop(over), _surface(over),
-    )  # fmt: skip
+        _isoflop(over),
+        _surface(over),
+    )
 
 
 def _isoflop(points: Points) -> IsoFlop:
-    """Return the minima over parameters at budgets between the curves' shared ends, for the smallest patch."""
+    """Return the minima over parameters at budgets between the curves' shared ends, for the
+    smallest patch.
+    """
     rows = points.frame
     rows = rows[rows["patch"] == rows["patch"].min()]
     curves = [g.groupby("train_flops")[points.metric].mean() for _, g in rows.groupby("params")]
@@ -83,34 +96,53 @@ def _isoflop(points: Points) -> IsoFlop:
     if not 0 < low < high:
         return isoflop([], [], [])
     budgets = np.geomspace(low, high, BUDGETS)
-    return isoflop(*at_budgets([c.index.to_numpy(float) for c, _ in many], [c.to_numpy(float) for c, _ in many],
-                               [n for _, n in many], budgets))  # fmt: skip
+    return isoflop(
+        *at_budgets(
+            [c.index.to_numpy(float) for c, _ in many],
+            [c.to_numpy(float) for c, _ in many],
+            [n for _, n in many],
+            budgets,
+        )
+    )
 
 
 def _surface(points: Points) -> Law:
-    """Return L(N, D) at the smallest patch; the points of one training are not independent and count as one."""
+    """Return L(N, D) at the smallest patch; the points of one training are not independent and
+    count as one.
+    """
     rows = points.frame
     rows = rows[rows["patch"] == rows["patch"].min()]
-    return surface(rows["params"], rows["images_seen"], rows[points.metric], np.random.default_rng(SEED),
-                   groups=rows["run_id"].to_numpy(str))  # fmt: skip
+    return surface(
+        rows["params"],
+        rows["images_seen"],
+        rows[points.metric],
+        np.random.default_rng(SEED),
+        groups=rows["run_id"].to_numpy(str),
+    )
 
 
 def answer(laws: Laws) -> list[str]:
-    """Return the answer in sentences, every number out of a fit object; a fit without numbers says its status."""
+    """Return the answer in sentences, every number out of a fit object; a fit without numbers says
+    its status.
+    """
     said = [f"{laws.metric} and forward Gflops (log): {laws.pearson.words()}."]
     if laws.pearson_params.r is not None:
         said.append(f"With the number of parameters instead: {laws.pearson_params.words()}.")
     if laws.line.status == "ok" and laws.line.slope is not None and laws.line.intercept is not None:
         sign = "falls" if laws.line.slope < 0 else "rises"
         said.append(
-            f"For every tenfold of forward compute {laws.metric} {sign} by {abs(laws.line.slope):.2f} (interval of the "
-            f"slope {laws.line.slope_low:.2f} to {laws.line.slope_high:.2f}); the line is {laws.line.intercept:.2f} "
+            f"For every tenfold of forward compute {laws.metric} {sign} by "
+            f"{abs(laws.line.slope):.2f} (interval of the "
+            f"slope {laws.line.slope_low:.2f} to {laws.line.slope_high:.2f}); the line is "
+            f"{laws.line.intercept:.2f} "
             f"{'-' if laws.line.slope < 0 else '+'} {abs(laws.line.slope):.2f} log10 G."
         )
     if laws.power.offset.value is not None:
         flags = f" ({'; '.join(laws.power.flags)})" if laws.power.flags else ""
-        said.append(f"As a power law with offset: exponent {laws.power.exponents[0].words()}, offset "
-                    f"{laws.power.offset.words()}{flags}.")  # fmt: skip
+        said.append(
+            f"As a power law with offset: exponent {laws.power.exponents[0].words()}, offset "
+            f"{laws.power.offset.words()}{flags}."
+        )
     else:
         said.append(f"Power law with offset: {laws.power.status}.")
     said += _held_out("The power law", laws.power.held_out)
@@ -120,15 +152,24 @@ def answer(laws: Laws) -> list[str]:
         said.append(f"Patch-aware law: {laws.patch.status}.")
     inside = [m for m in laws.isoflop.minima if m.status == "ok"]
     if laws.isoflop.exponent.value is not None:
-        said.append(f"The best number of parameters grows with training compute to the power "
-                    f"{laws.isoflop.exponent.words()} ({len(inside)} of {len(laws.isoflop.minima)} budgets have their "
-                    "minimum inside the sizes tried).")  # fmt: skip
+        said.append(
+            f"The best number of parameters grows with training compute to the power "
+            f"{laws.isoflop.exponent.words()} ({len(inside)} of {len(laws.isoflop.minima)} budgets "
+            "have their "
+            "minimum inside the sizes tried)."
+        )
     else:
-        said.append(f"isoFLOP minima: {laws.isoflop.status} ({len(inside)} of {len(laws.isoflop.minima)} budgets have "
-                    "their minimum inside the sizes tried).")  # fmt: skip
-    said.append(f"Loss surface over parameters and images: {laws.surface.status}." if laws.surface.status != "ok" else
-                f"Loss surface: exponents {laws.surface.exponents[0].words()} of parameters and "
-                f"{laws.surface.exponents[1].words()} of images seen.")  # fmt: skip
+        said.append(
+            f"isoFLOP minima: {laws.isoflop.status} ({len(inside)} of {len(laws.isoflop.minima)} "
+            "budgets have "
+            "their minimum inside the sizes tried)."
+        )
+    said.append(
+        f"Loss surface over parameters and images: {laws.surface.status}."
+        if laws.surface.status != "ok"
+        else f"Loss surface: exponents {laws.surface.exponents[0].words()} of parameters and "
+        f"{laws.surface.exponents[1].words()} of images seen."
+    )
     return [s.replace(" -", " \N{MINUS SIGN}") for s in said]
 
 
@@ -137,8 +178,11 @@ def _held_out(law: str, held: HeldOut | None) -> list[str]:
         return []
     inside = "inside" if held.inside else "outside"
     span = "" if held.low is None else f" ({held.low:.3g} to {held.high:.3g}: {inside})"
-    return [f"{law}, fitted without the largest model, predicts {held.predicted:.3g}{span} where {held.actual:.4g} was "
-            f"measured: an error of {held.error:+.0%}."]  # fmt: skip
+    return [
+        f"{law}, fitted without the largest model, predicts {held.predicted:.3g}{span} where "
+        f"{held.actual:.4g} was "
+        f"measured: an error of {held.error:+.0%}."
+    ]
 
 
 def table(laws: Laws) -> pd.DataFrame:
@@ -146,16 +190,38 @@ def table(laws: Laws) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
 
     def add(fit: str, quantity: str, value: Any, low: Any, high: Any, n: int, status: str) -> None:
-        rows.append({"fit": fit, "quantity": quantity, "value": value, "low": low, "high": high, "n": n,
-                     "status": status})  # fmt: skip
+        rows.append(
+            {
+                "fit": fit,
+                "quantity": quantity,
+                "value": value,
+                "low": low,
+                "high": high,
+                "n": n,
+                "status": status,
+            }
+        )
 
-    for name, c in (("Pearson, log Gflops", laws.pearson), ("Pearson, log params", laws.pearson_params),
-                    ("Spearman, Gflops", laws.spearman)):  # fmt: skip
+    for name, c in (
+        ("Pearson, log Gflops", laws.pearson),
+        ("Pearson, log params", laws.pearson_params),
+        ("Spearman, Gflops", laws.spearman),
+    ):
         add(name, "r", c.r, c.low, c.high, c.n, c.status)
-    add("line", "slope per tenfold", laws.line.slope, laws.line.slope_low, laws.line.slope_high, laws.line.n,
-        laws.line.status)  # fmt: skip
+    add(
+        "line",
+        "slope per tenfold",
+        laws.line.slope,
+        laws.line.slope_low,
+        laws.line.slope_high,
+        laws.line.n,
+        laws.line.status,
+    )
     add("line", "value at 1 Gflop", laws.line.intercept, None, None, laws.line.n, laws.line.status)
-    for fit, law, names in (("power law", laws.power, ("exponent",)), ("surface", laws.surface, ("alpha", "beta"))):
+    for fit, law, names in (
+        ("power law", laws.power, ("exponent",)),
+        ("surface", laws.surface, ("alpha", "beta")),
+    ):
         status = "; ".join((law.status, *law.flags))
         add(fit, "offset", law.offset.value, law.offset.low, law.offset.high, law.n, status)
         for name, e in zip(names, law.exponents, strict=False):
@@ -163,10 +229,28 @@ def table(laws: Laws) -> pd.DataFrame:
     for name, e in zip(laws.patch.names, laws.patch.coefficients, strict=True):
         add("patch-aware law", name, e.value, e.low, e.high, laws.patch.n, laws.patch.status)
     e = laws.isoflop.exponent
-    add("isoFLOP minima", "exponent", e.value, e.low, e.high, laws.isoflop.line.n, laws.isoflop.status)
-    for held, name in ((laws.power.held_out, "power law"), (laws.patch.pooled_held_out, "pooled log line"),
-                       (laws.patch.held_out, "patch-aware law")):  # fmt: skip
+    add(
+        "isoFLOP minima",
+        "exponent",
+        e.value,
+        e.low,
+        e.high,
+        laws.isoflop.line.n,
+        laws.isoflop.status,
+    )
+    for held, name in (
+        (laws.power.held_out, "power law"),
+        (laws.patch.pooled_held_out, "pooled log line"),
+        (laws.patch.held_out, "patch-aware law"),
+    ):
         if held is not None:
-            add(f"held out: {name}", f"predicted (measured {held.actual:.4g})", held.predicted, held.low, held.high, 1,
-                "" if held.inside is None else "inside" if held.inside else "outside")  # fmt: skip
+            add(
+                f"held out: {name}",
+                f"predicted (measured {held.actual:.4g})",
+                held.predicted,
+                held.low,
+                held.high,
+                1,
+                "" if held.inside is None else "inside" if held.inside else "outside",
+            )
     return pd.DataFrame(rows)

@@ -1,8 +1,11 @@
-"""Correlation with an interval. Pure: arrays and a random generator in, a frozen result with a status out.
+"""Correlation with an interval.
 
-The interval is Student's, on Fisher's z = artanh r, with the spread of a bootstrap over configurations and seeds. At
-the dozen points of a scaling study the plain percentile interval is too short: simulated at r = -0.93 it holds the
-truth in 83 to 91 % of the studies where this one does in 91 to 96 % (`benchmarks/fit_coverage.py`).
+Pure: arrays and a random generator in, a frozen result with a status out.
+
+The interval is Student's, on Fisher's z = artanh r, with the spread of a bootstrap over
+configurations and seeds. At the dozen points of a scaling study the plain percentile interval is
+too short: simulated at r = -0.93 it holds the truth in 83 to 91 % of the studies where this one
+does in 91 to 96 % (`benchmarks/fit_coverage.py`).
 """
 
 from __future__ import annotations
@@ -58,12 +61,14 @@ def correlate(
 ) -> Correlation:
     """Return the correlation of x (n,) and y (n,) with a bootstrap interval.
 
-    `groups` (n,) names the configuration of each point: the coefficient is that of the configurations' means, and `n`
-    counts them, so that ten seeds of one model do not pass for ten models. In the bootstrap, configurations are drawn
-    and seeds within each of them.
-    Non-finite input, fewer than three groups or a constant column give a status and no number; never raises on data.
+    `groups` (n,) names the configuration of each point: the coefficient is that of the
+    configurations' means, and `n` counts them, so that ten seeds of one model do not pass for ten
+    models. In the bootstrap, configurations are drawn and seeds within each of them. Non-finite
+    input, fewer than three groups or a constant column give a status and no number; never raises on
+    data.
     """
-    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    xs = np.asarray(x, float)
+    ys = np.asarray(y, float)
     members = _members(np.arange(len(xs)) if groups is None else np.asarray(groups))
     n = len(members)
     status = _unfit(xs, ys, n)
@@ -72,11 +77,20 @@ def correlate(
     means = [np.array([[values[m].mean() for m in members]]) for values in (xs, ys)]
     r = float(_rowwise(*means, method)[0])
     if n < FEWEST_INTERVAL:
-        return Correlation(method, n, r, None, None, level, f"too few points for an interval ({n} < {FEWEST_INTERVAL})")
+        return Correlation(
+            method,
+            n,
+            r,
+            None,
+            None,
+            level,
+            f"too few points for an interval ({n} < {FEWEST_INTERVAL})",
+        )
     values = _resampled(xs, ys, members, rng, resamples, method)
     if len(values) < resamples // 2:  # nearly all resamples held one configuration only
         return Correlation(method, n, r, None, None, level, "no interval: too few different points")
-    # Resampled ranks tie often, which makes |rho| = 1: there is no spread on Fisher's scale to take.
+    # Resampled ranks tie often, which makes |rho| = 1: there is no spread on Fisher's scale to
+    # take.
     if (interval or ("student" if method == "pearson" else "percentile")) == "percentile":
         low, high = (float(q) for q in np.quantile(values, [(1 - level) / 2, (1 + level) / 2]))
     else:
@@ -85,20 +99,33 @@ def correlate(
 
 
 def difference(
-    x: ArrayLike, other: ArrayLike, y: ArrayLike, rng: np.random.Generator, *, method: Method = "pearson",
-    level: float = 0.95, resamples: int = RESAMPLES,
-) -> Correlation:  # fmt: skip
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    method: Method = "pearson",
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Correlation:
     """Return |r(x, y)| - |r(other, y)| with its bootstrap interval, the points resampled jointly.
 
-    The status is as in `correlate`; `r` holds the difference, its interval Student's with the bootstrap's spread.
+    The status is as in `correlate`; `r` holds the difference, its interval Student's with the
+    bootstrap's spread.
     """
-    xs, os_, ys = np.asarray(x, float), np.asarray(other, float), np.asarray(y, float)
+    xs = np.asarray(x, float)
+    os_ = np.asarray(other, float)
+    ys = np.asarray(y, float)
     status = _unfit(xs, ys, len(xs)) or _unfit(os_, ys, len(xs))
     if status:
         return Correlation(method, len(xs), None, None, None, level, status)
-    value = float(abs(_rowwise(xs[None], ys[None], method)[0]) - abs(_rowwise(os_[None], ys[None], method)[0]))
+    value = float(
+        abs(_rowwise(xs[None], ys[None], method)[0]) - abs(_rowwise(os_[None], ys[None], method)[0])
+    )
     draws = rng.integers(0, len(xs), (resamples, len(xs)))
-    gaps = np.abs(_rowwise(xs[draws], ys[draws], method)) - np.abs(_rowwise(os_[draws], ys[draws], method))
+    gaps = np.abs(_rowwise(xs[draws], ys[draws], method)) - np.abs(
+        _rowwise(os_[draws], ys[draws], method)
+    )
     half = float(stats.t.ppf((1 + level) / 2, len(xs) - 2)) * _spread(gaps[np.isfinite(gaps)])
     return Correlation(method, len(xs), value, value - half, value + half, level)
 
@@ -121,15 +148,23 @@ def _flat(values: NDArray[np.float64]) -> bool:
 
 
 def _members(groups: NDArray[np.generic]) -> list[NDArray[np.intp]]:
-    _, codes = np.unique(groups.astype(str) if groups.dtype == object else groups, return_inverse=True)
+    _, codes = np.unique(
+        groups.astype(str) if groups.dtype == object else groups, return_inverse=True
+    )
     return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)] if len(codes) else []
 
 
 def _resampled(
-    x: NDArray[np.float64], y: NDArray[np.float64], members: list[NDArray[np.intp]], rng: np.random.Generator,
-    resamples: int, method: Method,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Return the finite coefficients of the resamples: one that holds a single configuration has none."""
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    members: list[NDArray[np.intp]],
+    rng: np.random.Generator,
+    resamples: int,
+    method: Method,
+) -> NDArray[np.float64]:
+    """Return the finite coefficients of the resamples: one that holds a single configuration has
+    none.
+    """
     found = []
     for start in range(0, resamples, 500):  # in parts, so that a thousand runs need no gigabyte
         points, kept = _drawn(members, rng, min(500, resamples - start))
@@ -142,7 +177,9 @@ def _resampled(
 def _drawn(
     members: list[NDArray[np.intp]], rng: np.random.Generator, resamples: int
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the points of the groups that each resample draws, (R, groups, largest group), and which of them count."""
+    """Return the points of the groups that each resample draws, (R, groups, largest group), and
+    which of them count.
+    """
     sizes = np.array([len(m) for m in members])
     table = np.full((len(members), sizes.max()), -1)
     for row, m in zip(table, members, strict=True):
@@ -161,16 +198,22 @@ def _student(r: float, values: NDArray[np.float64], n: int, level: float) -> tup
 
 
 def _spread(values: NDArray[np.float64]) -> float:
-    """Return half the middle 68 %: a standard deviation that a few degenerate resamples do not stretch."""
+    """Return half the middle 68 %: a standard deviation that a few degenerate resamples do not
+    stretch.
+    """
     low, high = np.quantile(values, [0.15866, 0.84134])
     return float(high - low) / 2
 
 
 def _rowwise(x: NDArray[np.float64], y: NDArray[np.float64], method: Method) -> NDArray[np.float64]:
     if method == "spearman":
-        x, y = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
-    dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+        x = stats.rankdata(x, axis=1)
+        y = stats.rankdata(y, axis=1)
+    dx = x - x.mean(1, keepdims=True)
+    dy = y - y.mean(1, keepdims=True)
     size = np.sqrt((dx**2).sum(1) * (dy**2).sum(1))
-    rounding = 1e-14 * np.sqrt((x**2).sum(1) * (y**2).sum(1))  # what is left of a row of equal values
+    rounding = 1e-14 * np.sqrt(
+        (x**2).sum(1) * (y**2).sum(1)
+    )  # what is left of a row of equal values
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > rounding, (dx * dy).sum(1) / size, np.nan)

@@ -1,9 +1,12 @@
-"""Fits of scaling laws. Pure: arrays and a random generator in, frozen results with a status out; numbers or flags.
+"""Fits of scaling laws.
 
-A fit that cannot be trusted says so in `status` ("too few points", "not converged", "at a bound", "edge minimum") and
-holds None where a number would mislead. Intervals of the Huber fits are Student's with the spread of a bootstrap by
-random weights over configurations (Rubin 1981): resampling whole points loses the ends of a short x axis, where the
-exponent is decided. `benchmarks/fit_coverage.py` simulates studies and prints bias and coverage.
+Pure: arrays and a random generator in, frozen results with a status out; numbers or flags.
+
+A fit that cannot be trusted says so in `status` ("too few points", "not converged", "at a bound",
+"edge minimum") and holds None where a number would mislead. Intervals of the Huber fits are
+Student's with the spread of a bootstrap by random weights over configurations (Rubin 1981):
+resampling whole points loses the ends of a short x axis, where the exponent is decided.
+`benchmarks/fit_coverage.py` simulates studies and prints bias and coverage.
 """
 
 from __future__ import annotations
@@ -51,7 +54,9 @@ class HeldOut:
     @property
     def inside(self) -> bool | None:
         """Return whether the actual value lies in the prediction interval."""
-        return None if self.low is None or self.high is None else self.low <= self.actual <= self.high
+        return (
+            None if self.low is None or self.high is None else self.low <= self.actual <= self.high
+        )
 
     @property
     def error(self) -> float | None:
@@ -61,7 +66,9 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """y = intercept + slope x by ordinary least squares; numbers are None where `status` says why."""
+    """y = intercept + slope x by ordinary least squares; numbers are None where `status` says
+    why.
+    """
 
     n: int
     slope: float | None
@@ -80,7 +87,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """y = offset + sum of scale_k x_k^-exponent_k; None and a status where the data do not carry it."""
+    """y = offset + sum of scale_k x_k^-exponent_k; None and a status where the data do not carry
+    it.
+    """
 
     n: int
     offset: Estimate = Estimate()
@@ -98,19 +107,25 @@ class Law:
             raise ValueError(f"there is no law: {self.status}")
         total = np.full(np.shape(xs[0]), self.offset.value, float)
         for scale, exponent, x in zip(self.scales, self.exponents, xs, strict=True):
-            total = total + float(scale.value or 0) * np.asarray(x, float) ** -float(exponent.value or 0)
+            total = total + float(scale.value or 0) * np.asarray(x, float) ** -float(
+                exponent.value or 0
+            )
         return total
 
 
 def ols(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Line:
-    """Return the least-squares line through x (n,), y (n,) with Student's interval of the slope (n >= 3)."""
-    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    """Return the least-squares line through x (n,), y (n,) with Student's interval of the slope (n
+    >= 3).
+    """
+    xs = np.asarray(x, float)
+    ys = np.asarray(y, float)
     status = _unfit(xs[:, None] if xs.ndim == 1 else xs, ys, 3)
     if status:
         return Line(len(xs), None, None, None, status=status)
     found = stats.linregress(xs, ys)
     half = float(stats.t.ppf((1 + level) / 2, len(xs) - 2) * found.stderr)
-    slope, intercept = float(found.slope), float(found.intercept)
+    slope = float(found.slope)
+    intercept = float(found.intercept)
     return Line(len(xs), slope, intercept, float(found.rvalue) ** 2, slope - half, slope + half)
 
 
@@ -125,13 +140,23 @@ def power_law(
     resamples: int = RESAMPLES,
     held_out: bool = True,
 ) -> Law:
-    """Return y = offset + scale x^-exponent by a Huber loss on log y, for x (n,) > 0 and y (n,) > 0.
+    """Return y = offset + scale x^-exponent by a Huber loss on log y, for x (n,) > 0 and y (n,) >
+    0.
 
-    `groups` (n,) names each point's configuration, whose seeds are weighted together. The largest x is held out once
-    and predicted from the rest. Fewer than five configurations, non-finite or non-positive values, or no variance give
-    a status and no number.
+    `groups` (n,) names each point's configuration, whose seeds are weighted together. The largest x
+    is held out once and predicted from the rest. Fewer than five configurations, non-finite or
+    non-positive values, or no variance give a status and no number.
     """
-    return _terms((np.asarray(x, float),), np.asarray(y, float), rng, groups, level, delta, resamples, held_out)
+    return _terms(
+        (np.asarray(x, float),),
+        np.asarray(y, float),
+        rng,
+        groups,
+        level,
+        delta,
+        resamples,
+        held_out,
+    )
 
 
 def surface(
@@ -146,7 +171,9 @@ def surface(
     resamples: int = RESAMPLES,
     held_out: bool = True,
 ) -> Law:
-    """Return L(N, D) = offset + A N^-alpha + B D^-beta; terms in the order N, D. Needs seven configurations.
+    """Return L(N, D) = offset + A N^-alpha + B D^-beta; terms in the order N, D.
+
+    Needs seven configurations.
 
     D is images seen (or tokens: say which); the largest N D is held out once.
     """
@@ -155,9 +182,15 @@ def surface(
 
 
 def _terms(
-    xs: tuple[Array, ...], y: Array, rng: np.random.Generator, groups: ArrayLike | None, level: float, delta: float,
-    resamples: int, held_out: bool,
-) -> Law:  # fmt: skip
+    xs: tuple[Array, ...],
+    y: Array,
+    rng: np.random.Generator,
+    groups: ArrayLike | None,
+    level: float,
+    delta: float,
+    resamples: int,
+    held_out: bool,
+) -> Law:
     columns = np.stack(xs, 1) if len({len(x) for x in (*xs, y)}) == 1 else np.empty((0, len(xs)))
     if len(columns) != len(y):
         raise ValueError(f"columns of different length: {[len(x) for x in xs]} and {len(y)}")
@@ -171,12 +204,16 @@ def _terms(
     flags = _flags(problem, theta, moved)
     draws = _reweighted(problem, theta, codes, rng, resamples, delta)
     df = len(np.unique(codes)) - parameters
-    offset, scales, exponents = _estimates(problem, theta, draws, df, level, "at a bound: offset 0" in flags)
+    offset, scales, exponents = _estimates(
+        problem, theta, draws, df, level, "at a bound: offset 0" in flags
+    )
     held = _hold_out(columns, y, codes, rng, level, delta, resamples) if held_out else None
     bad = next((f for f in ("not converged", "at a bound: exponent") if f in flags), None)
     if bad == "not converged":
         return Law(len(y), status=bad, flags=flags)
-    return Law(len(y), offset, scales, exponents, loss, bad or "ok", flags, held, tuple(map(float, theta)))
+    return Law(
+        len(y), offset, scales, exponents, loss, bad or "ok", flags, held, tuple(map(float, theta))
+    )
 
 
 def _flags(problem: Problem, theta: Array, moved: float) -> tuple[str, ...]:
@@ -194,15 +231,22 @@ def _flags(problem: Problem, theta: Array, moved: float) -> tuple[str, ...]:
 
 
 def _reweighted(
-    problem: Problem, theta: Array, codes: NDArray[np.intp], rng: np.random.Generator, resamples: int, delta: float
+    problem: Problem,
+    theta: Array,
+    codes: NDArray[np.intp],
+    rng: np.random.Generator,
+    resamples: int,
+    delta: float,
 ) -> Array:
     """Return (R, P): the fit under R random positive weights, one weight per configuration.
 
-    The draws are widened about the fit by sqrt(n / (n - P)): a fit draws its own points to itself, and residuals are
-    that much smaller than the noise.
+    The draws are widened about the fit by sqrt(n / (n - P)): a fit draws its own points to itself,
+    and residuals are that much smaller than the noise.
     """
     n = int(codes.max()) + 1
-    resamples = min(resamples, max(60, 30_000 // n))  # many points need fewer draws than a dozen, and cost more each
+    resamples = min(
+        resamples, max(60, 30_000 // n)
+    )  # many points need fewer draws than a dozen, and cost more each
     weights = rng.exponential(1.0, (resamples, n))[:, codes]
     draws = solve(problem, np.repeat(theta[None], resamples, 0), weights, delta, 80)[0]
     return theta + (draws - theta) * np.sqrt(n / (n - len(theta)))
@@ -218,10 +262,16 @@ def _estimates(
         return value - half, value + half
 
     low, high = interval(theta[0], draws[:, 0])
-    offset = Estimate(0.0, 0.0, float(np.exp(problem.v.min()))) if no_offset else _raised(theta[0], low, high)
-    scales, exponents = [], []
+    offset = (
+        Estimate(0.0, 0.0, float(np.exp(problem.v.min())))
+        if no_offset
+        else _raised(theta[0], low, high)
+    )
+    scales = []
+    exponents = []
     for k, centre in enumerate(problem.centre):
-        a, alpha = theta[1 + 2 * k], theta[2 + 2 * k]
+        a = theta[1 + 2 * k]
+        alpha = theta[2 + 2 * k]
         moved_a = draws[:, 1 + 2 * k] + draws[:, 2 + 2 * k] * centre
         scales.append(_raised(a + alpha * centre, *interval(a + alpha * centre, moved_a)))
         exponents.append(Estimate(float(alpha), *map(float, interval(alpha, draws[:, 2 + 2 * k]))))
@@ -233,12 +283,18 @@ def _raised(value: float, low: float, high: float) -> Estimate:
 
 
 def _hold_out(
-    columns: Array, y: Array, codes: NDArray[np.intp], rng: np.random.Generator, level: float, delta: float,
+    columns: Array,
+    y: Array,
+    codes: NDArray[np.intp],
+    rng: np.random.Generator,
+    level: float,
+    delta: float,
     resamples: int,
-) -> HeldOut | None:  # fmt: skip
+) -> HeldOut | None:
     largest = codes[int(np.argmax(np.log(columns).sum(1)))]
     out = codes == largest
-    actual, at = float(np.exp(np.log(y[out]).mean())), columns[out][0]
+    actual = float(np.exp(np.log(y[out]).mean()))
+    at = columns[out][0]
     kept = len(np.unique(codes[~out]))
     parameters = 1 + 2 * columns.shape[1]
     if kept < parameters + 1:
@@ -248,10 +304,17 @@ def _hold_out(
     rest = _codes(codes[~out], int((~out).sum()))
     draws = _reweighted(problem, theta, rest, rng, resamples, delta)
     u = (np.log(at) - problem.centre)[None]
-    centre, curve = float(model(theta[None], u)[0][0, 0]), model(draws, u)[0][:, 0]
+    centre = float(model(theta[None], u)[0][0, 0])
+    curve = model(draws, u)[0][:, 0]
     residual = model(theta[None], problem.u)[0][0] - problem.v
-    scatter = 1.4826 * float(np.median(np.abs(residual))) * np.sqrt(len(residual) / (len(residual) - parameters))
-    half = float(stats.t.ppf((1 + level) / 2, kept - parameters)) * float(np.hypot(_spread(curve), scatter))
+    scatter = (
+        1.4826
+        * float(np.median(np.abs(residual)))
+        * np.sqrt(len(residual) / (len(residual) - parameters))
+    )
+    half = float(stats.t.ppf((1 + level) / 2, kept - parameters)) * float(
+        np.hypot(_spread(curve), scatter)
+    )
     ends = (float(np.exp(min(v, 700.0))) for v in (centre, centre - half, centre + half))
     return HeldOut(float(at.prod()), actual, *ends)
 
@@ -267,7 +330,9 @@ def _spread(values: Array) -> float:
     return float(high - low) / 2
 
 
-def _unfit(columns: Array, y: Array, fewest: int, configurations: int | None = None, positive: bool = False) -> str:
+def _unfit(
+    columns: Array, y: Array, fewest: int, configurations: int | None = None, positive: bool = False
+) -> str:
     if len(columns) != len(y):
         raise ValueError(f"x holds {len(columns)} values and y {len(y)}")
     if not (np.isfinite(columns).all() and np.isfinite(y).all()):

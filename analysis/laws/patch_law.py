@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class PatchLaw:
-    """ln y = c0 + c1 ln G + c2 ln p + c3 ln G ln p: a power of forward compute whose exponent depends on the patch.
+    """ln y = c0 + c1 ln G + c2 ln p + c3 ln G ln p: a power of forward compute whose exponent
+    depends on the patch.
 
     The pooled law (c2 = c3 = 0) is judged beside it by the held-out largest model.
     """
@@ -31,7 +32,11 @@ class PatchLaw:
         """Return the law's y; raises ValueError where there is no law."""
         if not self.coefficients:
             raise ValueError(f"there is no law: {self.status}")
-        columns = _design(np.log(np.asarray(gmacs, float)), np.log(np.asarray(patch, float)), len(self.coefficients))
+        columns = _design(
+            np.log(np.asarray(gmacs, float)),
+            np.log(np.asarray(patch, float)),
+            len(self.coefficients),
+        )
         return np.exp(columns @ np.array([c.value for c in self.coefficients], float))
 
     def exponent(self, patch: float) -> float:
@@ -44,7 +49,8 @@ _NAMES = ("constant", "ln G", "ln patch", "ln G x ln patch")
 
 
 def patch_law(gmacs: ArrayLike, patch: ArrayLike, y: ArrayLike, level: float = 0.95) -> PatchLaw:
-    """Return the patch-aware law by least squares on ln y, with Student's intervals and the largest G held out.
+    """Return the patch-aware law by least squares on ln y, with Student's intervals and the largest
+    G held out.
 
     Needs six points of two patch sizes, all positive and finite; otherwise a status and no number.
     """
@@ -59,16 +65,26 @@ def patch_law(gmacs: ArrayLike, patch: ArrayLike, y: ArrayLike, level: float = 0
         return PatchLaw(len(v), status=f"too few points ({len(v)} < 6)")
     if len(np.unique(p)) < 2 or len(np.unique(g)) < 3 or np.ptp(np.log(v)) == 0:
         return PatchLaw(len(v), status="zero variance")
-    lg, lp, lv = np.log(g), np.log(p), np.log(v)
+    lg = np.log(g)
+    lp = np.log(p)
+    lv = np.log(v)
     full = _least_squares(_design(lg, lp, 4), lv)
     if full is None:
         return PatchLaw(len(v), status="patch and compute cannot be told apart")
     beta, cov, df = full
     reach = float(stats.t.ppf((1 + level) / 2, df))
     half = reach * np.sqrt(np.diag(cov))
-    coefficients = tuple(Estimate(float(b), float(b - h), float(b + h)) for b, h in zip(beta, half, strict=True))
-    return PatchLaw(len(v), coefficients, _NAMES, "ok", _predict_largest(lg, lp, lv, 4, level),
-                    _predict_largest(lg, lp, lv, 2, level))  # fmt: skip
+    coefficients = tuple(
+        Estimate(float(b), float(b - h), float(b + h)) for b, h in zip(beta, half, strict=True)
+    )
+    return PatchLaw(
+        len(v),
+        coefficients,
+        _NAMES,
+        "ok",
+        _predict_largest(lg, lp, lv, 4, level),
+        _predict_largest(lg, lp, lv, 2, level),
+    )
 
 
 def _design(lg: Array, lp: Array, terms: int) -> Array:
@@ -88,7 +104,8 @@ def _least_squares(columns: Array, v: Array) -> tuple[Array, Array, int] | None:
 
 def _predict_largest(lg: Array, lp: Array, lv: Array, terms: int, level: float) -> HeldOut:
     out = lg == lg.max()
-    at, actual = _design(lg, lp, terms)[out][0], float(np.exp(lv[out].mean()))
+    at = _design(lg, lp, terms)[out][0]
+    actual = float(np.exp(lv[out].mean()))
     found = _least_squares(_design(lg[~out], lp[~out], terms), lv[~out])
     x = float(np.exp(lg.max()))
     if found is None:
@@ -103,7 +120,9 @@ def _predict_largest(lg: Array, lp: Array, lv: Array, terms: int, level: float) 
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """The best model size at one compute budget, by a parabola in ln N; None where `status` says why."""
+    """The best model size at one compute budget, by a parabola in ln N; None where `status` says
+    why.
+    """
 
     budget: float
     n: int
@@ -127,9 +146,11 @@ class IsoFlop:
 
 
 def isoflop(budget: ArrayLike, n_params: ArrayLike, y: ArrayLike) -> IsoFlop:
-    """Return the minima over N at each budget (equal budgets share a parabola) and the law through them.
+    """Return the minima over N at each budget (equal budgets share a parabola) and the law through
+    them.
 
-    A minimum at or outside the smallest or largest N tried is an "edge minimum" and is left out of the law.
+    A minimum at or outside the smallest or largest N tried is an "edge minimum" and is left out of
+    the law.
     """
     c, n, v = (np.asarray(a, float) for a in (budget, n_params, y))
     minima = tuple(_minimum(float(b), n[c == b], v[c == b]) for b in np.unique(c[np.isfinite(c)]))
@@ -139,7 +160,9 @@ def isoflop(budget: ArrayLike, n_params: ArrayLike, y: ArrayLike) -> IsoFlop:
 
 
 def _unequal(line: Line, minima: list[Minimum]) -> Estimate:
-    """Return the slope with an interval that allows for minima of unequal precision (HC3; Long & Ervin 2000)."""
+    """Return the slope with an interval that allows for minima of unequal precision (HC3; Long &
+    Ervin 2000).
+    """
     if line.slope is None:
         return Estimate()
     u = np.log([m.budget for m in minima])
@@ -149,13 +172,18 @@ def _unequal(line: Line, minima: list[Minimum]) -> Estimate:
     du = u - u.mean()
     leverage = 1 / len(u) + du**2 / (du**2).sum()
     residual = (v - line.at(u)) / (1 - leverage)
-    half = float(stats.t.ppf(0.975, len(u) - 2)) * float(np.sqrt((du**2 * residual**2).sum())) / float((du**2).sum())
+    half = (
+        float(stats.t.ppf(0.975, len(u) - 2))
+        * float(np.sqrt((du**2 * residual**2).sum()))
+        / float((du**2).sum())
+    )
     return Estimate(line.slope, line.slope - half, line.slope + half)
 
 
 def _minimum(budget: float, n: Array, y: Array) -> Minimum:
     good = np.isfinite(n) & np.isfinite(y) & (n > 0) & (y > 0)
-    n, y = n[good], y[good]
+    n = n[good]
+    y = y[good]
     if len(np.unique(n)) < 3:
         return Minimum(budget, len(n), None, None, f"too few points ({len(np.unique(n))} < 3)")
     u = np.log(n)
@@ -174,13 +202,18 @@ def _minimum(budget: float, n: Array, y: Array) -> Minimum:
 def at_budgets(
     compute: list[ArrayLike], y: list[ArrayLike], n_params: ArrayLike, budgets: ArrayLike
 ) -> tuple[Array, Array, Array]:
-    """Return (budget, N, y) rows: each model's curve interpolated in log-log at the budgets, never extrapolated."""
+    """Return (budget, N, y) rows: each model's curve interpolated in log-log at the budgets, never
+    extrapolated.
+    """
     rows = []
     for xs, ys, n in zip(compute, y, np.asarray(n_params, float), strict=True):
-        x, v = np.asarray(xs, float), np.asarray(ys, float)
+        x = np.asarray(xs, float)
+        v = np.asarray(ys, float)
         order = np.argsort(x)
         for b in np.asarray(budgets, float):
             if len(x) > 1 and x.min() <= b <= x.max():
-                rows.append((b, n, float(np.exp(np.interp(np.log(b), np.log(x[order]), np.log(v[order]))))))
+                rows.append(
+                    (b, n, float(np.exp(np.interp(np.log(b), np.log(x[order]), np.log(v[order])))))
+                )
     table = np.array(rows, float).reshape(-1, 3)
     return table[:, 0], table[:, 1], table[:, 2]

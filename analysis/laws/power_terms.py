@@ -1,8 +1,10 @@
-"""Fitting sums of power terms, y = E + sum of A_k x_k^-alpha_k, with a Huber loss on log y, many problems at once.
+"""Fitting sums of power terms, y = E + sum of A_k x_k^-alpha_k, with a Huber loss on log y, many
+problems at once.
 
-Written as log y = logsumexp(e, a_k - alpha_k log x_k) (Hoffmann et al. 2022, approach 3; a sum, not a mean, of losses,
-delta 1e-3: Besiroglu et al. 2024). Every start and every bootstrap resample is one row of a batch that is solved by
-iteratively reweighted Levenberg-Marquardt steps in numpy, so that a thousand resamples cost what a few do elsewhere.
+Written as log y = logsumexp(e, a_k - alpha_k log x_k) (Hoffmann et al. 2022, approach 3; a sum, not
+a mean, of losses, delta 1e-3: Besiroglu et al. 2024). Every start and every bootstrap resample is
+one row of a batch that is solved by iteratively reweighted Levenberg-Marquardt steps in numpy, so
+that a thousand resamples cost what a few do elsewhere.
 """
 
 from __future__ import annotations
@@ -36,13 +38,16 @@ class Problem:
     @property
     def bounds(self) -> tuple[Array, Array]:
         """Return lower and upper bounds of theta = (e, a_1, alpha_1, a_2, alpha_2, ...)."""
-        k, low = self.u.shape[1], float(self.v.min())
+        k = self.u.shape[1]
+        low = float(self.v.min())
         lower = np.array([low - DEEPEST, *[low - 30.0, EXPONENTS[0]] * k])
         upper = np.array([low - 1e-9, *[float(self.v.max()) + 30.0, EXPONENTS[1]] * k])
         return lower, upper
 
     def starts(self) -> Array:
-        """Return (S, 1 + 2K) starting points: offsets by exponents, levels set by the mean of log(y - E)."""
+        """Return (S, 1 + 2K) starting points: offsets by exponents, levels set by the mean of log(y
+        - E).
+        """
         low = float(self.v.min())
         k = self.u.shape[1]
         grid = []
@@ -60,9 +65,15 @@ class Problem:
 def model(theta: Array, u: Array) -> tuple[Array, Array]:
     """Return log y (B, n) and its Jacobian (B, n, P) at theta (B, P) for u (n, K) or (B, n, K)."""
     u = u if u.ndim == 3 else u[None]
-    a, alpha = theta[:, 1::2], theta[:, 2::2]
-    terms = np.concatenate([np.broadcast_to(theta[:, None, :1], (len(theta), u.shape[1], 1)),
-                            a[:, None, :] - alpha[:, None, :] * u], axis=2)  # fmt: skip
+    a = theta[:, 1::2]
+    alpha = theta[:, 2::2]
+    terms = np.concatenate(
+        [
+            np.broadcast_to(theta[:, None, :1], (len(theta), u.shape[1], 1)),
+            a[:, None, :] - alpha[:, None, :] * u,
+        ],
+        axis=2,
+    )
     top = terms.max(2, keepdims=True)
     share = np.exp(terms - top)
     total = share.sum(2, keepdims=True)
@@ -83,9 +94,11 @@ def huber(residual: Array, weight: Array, delta: float) -> Array:
 def solve(
     problem: Problem, theta: Array, weight: Array, delta: float = DELTA, steps: int = 300
 ) -> tuple[Array, Array, Array]:
-    """Return (theta (B, P), loss (B,), moved (B,)) from starts theta (B, P) with point weights (B, n).
+    """Return (theta (B, P), loss (B,), moved (B,)) from starts theta (B, P) with point weights (B,
+    n).
 
-    `moved` is the largest relative change of a parameter in the last ten steps: small where the search has settled.
+    `moved` is the largest relative change of a parameter in the last ten steps: small where the
+    search has settled.
     """
     lower, upper = problem.bounds
     theta = np.clip(theta, lower, upper)
@@ -106,8 +119,12 @@ def solve(
         held = ((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0))
         normal = np.where(held[:, :, None] | held[:, None, :], 0.0, normal)
         diagonal = np.einsum("bpp->bp", normal)
-        ridge = damp[:, None] * np.maximum(diagonal, 1e-10 * np.maximum(diagonal.max(1, keepdims=True), 1e-12))
-        normal = normal + np.einsum("bp,pq->bpq", np.where(held, 1.0, ridge), np.eye(theta.shape[1]))
+        ridge = damp[:, None] * np.maximum(
+            diagonal, 1e-10 * np.maximum(diagonal.max(1, keepdims=True), 1e-12)
+        )
+        normal = normal + np.einsum(
+            "bp,pq->bpq", np.where(held, 1.0, ridge), np.eye(theta.shape[1])
+        )
         move = -np.linalg.solve(normal, np.where(held, 0.0, slope)[..., None])[..., 0]
         trial = np.clip(theta + np.clip(move, -2.0, 2.0), lower, upper)
         new_fitted, new_jac = model(trial, problem.u)

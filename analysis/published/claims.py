@@ -1,4 +1,6 @@
-"""The claims shipped with the published numbers, and the forty-two statements of the design documents."""
+"""The claims shipped with the published numbers, and the forty-two statements of the design
+documents.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,14 @@ import yaml
 from analysis.published import numbers as published
 from dit_core.study.science.claim import Claim, parse_claim
 
-HOLDS = {"confirmed": "holds", "imprecise": "holds roughly", "unsupported": "not shown", "missing": "left out",
-         "contradicted": "does not hold", "different system": "of another system"}  # fmt: skip
+HOLDS = {
+    "confirmed": "holds",
+    "imprecise": "holds roughly",
+    "unsupported": "not shown",
+    "missing": "left out",
+    "contradicted": "does not hold",
+    "different system": "of another system",
+}
 
 
 def core_claims() -> tuple[Claim, ...]:
@@ -19,7 +27,9 @@ def core_claims() -> tuple[Claim, ...]:
 
 
 def statements() -> pd.DataFrame:
-    """Return the 42 statements: id, topic, what the document says, what the paper or its code says, status, holds."""
+    """Return the 42 statements: id, topic, what the document says, what the paper or its code says,
+    status, holds.
+    """
     rows = published.table("document_claims")
     rows["id"] = rows["id"].astype(int)
     return rows.assign(holds=rows["status"].map(HOLDS))

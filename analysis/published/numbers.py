@@ -1,7 +1,8 @@
-"""The published numbers of the DiT paper and its followers, as typed tables and in the columns of one's own results.
+"""The published numbers of the DiT paper and its followers, as typed tables and in the columns of
+one's own results.
 
-The files lie in `results/published/` of a checkout and inside the installed package; `results/published/README.md` is
-the data dictionary. Nothing here is fetched.
+The files lie in `results/published/` of a checkout and inside the installed package;
+`results/published/README.md` is the data dictionary. Nothing here is fetched.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from dit_core.errors import EnvironmentProblem, UserError, nearest
 
 BATCH = 256  # paper section 4
 PAPER_R = -0.93  # annotation in figure 8
-PAPER_PROTOCOL = (
-    "dit-scaling"  # what `dit_core/evaluate/protocol/protocols.py` calls the paper's way of measuring in section 5
-)
+# what `dit_core/evaluate/protocol/protocols.py` calls the paper's way of measuring in section 5
+PAPER_PROTOCOL = "dit-scaling"
 FIG10_PROTOCOL = "dit-fig10"
 PROTOCOLS = {"ft-MSE": PAPER_PROTOCOL, "ft-EMA": "paper-ft-ema"}
 _CANDIDATES = (Path(__file__).parents[2] / "results" / "published", Path(__file__).parent / "data")
 
 
 def folder() -> Path:
-    """Return the folder of the published tables; raise EnvironmentProblem where the installation lacks it."""
+    """Return the folder of the published tables; raise EnvironmentProblem where the installation
+    lacks it.
+    """
     for candidate in _CANDIDATES:
         if (candidate / "dit_scaling.csv").is_file():
             return candidate
@@ -34,7 +36,10 @@ def folder() -> Path:
 
 
 def table(name: str) -> pd.DataFrame:
-    """Return the published table `name` with typed columns; missing cells are NaN. Raises UserError on the name."""
+    """Return the published table `name` with typed columns; missing cells are NaN.
+
+    Raises UserError on the name.
+    """
     if name not in TABLES:
         known = ", ".join(TABLES)
         raise UserError(f"no published table {name!r}{nearest(name, TABLES)}; tables are {known}")
@@ -46,7 +51,9 @@ def _read(name: str) -> pd.DataFrame:
     types = {c.name: c.kind for c in TABLES[name].columns}
     raw = pd.read_csv(folder() / f"{name}.csv", dtype=str, keep_default_na=False, encoding="utf-8")
     if list(raw.columns) != list(types):
-        raise EnvironmentProblem(f"{name}.csv: columns {list(raw.columns)} are not those of its dictionary")
+        raise EnvironmentProblem(
+            f"{name}.csv: columns {list(raw.columns)} are not those of its dictionary"
+        )
     for column, kind in types.items():
         text = raw[column].where(~raw[column].isin(("", "-")))
         raw[column] = pd.to_numeric(text, errors="raise") if kind == "number" else text
@@ -62,7 +69,9 @@ def data_hash() -> str:
 
 
 def scaling() -> pd.DataFrame:
-    """Return the twelve models of the scaling section, one row each (Table 4; 400K steps), columns of `points`."""
+    """Return the twelve models of the scaling section, one row each (Table 4; 400K steps), columns
+    of `points`.
+    """
     frame = points()
     return frame[frame["kind"] == "paper_scaling12"].reset_index(drop=True)
 
@@ -70,10 +79,10 @@ def scaling() -> pd.DataFrame:
 def points() -> pd.DataFrame:
     """Return every row of Table 4 and its neighbours in the columns of one's own results.
 
-    One row per (model, training point): run columns (`run_id`, `name`, `model_size`, `patch`, `conditioning`,
-    `params`, `tokens`, `fwd_gmacs`) and evaluation columns (`images_seen`, `steps`, `guidance`, `protocol`, `fid`,
-    `sfid`, `is`, `precision`, `recall`), `train_flops` spent up to that point (2 x 3 x MACs x images),
-    and `kind`, `source`, `confidence`.
+    One row per (model, training point): run columns (`run_id`, `name`, `model_size`, `patch`,
+    `conditioning`, `params`, `tokens`, `fwd_gmacs`) and evaluation columns (`images_seen`, `steps`,
+    `guidance`, `protocol`, `fid`, `sfid`, `is`, `precision`, `recall`), `train_flops` spent up to
+    that point (2 x 3 x MACs x images), and `kind`, `source`, `confidence`.
     """
     raw = table("dit_scaling")
     conditioning = raw["block"].str.lower()
@@ -81,7 +90,11 @@ def points() -> pd.DataFrame:
     suffix = pixels.map(lambda px: "" if px == 256 else f"@{px:g}")
     out = pd.DataFrame(
         {
-            "run_id": "published:" + raw["model"].str.removeprefix("DiT-") + suffix + ":" + conditioning,
+            "run_id": "published:"
+            + raw["model"].str.removeprefix("DiT-")
+            + suffix
+            + ":"
+            + conditioning,
             "name": raw["model"],
             "study": "published",
             "model": raw["model"],
@@ -123,12 +136,18 @@ def _model_columns(names: pd.Series) -> pd.DataFrame:
 
 
 def curves() -> pd.DataFrame:
-    """Return FID over training (figures 5, 6, 9; read off the figures): columns of `points` and `figure`."""
+    """Return FID over training (figures 5, 6, 9; read off the figures): columns of `points` and
+    `figure`.
+    """
     raw = table("dit_training_curves")
     conditioning = raw["block"].str.lower()
     out = pd.DataFrame({"name": raw["model"], "model": raw["model"], "conditioning": conditioning})
     out = pd.concat([out, _model_columns(raw["model"])], axis=1)
-    designs = table("dit_conditioning").assign(key=lambda t: t["block"].str.lower()).set_index("key")["gflops_table4"]
+    designs = (
+        table("dit_conditioning")
+        .assign(key=lambda t: t["block"].str.lower())
+        .set_index("key")["gflops_table4"]
+    )
     other = conditioning != "adaln-zero"
     out.loc[other, "fwd_gmacs"] = conditioning[other].map(designs)
     out["run_id"] = "published:" + raw["model"].str.removeprefix("DiT-") + ":" + conditioning
@@ -140,14 +159,21 @@ def curves() -> pd.DataFrame:
     out["figure"] = raw["source"].str.extract(r"Fig\.(\d+)")[0].astype(int)
     out["protocol"] = PAPER_PROTOCOL
     return out.assign(
-        objective="ddpm", steps=250, guidance=1.0, sampler="ddpm", source=raw["source"], confidence=raw["confidence"]
+        objective="ddpm",
+        steps=250,
+        guidance=1.0,
+        sampler="ddpm",
+        source=raw["source"],
+        confidence=raw["confidence"],
     )
 
 
 def sampling() -> pd.DataFrame:
-    """Return FID-10K by model and sampling steps (figure 10; read off the figure), columns of `points`.
+    """Return FID-10K by model and sampling steps (figure 10; read off the figure), columns of
+    `points`.
 
-    `sampling_gmacs` is per image; `fid_text` holds the two values that the text of section 5.2 gives, which differ.
+    `sampling_gmacs` is per image; `fid_text` holds the two values that the text of section 5.2
+    gives, which differ.
     """
     raw = table("dit_sampling_compute")
     out = pd.DataFrame({"name": raw["model"], "model": raw["model"], "conditioning": "adaln-zero"})
@@ -173,10 +199,19 @@ def sampling() -> pd.DataFrame:
 
 
 def systems(pixels: int = 256) -> pd.DataFrame:
-    """Return the systems of Table 2 (256 px) or Table 3 (512 px) as printed in the paper, in its order."""
+    """Return the systems of Table 2 (256 px) or Table 3 (512 px) as printed in the paper, in its
+    order.
+    """
     raw = table(f"imagenet{pixels}")
     raw = raw[raw["source"].str.startswith(f"paper Table {2 if pixels == 256 else 3}")]
-    raw = raw.rename(columns={"fid50k": "fid", "inception_score": "is", "cfg_scale": "guidance", "gflops": "fwd_gmacs"})
+    raw = raw.rename(
+        columns={
+            "fid50k": "fid",
+            "inception_score": "is",
+            "cfg_scale": "guidance",
+            "gflops": "fwd_gmacs",
+        }
+    )
     raw["name"] = raw["model"]
     raw["protocol"] = f"paper-systems-{pixels}"
     raw["images_seen"] = raw["train_steps_K"] * 1000 * BATCH

@@ -1,4 +1,5 @@
-"""What a study's last run ended with, kept while its records stay as they are: looking again costs no fits.
+"""What a study's last run ended with, kept while its records stay as they are: looking again costs
+no fits.
 
 Nothing heavy is imported here, so that a finished study answers at once.
 """
@@ -28,7 +29,9 @@ class LastWords:
 
 
 def state_of(store: Store, study: str, runs: Iterable[Run]) -> str:
-    """Return a word that changes with the study's file, its outcomes and evaluations, and with where one stands."""
+    """Return a word that changes with the study's file, its outcomes and evaluations, and with
+    where one stands.
+    """
     digest = hashlib.sha256(f"{_FORMAT} {Path.cwd()} {store.root}".encode())
     digest.update((store.study(study) / "study.yaml").read_bytes())
     for run in runs:
@@ -38,16 +41,24 @@ def state_of(store: Store, study: str, runs: Iterable[Run]) -> str:
                 found = os.stat(path)
             except FileNotFoundError:
                 continue
-            digest.update(f"{path.name} {run.run_id} {found.st_size} {found.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{path.name} {run.run_id} {found.st_size} {found.st_mtime_ns}\n".encode()
+            )
     return digest.hexdigest()
 
 
 def recall(store: Store, study: str, state: str) -> LastWords | None:
-    """Return what was said when the study was in this state, or None where it was not or its files have gone."""
+    """Return what was said when the study was in this state, or None where it was not or its files
+    have gone.
+    """
     try:
         kept = read_json(_path(store, study))
         found = LastWords(tuple(map(str, kept["lines"])), tuple(map(Path, kept["written"])))
-        return found if kept["state"] == state and all(path.is_file() for path in found.written) else None
+        return (
+            found
+            if kept["state"] == state and all(path.is_file() for path in found.written)
+            else None
+        )
     except (RecordError, OSError, KeyError, TypeError):
         return None
 
@@ -55,7 +66,9 @@ def recall(store: Store, study: str, state: str) -> LastWords | None:
 def keep(store: Store, study: str, state: str, words: LastWords) -> None:
     """Keep what was said for the next time."""
     written = [str(path) for path in words.written]
-    write_json(_path(store, study), {"state": state, "lines": list(words.lines), "written": written})
+    write_json(
+        _path(store, study), {"state": state, "lines": list(words.lines), "written": written}
+    )
 
 
 def _path(store: Store, study: str) -> Path:

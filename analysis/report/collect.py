@@ -24,7 +24,9 @@ from dit_core.errors import UserError
 from dit_core.study.science.claim import Claim
 from dit_core.study.science.figure import FIGURES
 
-CURVE_POINTS = 40_000  # in all; a curve is thinned so that a page of a thousand runs stays small and quick
+CURVE_POINTS = (
+    40_000  # in all; a curve is thinned so that a page of a thousand runs stays small and quick
+)
 FIGURE_BYTES = 700_000
 GRIDS = 12
 GRID_BYTES = 1_200_000  # of all grids together
@@ -69,8 +71,15 @@ class Page:
     notes: list[str] = field(default_factory=list)
 
 
-def collect(source: Source, claims: tuple[Claim, ...] = (), commands: tuple[str, ...] = (), mix: bool = False) -> Page:
-    """Return the page of a study; what its results do not allow is named in `missing` or `notes`, never left out."""
+def collect(
+    source: Source,
+    claims: tuple[Claim, ...] = (),
+    commands: tuple[str, ...] = (),
+    mix: bool = False,
+) -> Page:
+    """Return the page of a study; what its results do not allow is named in `missing` or `notes`,
+    never left out.
+    """
     notes: list[str] = []
     answer: list[str] = []
     try:
@@ -79,31 +88,63 @@ def collect(source: Source, claims: tuple[Claim, ...] = (), commands: tuple[str,
         notes.append(str(error))
     figures, missing = _figures(source, mix)
     columns, rows = _rows(source)
-    total, finished = len(source.runs), int(source.runs["outcome"].notna().sum())
+    total = len(source.runs)
+    finished = int(source.runs["outcome"].notna().sum())
     measured = source.results.loc[_values(source).notna(), "run_id"].nunique()
     return Page(
-        source.name, source.title, source.question, answer, [_judge(c, source) for c in claims], figures, missing,
-        columns, rows, _curves(source), _grids(source), cost_rows(source), _failures(source), list(commands),
-        _provenance(source), f"{finished} of {total} runs finished, {measured} of {total} measured",
-        finished == total, notes,
-    )  # fmt: skip
+        source.name,
+        source.title,
+        source.question,
+        answer,
+        [_judge(c, source) for c in claims],
+        figures,
+        missing,
+        columns,
+        rows,
+        _curves(source),
+        _grids(source),
+        cost_rows(source),
+        _failures(source),
+        list(commands),
+        _provenance(source),
+        f"{finished} of {total} runs finished, {measured} of {total} measured",
+        finished == total,
+        notes,
+    )
 
 
 def _judge(claim: Claim, source: Source) -> Judgement:
     try:
         return judge(claim, source)
     except UserError as error:
-        return Judgement(claim.id, claim.kind, claim.text, "UNDECIDED", None, None, None, "", "", 0, None, "nothing",
-                         claim.conditional, str(error))  # fmt: skip
+        return Judgement(
+            claim.id,
+            claim.kind,
+            claim.text,
+            "UNDECIDED",
+            None,
+            None,
+            None,
+            "",
+            "",
+            0,
+            None,
+            "nothing",
+            claim.conditional,
+            str(error),
+        )
 
 
 def _values(source: Source) -> pd.Series:
     rows = source.results
-    return rows[source.metric] if source.metric in rows else pd.Series(float("nan"), index=rows.index)
+    return (
+        rows[source.metric] if source.metric in rows else pd.Series(float("nan"), index=rows.index)
+    )
 
 
 def _figures(source: Source, mix: bool) -> tuple[list[dict[str, str]], list[str]]:
-    drawn, missing = [], []
+    drawn = []
+    missing = []
     for name in sorted(FIGURES, key=lambda n: (n != "gmacs-quality", FIGURES[n][0])):
         try:
             fig = catalogue.draw(name, source, mix)
@@ -111,37 +152,58 @@ def _figures(source: Source, mix: bool) -> tuple[list[dict[str, str]], list[str]
             missing.append(str(error))
             continue
         number, what = FIGURES[name]
-        drawn.append({"id": f"figure-{name}", "alt": f"{what}; the table of results holds its numbers",
-                      "caption": f"{what[:1].upper()}{what[1:]} (as the paper's figure {number}).",
-                      "data": _picture(fig)})  # fmt: skip
+        drawn.append(
+            {
+                "id": f"figure-{name}",
+                "alt": f"{what}; the table of results holds its numbers",
+                "caption": f"{what[:1].upper()}{what[1:]} (as the paper's figure {number}).",
+                "data": _picture(fig),
+            }
+        )
     return drawn, missing
 
 
 def _picture(fig: Any) -> str:
-    """Return a figure as a data address: SVG, or PNG where the SVG would be large. The figure is closed."""
+    """Return a figure as a data address: SVG, or PNG where the SVG would be large.
+
+    The figure is closed.
+    """
     svg = io.BytesIO()
     fig.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
-    kind, data = "image/svg+xml", svg.getvalue()
+    kind = "image/svg+xml"
+    data = svg.getvalue()
     if len(data) > FIGURE_BYTES:
         png = io.BytesIO()
         fig.savefig(png, format="png", dpi=160, metadata={"Software": None}, facecolor="white")
-        kind, data = "image/png", png.getvalue()
+        kind = "image/png"
+        data = png.getvalue()
     style.close(fig)
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _rows(source: Source) -> tuple[list[dict[str, Any]], list[list[dict[str, str]]]]:
-    """Return headings and cells of the table of results; each cell has what is shown and what is sorted by."""
+    """Return headings and cells of the table of results; each cell has what is shown and what is
+    sorted by.
+    """
     frame = source.results
-    metrics = [source.metric, *(c for c in ("precision", "recall", "is", "sfid") if c in frame and c != source.metric)]
+    metrics = [
+        source.metric,
+        *(c for c in ("precision", "recall", "is", "sfid") if c in frame and c != source.metric),
+    ]
     described = [c for c in COLUMNS if c[0] in frame and frame[c[0]].notna().any()]
-    spans = [(f"{source.metric}_{end}", end, True) for end in ("low", "high") if f"{source.metric}_{end}" in frame]
+    spans = [
+        (f"{source.metric}_{end}", end, True)
+        for end in ("low", "high")
+        if f"{source.metric}_{end}" in frame
+    ]
     chosen = described[:1] + [(m, m, True) for m in metrics[:1] if m in frame] + spans
     chosen += [("outcome", "outcome", False), *described[1:], *((m, m, True) for m in metrics[1:])]
     chosen.append(("run_id", "run id", False))
     if "fwd_gmacs" in frame:
         frame = frame.sort_values(["fwd_gmacs", "run_id"], kind="stable")
-    rows = [[_cell(row[name], number) for name, _, number in chosen] for row in frame.to_dict("records")]
+    rows = [
+        [_cell(row[name], number) for name, _, number in chosen] for row in frame.to_dict("records")
+    ]
     return [{"heading": heading, "number": number} for _, heading, number in chosen], rows
 
 
@@ -178,9 +240,17 @@ def _curves(source: Source) -> dict[str, Any]:
             continue
         run = names.loc[run_id]
         thin = rows.iloc[:: max(1, -(-len(rows) // each))]
-        loss = [None if not math.isfinite(v) else float(f"{v:.4g}") for v in thin["loss"].astype(float)]
-        runs.append({"id": str(run_id), "name": _one_line(run["name"], 60), "x": [int(v) for v in thin["images"]],
-                     "y": loss})  # fmt: skip
+        loss = [
+            None if not math.isfinite(v) else float(f"{v:.4g}") for v in thin["loss"].astype(float)
+        ]
+        runs.append(
+            {
+                "id": str(run_id),
+                "name": _one_line(run["name"], 60),
+                "x": [int(v) for v in thin["images"]],
+                "y": loss,
+            }
+        )
     return {"runs": runs}
 
 
@@ -193,9 +263,12 @@ def _grids(source: Source) -> list[dict[str, str]]:
     except UserError:
         return []
     frame = frame[frame["eval_id"].isin(set(source.pictures))]
-    frame = frame.assign(_name=config_names(frame)).drop_duplicates("_name").sort_values("fwd_gmacs")
+    frame = (
+        frame.assign(_name=config_names(frame)).drop_duplicates("_name").sort_values("fwd_gmacs")
+    )
     frame = frame.iloc[:: max(1, -(-len(frame) // GRIDS))]
-    found, total = [], 0
+    found = []
+    total = 0
     for _, row in frame.iterrows():
         data = source.pictures[row["eval_id"]].read_bytes()
         total += len(data)
@@ -204,7 +277,10 @@ def _grids(source: Source) -> list[dict[str, str]]:
         label = _one_line(row["_name"], 40)
         value = f"{source.metric} {row[source.metric]:.3g}"
         address = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-        words = {"caption": f"{label}: {value}", "alt": f"grid of samples of model {label}, {value}"}
+        words = {
+            "caption": f"{label}: {value}",
+            "alt": f"grid of samples of model {label}, {value}",
+        }
         found.append({"data": address, **words})
     return found
 
@@ -213,10 +289,14 @@ def _failures(source: Source) -> list[dict[str, str]]:
     runs = source.runs
     bad = runs[runs["outcome"].isin(("FAILED", "DIVERGED"))]
     return [
-        {"name": _one_line(r["name"]), "outcome": str(r["outcome"]), "run_id": str(r["run_id"]),
-         "reason": _one_line(r.get("reason") or "not recorded", 300)}
+        {
+            "name": _one_line(r["name"]),
+            "outcome": str(r["outcome"]),
+            "run_id": str(r["run_id"]),
+            "reason": _one_line(r.get("reason") or "not recorded", 300),
+        }
         for r in bad.to_dict("records")
-    ]  # fmt: skip
+    ]
 
 
 def _provenance(source: Source) -> list[tuple[str, str]]:
@@ -224,7 +304,9 @@ def _provenance(source: Source) -> list[tuple[str, str]]:
     found = [("table of results, sha256", table_hash(rows))]
     for column, what in (("protocol", "protocols"), ("device", "devices"), ("host", "hosts")):
         if column in rows and rows[column].notna().any():
-            found.append((what, ", ".join(sorted({_one_line(v, 120) for v in rows[column].dropna()}))))
+            found.append(
+                (what, ", ".join(sorted({_one_line(v, 120) for v in rows[column].dropna()})))
+            )
     if source.commit:
         found.append(("commit of the numbers", source.commit))
     found += [("published tables, sha256", published.data_hash()), ("ditlab", __version__)]

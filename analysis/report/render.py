@@ -1,4 +1,6 @@
-"""From a page's values to one HTML document that asks nothing of the network and runs only its own script."""
+"""From a page's values to one HTML document that asks nothing of the network and runs only its own
+script.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ def render(page: Page, refresh_s: int | None = None) -> str:
     import jinja2
     from markupsafe import Markup
 
-    # Trusted text of this package alone is passed as markup; all values of a study go through autoescape.
+    # Trusted text of this package alone is passed as markup; all values of a study go through
+    # autoescape.
     css, js = ((_HERE / f"page.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
     )
     environment.filters["num"] = _number
     verdicts = Counter(c.verdict for c in page.claims)
@@ -43,15 +49,22 @@ def render(page: Page, refresh_s: int | None = None) -> str:
 
 
 def script_json(value: Any) -> str:
-    """Return JSON that may stand inside a script element: nothing in it can end the element or begin a comment."""
+    """Return JSON that may stand inside a script element: nothing in it can end the element or
+    begin a comment.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _policy(css: str, js: str) -> str:
-    style, script = (f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in (css, js))
-    return (f"default-src 'none'; img-src data:; style-src {style}; script-src {script}; "
-            "base-uri 'none'; form-action 'none'")  # fmt: skip
+    style, script = (
+        f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'"
+        for t in (css, js)
+    )
+    return (
+        f"default-src 'none'; img-src data:; style-src {style}; script-src {script}; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,6 @@
-"""What `ditlab run` ends with: the study's results as a table and its first figure, from the records, and what next."""
+"""What `ditlab run` ends with: the study's results as a table and its first figure, from the
+records, and what next.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[
     A study whose results do not make a figure yet says why.
     """
     folder = store.study(study) / "report"
-    figure, table = folder / "gmacs-quality.png", folder / "results.csv"
+    figure = folder / "gmacs-quality.png"
+    table = folder / "results.csv"
     evals = load.evals(store.root, study)
     frame = join(load.runs(store.root, study), evals)
     try:
@@ -45,7 +48,9 @@ def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[
     written = [table]
     try:
         lines = correlation_lines(frame, metric)
-        gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(figure, metadata={"Software": None})
+        gmacs_quality(frame, metric, title=f"ditlab study {study}").savefig(
+            figure, metadata={"Software": None}
+        )
         written.append(figure)
         lines.append(f"figure: {shown(figure)}")
     except UserError as error:
@@ -56,7 +61,9 @@ def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[
 
 
 def correlation_lines(frame: pd.DataFrame, metric: str) -> list[str]:
-    """Return how the metric follows log10 Gflops, and how many of the runs say so, in lines of a terminal's width."""
+    """Return how the metric follows log10 Gflops, and how many of the runs say so, in lines of a
+    terminal's width.
+    """
     points = final_points(frame, metric)
     said = (f"{metric} against log10 Gflops: {_in_short(correlation_of(points))}", points.n_of_n)
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
@@ -123,7 +130,9 @@ def table_of(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person would type it: relative to the current folder where it lies below."""
+    """Return a path as a person would type it: relative to the current folder where it lies
+    below.
+    """
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -1,9 +1,11 @@
-"""Runs of a study side by side by one column, everything else equal, with differences held against the noise.
+"""Runs of a study side by side by one column, everything else equal, with differences held against
+the noise.
 
-The noise floor of a metric is twice the standard deviation of repeats: runs (or samplings) of the study that differ in
-nothing but their seed. A difference of means over m and n seeds must exceed floor x sqrt(1/m + 1/n). An early training
-point or a few sampling steps have a noise of their own: the floor is that of repeats measured alike, and of all repeats
-only where there are none. Without any the floor is unknown, and a difference is judged by the intervals alone.
+The noise floor of a metric is twice the standard deviation of repeats: runs (or samplings) of the
+study that differ in nothing but their seed. A difference of means over m and n seeds must exceed
+floor x sqrt(1/m + 1/n). An early training point or a few sampling steps have a noise of their own:
+the floor is that of repeats measured alike, and of all repeats only where there are none. Without
+any the floor is unknown, and a difference is judged by the intervals alone.
 """
 
 from __future__ import annotations
@@ -43,10 +45,12 @@ class Comparison:
 
 
 def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparison:
-    """Return the results of a study (analysis.tables.load.results) grouped so that only `by` and seeds differ in a group.
+    """Return the results of a study (analysis.tables.load.results) grouped so that only `by` and
+    seeds differ in a group.
 
-    Each row holds the mean over seeds, its interval, the difference to the group's first value and a verdict of
-    VERDICTS. Raises UserError for a column that is not there, does not vary, or a metric that was not measured.
+    Each row holds the mean over seeds, its interval, the difference to the group's first value and
+    a verdict of VERDICTS. Raises UserError for a column that is not there, does not vary, or a
+    metric that was not measured.
     """
     by = _column(frame, by.replace(".", "_"))
     metric = _metric(frame, metric)
@@ -54,10 +58,14 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
     here = frame[frame[metric].notna()]
     if here[by].nunique(dropna=False) < 2:
         values = ", ".join(map(str, here[by].unique())) or "none"
-        raise UserError(f"{by} has a single value among the measured runs ({values}); nothing to compare")
+        raise UserError(
+            f"{by} has a single value among the measured runs ({values}); nothing to compare"
+        )
     floor, repeats = _noise(here, fixed, by, metric)
     measured = [c for c in fixed if c in SETTINGS and here[c].nunique(dropna=False) > 1]
-    floors = {_words(g, measured): _noise(g, fixed, by, metric)[0] for _, g in _parts(here, measured)}
+    floors = {
+        _words(g, measured): _noise(g, fixed, by, metric)[0] for _, g in _parts(here, measured)
+    }
     rows: list[Row] = []
     left_out = 0
     shown = [c for c in fixed if c not in _DIMS and here[c].nunique(dropna=False) > 1]
@@ -78,16 +86,27 @@ def _parts(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[Any, pd.DataFra
 
 
 def _words(group: pd.DataFrame, measured: list[str]) -> str:
-    """Return how the rows of a group were measured; as words, for a missing value equals itself there."""
+    """Return how the rows of a group were measured; as words, for a missing value equals itself
+    there.
+    """
     return repr([group[c].iloc[0] for c in measured])
 
 
 def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float | None) -> list[Row]:
     rows: list[Row] = []
-    for value, members in sorted(group.groupby(by, dropna=False, sort=True), key=lambda pair: rank(pair[0])):
+    for value, members in sorted(
+        group.groupby(by, dropna=False, sort=True), key=lambda pair: rank(pair[0])
+    ):
         count = len(members)
         low, high = _interval(members, metric)
-        row = {**where, by: _plain(value), "n": count, metric: float(members[metric].mean()), "low": low, "high": high}
+        row = {
+            **where,
+            by: _plain(value),
+            "n": count,
+            metric: float(members[metric].mean()),
+            "low": low,
+            "high": high,
+        }
         row |= {"difference": None, "noise_floor": floor, "verdict": None}
         if rows:
             row["difference"] = row[metric] - rows[0][metric]
@@ -97,28 +116,36 @@ def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float |
 
 
 def _interval(members: pd.DataFrame, metric: str) -> tuple[float | None, float | None]:
-    """Return the interval of a mean: of the one evaluation as recorded; of several, theirs and their spread, whichever
-    is wider."""
-    low, high = members[f"{metric}_low"].mean(), members[f"{metric}_high"].mean()
+    """Return the interval of a mean: of the one evaluation as recorded; of several, theirs and
+    their spread, whichever is wider."""
+    low = members[f"{metric}_low"].mean()
+    high = members[f"{metric}_high"].mean()
     if len(members) > 1:
-        mean, half = members[metric].mean(), 2 * members[metric].std(ddof=1) / math.sqrt(len(members))
-        low, high = np.nanmin([low, mean - half]), np.nanmax([high, mean + half])
+        mean = members[metric].mean()
+        half = 2 * members[metric].std(ddof=1) / math.sqrt(len(members))
+        low = np.nanmin([low, mean - half])
+        high = np.nanmax([high, mean + half])
     return (None, None) if math.isnan(low) or math.isnan(high) else (float(low), float(high))
 
 
 def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: float | None) -> str:
-    """Return apart only where the intervals are apart and the difference is above the noise floor, if that is known."""
+    """Return apart only where the intervals are apart and the difference is above the noise floor,
+    if that is known.
+    """
     if None in (first["low"], row["low"]):
         return "unknown"
     separate = row["low"] > first["high"] or row["high"] < first["low"]
-    above = floor is None or abs(row[metric] - first[metric]) > floor * math.sqrt(1 / first["n"] + 1 / row["n"])
+    above = floor is None or abs(row[metric] - first[metric]) > floor * math.sqrt(
+        1 / first["n"] + 1 / row["n"]
+    )
     return "apart" if separate and above else "within noise"
 
 
 def _noise(frame: pd.DataFrame, fixed: list[str], by: str, metric: str) -> tuple[float | None, int]:
     """Return (twice the pooled standard deviation over seeds, number of repeats it rests on)."""
     groups = frame.groupby([*fixed, by], dropna=False)[metric]
-    counts, variances = groups.count(), groups.var(ddof=1)
+    counts = groups.count()
+    variances = groups.var(ddof=1)
     free = int((counts - 1).clip(lower=0).sum())
     if not free:
         return None, 0
@@ -131,31 +158,52 @@ def _settings(frame: pd.DataFrame) -> list[str]:
 
 
 def _follows(by: str) -> tuple[str, ...]:
-    """Return the columns that change with `by`: a size is depth, width and heads; patch is model_patch."""
+    """Return the columns that change with `by`: a size is depth, width and heads; patch is
+    model_patch.
+    """
     if by in ("model_size", "size"):
         return ("model_size", *_DIMS)
     if by in ("model_family", "family"):
         return (*(c.name for c in science_columns() if c.name.startswith("model_")), "model_size")
     if by in ("objective", "objective_name"):
-        return (*(c.name for c in science_columns() if c.name.startswith("objective_")), "sampler", "steps", "eta")
-    return {"patch": ("model_patch",), "conditioning": ("model_conditioning",), "seed": ("train_seed",)}.get(by, ())
+        return (
+            *(c.name for c in science_columns() if c.name.startswith("objective_")),
+            "sampler",
+            "steps",
+            "eta",
+        )
+    return {
+        "patch": ("model_patch",),
+        "conditioning": ("model_conditioning",),
+        "seed": ("train_seed",),
+    }.get(by, ())
 
 
 def _column(frame: pd.DataFrame, name: str) -> str:
     if name not in frame.columns:
-        raise UserError(f"results have no column {name!r}{nearest(name, frame.columns)}; `ditlab query` names them all")
+        raise UserError(
+            f"results have no column {name!r}{nearest(name, frame.columns)}; `ditlab query` names "
+            "them all"
+        )
     return name
 
 
 def _metric(frame: pd.DataFrame, metric: str | None) -> str:
     there = [m for m in metric_names(dict.fromkeys(frame.columns)) if frame[m].notna().any()]
     if metric is None:
-        chosen = next((m for m in there if m.startswith(("fid", "fd"))), there[0] if there else None)
+        chosen = next(
+            (m for m in there if m.startswith(("fid", "fd"))), there[0] if there else None
+        )
         if chosen is None:
-            raise UserError("nothing has been measured in this study yet: `ditlab run STUDY` goes on")
+            raise UserError(
+                "nothing has been measured in this study yet: `ditlab run STUDY` goes on"
+            )
         return chosen
     if metric not in there:
-        raise UserError(f"--metric {metric!r}{nearest(metric, there)}; measured are {', '.join(there) or 'none'}")
+        raise UserError(
+            f"--metric {metric!r}{nearest(metric, there)}; measured are "
+            f"{', '.join(there) or 'none'}"
+        )
     return metric
 
 

@@ -1,4 +1,6 @@
-"""What tells the models of a study apart, and what each is called: seeds of one configuration are one model."""
+"""What tells the models of a study apart, and what each is called: seeds of one configuration are
+one model.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,19 @@ import pandas as pd
 from analysis.tables.columns import science_columns
 
 _SHORT = ("model_size", "patch", "conditioning", "objective", "model_family")
-# A seed tells no two configurations apart; the shape is named by its size, and the rest has a short name above.
-_SAID = ("train_seed", "model_depth", "model_hidden", "model_heads", "model_patch", "model_conditioning",
-         "objective_name")  # fmt: skip
-# Rows that differ in none of these are seeds of one configuration: every field of the science but the seed.
+# A seed tells no two configurations apart; the shape is named by its size, and the rest has a short
+# name above.
+_SAID = (
+    "train_seed",
+    "model_depth",
+    "model_hidden",
+    "model_heads",
+    "model_patch",
+    "model_conditioning",
+    "objective_name",
+)
+# Rows that differ in none of these are seeds of one configuration: every field of the science but
+# the seed.
 MODEL = tuple(dict.fromkeys((*_SHORT, *(c.name for c in science_columns() if c.name not in _SAID))))
 
 
@@ -20,23 +31,34 @@ def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
     """Return one word per row that is equal for the seeds of one configuration."""
     keys = [c for c in by if c in frame.columns]
     words = [frame[k].map(str) for k in keys]
-    return pd.Series(["|".join(row) for row in zip(*words, strict=True)], index=frame.index, dtype=object)
+    return pd.Series(
+        ["|".join(row) for row in zip(*words, strict=True)], index=frame.index, dtype=object
+    )
 
 
 def short_name(row: pd.Series) -> str:
-    """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's name."""
+    """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's
+    name.
+    """
     if "model_size" in row and "patch" in row and pd.notna(row["model_size"]):
-        return f"{row['model_size']}/{int(row['patch'])}" if pd.notna(row["patch"]) else str(row["model_size"])
+        return (
+            f"{row['model_size']}/{int(row['patch'])}"
+            if pd.notna(row["patch"])
+            else str(row["model_size"])
+        )
     return str(row.get("name", ""))
 
 
 def config_names(frame: pd.DataFrame, but: tuple[str, ...] = ()) -> pd.Series:
-    """Return each row's short name, and what tells it from other configurations of that name: "XXS/2 learned".
+    """Return each row's short name, and what tells it from other configurations of that name:
+    "XXS/2 learned".
 
     `but` names columns that are told otherwise, as by the lines of a figure.
     """
     by = tuple(c for c in MODEL if c not in but)
-    names = pd.Series([short_name(row) for _, row in frame.iterrows()], index=frame.index, dtype=object)
+    names = pd.Series(
+        [short_name(row) for _, row in frame.iterrows()], index=frame.index, dtype=object
+    )
     for _, group in frame.groupby(names):
         for column in _telling(group, by):
             names[group.index] += group[column].map(lambda v, c=column: " " + _word(c, v))
@@ -51,7 +73,8 @@ def _telling(group: pd.DataFrame, by: tuple[str, ...]) -> list[str]:
         if column in group and group[column].nunique(dropna=False) > 1:
             found = config_key(group, (*chosen, column)).nunique()
             if found > parts:
-                chosen, parts = [*chosen, column], found
+                chosen = [*chosen, column]
+                parts = found
     return chosen
 
 

@@ -11,8 +11,21 @@ from analysis.tables import query
 from analysis.tables.columns import science_columns
 from dit_core.errors import UserError, nearest
 
-SETTINGS = ("images_seen", "protocol", "protocol_hash", "samples", "sample_seed", "sampler", "steps", "guidance",
-            "guidance_channels", "guidance_start", "guidance_end", "eta", "clip")  # fmt: skip
+SETTINGS = (
+    "images_seen",
+    "protocol",
+    "protocol_hash",
+    "samples",
+    "sample_seed",
+    "sampler",
+    "steps",
+    "guidance",
+    "guidance_channels",
+    "guidance_start",
+    "guidance_end",
+    "eta",
+    "clip",
+)
 
 
 _SHOWN = ("images_seen", "sampler", "steps", "guidance")
@@ -24,7 +37,9 @@ WHERE word = ? OR (run_id = word AND starts_with(word, ?)) ORDER BY 1"""
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two runs: the science fields that differ as {dotted path: (a, b)}, and each metric measured alike in both."""
+    """Two runs: the science fields that differ as {dotted path: (a, b)}, and each metric measured
+    alike in both.
+    """
 
     a: str
     b: str
@@ -40,7 +55,8 @@ def differences(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Diff
 
     Raises UserError for a word that means no run, or several.
     """
-    a, b = find_run(con, first), find_run(con, second)
+    a = find_run(con, first)
+    b = find_run(con, second)
     rows = {r["run_id"]: r for r in _ask(con, "SELECT * FROM runs WHERE run_id IN (?, ?)", [a, b])}
     science = {}
     for column in science_columns():
@@ -48,13 +64,20 @@ def differences(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Diff
         if pair[0] != pair[1]:
             half, _, field = column.name.partition("_")
             science[f"{half}.{field}"] = pair
-    facts = {k: (rows[a][k], rows[b][k]) for k in ("params", "fwd_gmacs", "train_flops", "outcome", "images_seen")}
+    facts = {
+        k: (rows[a][k], rows[b][k])
+        for k in ("params", "fwd_gmacs", "train_flops", "outcome", "images_seen")
+    }
     results, only_a, only_b = _results(con, a, b)
-    return Difference(a, b, science, {k: v for k, v in facts.items() if v[0] != v[1]}, results, only_a, only_b)
+    return Difference(
+        a, b, science, {k: v for k, v in facts.items() if v[0] != v[1]}, results, only_a, only_b
+    )
 
 
 def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
-    """Return the id of the run that `word` means; raise UserError with the nearest names where none or several do."""
+    """Return the id of the run that `word` means; raise UserError with the nearest names where none
+    or several do.
+    """
     found = [r["run_id"] for r in _ask(con, _FIND, [word, word])] if word else []
     there = {r["run_id"] for r in _ask(con, "SELECT run_id FROM runs")}
     found = [run for run in found if run in there]
@@ -62,21 +85,31 @@ def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
         return str(found[0])
     if found:
         raise UserError(
-            f"{word!r} means {len(found)} runs ({', '.join(found[:4])}, …): give the whole id, or STUDY/NAME"
+            f"{word!r} means {len(found)} runs ({', '.join(found[:4])}, …): give the whole id, or "
+            "STUDY/NAME"
         )
-    names = [r["name"] for r in _ask(con, "SELECT DISTINCT name FROM members WHERE name IS NOT NULL")]
-    raise UserError(f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs")
+    names = [
+        r["name"] for r in _ask(con, "SELECT DISTINCT name FROM members WHERE name IS NOT NULL")
+    ]
+    raise UserError(
+        f"no run {word!r}{nearest(word, [*names, *there])}; `ditlab query` lists the runs"
+    )
 
 
-def _results(con: duckdb.DuckDBPyConnection, a: str, b: str) -> tuple[list[dict[str, Any]], int, int]:
-    """Return the metrics of evaluations made alike in both runs, and how many evaluations only one of them has."""
+def _results(
+    con: duckdb.DuckDBPyConnection, a: str, b: str
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the metrics of evaluations made alike in both runs, and how many evaluations only one
+    of them has.
+    """
     sides: list[dict[tuple[Any, ...], dict[str, Any]]] = []
     for run in (a, b):
         rows = _ask(con, "SELECT * FROM evals WHERE run_id = ?", [run])
         sides.append({tuple(r[k] for k in SETTINGS): r for r in rows})
     found = []
     for key in sorted(sides[0].keys() & sides[1].keys(), key=repr):
-        left, right = sides[0][key], sides[1][key]
+        left = sides[0][key]
+        right = sides[1][key]
         shown = {k: v for k, v in zip(SETTINGS, key, strict=True) if k in _SHOWN}
         for metric in metric_names(left):
             if left[metric] is not None and right.get(metric) is not None:
@@ -88,14 +121,23 @@ def _compared(metric: str, left: dict[str, Any], right: dict[str, Any]) -> dict[
     ends = [side.get(f"{metric}_{end}") for side in (left, right) for end in ("low", "high")]
     apart = None if None in ends else bool(ends[1] < ends[2] or ends[3] < ends[0])
     difference = right[metric] - left[metric]
-    return {"a": left[metric], "b": right[metric], "difference": difference, "intervals_apart": apart}
+    return {
+        "a": left[metric],
+        "b": right[metric],
+        "difference": difference,
+        "intervals_apart": apart,
+    }
 
 
 def metric_names(row: dict[str, Any]) -> list[str]:
-    """Return the metrics among the columns of an evaluation: those with an interval's ends beside them."""
+    """Return the metrics among the columns of an evaluation: those with an interval's ends beside
+    them.
+    """
     return sorted(k for k in row if f"{k}_low" in row and f"{k}_high" in row)
 
 
-def _ask(con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+def _ask(
+    con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = query.ask(con, sql, values or []).to_pylist()
     return rows

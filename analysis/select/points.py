@@ -1,4 +1,5 @@
-"""From the tables of runs and evaluations to the points of a figure: joined, one protocol, one setting, seeds averaged.
+"""From the tables of runs and evaluations to the points of a figure: joined, one protocol, one
+setting, seeds averaged.
 
 Frames in, frames out. What is left out is counted, so that every figure can say n of N.
 """
@@ -12,16 +13,47 @@ import pandas as pd
 from analysis.select.configuration import MODEL, config_key
 from dit_core.errors import UserError, nearest
 
-RUN_COLUMNS = ("run_id", "name", "study", "model_size", "patch", "conditioning", "objective", "seed", "params",
-               "tokens", "fwd_gmacs", "train_flops", "outcome")  # fmt: skip
-EVAL_COLUMNS = ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples")
-_RARE = ("eta", "clip", "guidance_channels", "guidance_start", "guidance_end", "sample_seed")  # named where they vary
+RUN_COLUMNS = (
+    "run_id",
+    "name",
+    "study",
+    "model_size",
+    "patch",
+    "conditioning",
+    "objective",
+    "seed",
+    "params",
+    "tokens",
+    "fwd_gmacs",
+    "train_flops",
+    "outcome",
+)
+EVAL_COLUMNS = (
+    "run_id",
+    "eval_id",
+    "images_seen",
+    "sampler",
+    "steps",
+    "guidance",
+    "protocol",
+    "samples",
+)
+_RARE = (
+    "eta",
+    "clip",
+    "guidance_channels",
+    "guidance_start",
+    "guidance_end",
+    "sample_seed",
+)  # named where they vary
 SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights", *_RARE)
 
 
 @dataclass(frozen=True)
 class Points:
-    """Rows ready to be drawn: `shown` of `of` runs have a value; `setting` says how they were measured."""
+    """Rows ready to be drawn: `shown` of `of` runs have a value; `setting` says how they were
+    measured.
+    """
 
     frame: pd.DataFrame
     metric: str
@@ -32,7 +64,9 @@ class Points:
 
     @property
     def n_of_n(self) -> str:
-        """Return "9 of 12 runs", with what was left out: "9 of 12 runs; 3 with another conditioning not drawn"."""
+        """Return "9 of 12 runs", with what was left out: "9 of 12 runs; 3 with another conditioning
+        not drawn".
+        """
         return "; ".join((f"{self.shown} of {self.of} runs", *self.left_out))
 
     @property
@@ -44,15 +78,23 @@ class Points:
     @property
     def footer(self) -> str:
         """Return the first line under a figure: n of N, setting, protocol."""
-        return "; ".join(w for w in (self.n_of_n, self.setting, f"protocol {self.protocol}") if w) + "."
+        return (
+            "; ".join(w for w in (self.n_of_n, self.setting, f"protocol {self.protocol}") if w)
+            + "."
+        )
 
 
 def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per evaluation with its run's columns; `train_flops` is what was spent up to its training point.
+    """Return one row per evaluation with its run's columns; `train_flops` is what was spent up to
+    its training point.
 
     Runs without an evaluation stay, as one row without metrics: they count in "n of N".
     """
-    ends = runs.set_index("run_id")["images_seen"] if {"images_seen"} <= set(runs) & set(evals) else None
+    ends = (
+        runs.set_index("run_id")["images_seen"]
+        if {"images_seen"} <= set(runs) & set(evals)
+        else None
+    )
     if ends is not None:  # an evaluation's training point, not the run's end
         runs = runs.drop(columns="images_seen")
     extra = [c for c in evals.columns if c == "run_id" or c not in runs.columns]
@@ -67,7 +109,9 @@ def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
 
 
 def _passes(frame: pd.DataFrame) -> pd.Series:
-    """Return forward passes per image: steps, 2 steps - 1 for Heun, doubled by guidance other than 1."""
+    """Return forward passes per image: steps, 2 steps - 1 for Heun, doubled by guidance other than
+    1.
+    """
     passes = frame["steps"].astype(float)
     if "sampler" in frame:
         passes = passes.where(frame["sampler"] != "heun", 2 * passes - 1)
@@ -77,13 +121,16 @@ def _passes(frame: pd.DataFrame) -> pd.Series:
 
 
 def need(frame: pd.DataFrame, metric: str, command: str = "ditlab run STUDY") -> None:
-    """Raise UserError where no row holds `metric`, naming the metrics there are and the command that would make it."""
+    """Raise UserError where no row holds `metric`, naming the metrics there are and the command
+    that would make it.
+    """
     if metric in frame.columns and frame[metric].notna().any():
         return
     known = [c for c in frame.columns if f"{c}_low" in frame.columns or c in ("fid", "fd_digits")]
     have = ", ".join(c for c in known if frame[c].notna().any()) or "none"
     raise UserError(
-        f"no evaluation holds the metric {metric!r}{nearest(metric, known)}; metrics in the records: {have}; "
+        f"no evaluation holds the metric {metric!r}{nearest(metric, known)}; metrics in the "
+        f"records: {have}; "
         f"`{command}` with an `evaluate:` entry that measures it would make it"
     )
 
@@ -93,13 +140,16 @@ def one_protocol(frame: pd.DataFrame, metric: str, mix: bool = False) -> None:
     found = sorted(str(p) for p in frame.loc[frame[metric].notna(), "protocol"].dropna().unique())
     if len(found) > 1 and not mix:
         raise UserError(
-            f"{metric}: rows of {len(found)} protocols ({', '.join(found)}) do not belong on one axis; "
+            f"{metric}: rows of {len(found)} protocols ({', '.join(found)}) do not belong on one "
+            "axis; "
             f"choose one with --where protocol={found[0]!r}, or draw them together with --mix"
         )
 
 
 def select(frame: pd.DataFrame, where: dict[str, object] | None) -> pd.DataFrame:
-    """Return the rows that `where` names (column to value or values); raise UserError on an unknown column or value."""
+    """Return the rows that `where` names (column to value or values); raise UserError on an unknown
+    column or value.
+    """
     for column, value in (where or {}).items():
         if column not in frame.columns:
             raise UserError(f"no column {column!r}{nearest(column, frame.columns)} to select by")
@@ -109,13 +159,17 @@ def select(frame: pd.DataFrame, where: dict[str, object] | None) -> pd.DataFrame
         if missing:
             shown = ", ".join(str(h) for h in have[:12]) or "nothing yet"
             word = nearest(str(missing[0]), map(str, have))
-            raise UserError(f"no row with {column} = {missing[0]!r}{word}; the records hold {shown}")
+            raise UserError(
+                f"no row with {column} = {missing[0]!r}{word}; the records hold {shown}"
+            )
         frame = frame[frame[column].isin(values)]
     return frame
 
 
 def main_setting(frame: pd.DataFrame, metric: str) -> dict[str, object]:
-    """Return the evaluation setting that the most runs share (ties: the most sampling steps), as column to value."""
+    """Return the evaluation setting that the most runs share (ties: the most sampling steps), as
+    column to value.
+    """
     columns = [c for c in SETTING if c in frame.columns and c != "protocol"]
     rows = frame[frame[metric].notna()]
     if rows.empty or not columns:
@@ -135,10 +189,12 @@ def final_points(
     keep: tuple[str, ...] = (),
     every: bool = False,
 ) -> Points:
-    """Return one row per run at its last training point (`every`: at all of them), under the setting most runs share.
+    """Return one row per run at its last training point (`every`: at all of them), under the
+    setting most runs share.
 
-    `same_design` keeps the conditioning design and objective that most runs have (the paper's scaling figures hold
-    them fixed); `keep` names setting columns that may vary. Adds nothing, averages nothing; see `average_seeds`.
+    `same_design` keeps the conditioning design and objective that most runs have (the paper's
+    scaling figures hold them fixed); `keep` names setting columns that may vary. Adds nothing,
+    averages nothing; see `average_seeds`.
     """
     need(frame, metric)
     one_protocol(frame, metric, mix)
@@ -149,7 +205,12 @@ def final_points(
     if same_design:
         rows, left_out = one_design(rows)
         # a U-Net has no conditioning design
-        setting = [str(v) for c in ("conditioning", "objective") if c in rows for v in rows[c].dropna().unique()[:1]]
+        setting = [
+            str(v)
+            for c in ("conditioning", "objective")
+            if c in rows
+            for v in rows[c].dropna().unique()[:1]
+        ]
     chosen = {c: v for c, v in main_setting(rows, metric).items() if c not in keep}
     here = rows[rows[metric].notna()]
     for column, value in chosen.items():
@@ -161,16 +222,22 @@ def final_points(
     here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
     rare = {c: chosen[c] for c in _RARE if c in chosen and rows[c].nunique() > 1}
     words = _words(setting, {c: v for c, v in chosen.items() if c not in _RARE} | rare, here)
-    return Points(here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out))
+    return Points(
+        here.reset_index(drop=True), metric, here["run_id"].nunique(), of, words, tuple(left_out)
+    )
 
 
 def at_the_end(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the rows of each run's last training point, and how many runs stay behind others of equal length.
+    """Return the rows of each run's last training point, and how many runs stay behind others of
+    equal length.
 
-    A run that was measured at a quarter of its training only does not stand beside one that was measured at its end.
+    A run that was measured at a quarter of its training only does not stand beside one that was
+    measured at its end.
     """
     last = frame.groupby("run_id")["images_seen"].transform("max")
-    rows = frame[(frame["images_seen"] == last) | last.isna()]  # a published system may not say how long it trained
+    rows = frame[
+        (frame["images_seen"] == last) | last.isna()
+    ]  # a published system may not say how long it trained
     if "train_images" not in rows:
         return rows, 0
     early = rows["images_seen"] < rows.groupby("train_images")["images_seen"].transform("max")
@@ -178,7 +245,8 @@ def at_the_end(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 
 def whole_lines(points: Points, x: str) -> Points:
-    """Return the points without the seeds of a configuration that were measured at fewer `x` than its others.
+    """Return the points without the seeds of a configuration that were measured at fewer `x` than
+    its others.
 
     A mean over two seeds here and over one there is a kink that no model has.
     """
@@ -189,11 +257,15 @@ def whole_lines(points: Points, x: str) -> Points:
         return points
     fewer = rows.loc[short, "run_id"].nunique()
     said = (*points.left_out, f"{fewer} measured at fewer points than another seed not drawn")
-    return replace(points, frame=rows[~short].reset_index(drop=True), shown=points.shown - fewer, left_out=said)
+    return replace(
+        points, frame=rows[~short].reset_index(drop=True), shown=points.shown - fewer, left_out=said
+    )
 
 
 def one_design(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of the conditioning design and objective that most runs have, and what was left out in words."""
+    """Return the rows of the conditioning design and objective that most runs have, and what was
+    left out in words.
+    """
     said = []
     for column in ("conditioning", "objective"):
         frame, out = _most_common(frame, column)
@@ -205,9 +277,15 @@ def _most_common(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, list[s
     if column not in frame or frame[column].nunique() < 2:
         return frame, []
     counts = frame.groupby(column)["run_id"].nunique().sort_values(ascending=False, kind="stable")
-    value = "adaln-zero" if "adaln-zero" in counts.index and counts["adaln-zero"] == counts.max() else counts.index[0]
+    value = (
+        "adaln-zero"
+        if "adaln-zero" in counts.index and counts["adaln-zero"] == counts.max()
+        else counts.index[0]
+    )
     others = int(counts.sum() - counts[value])
-    return frame[(frame[column] == value) | frame[column].isna()], [f"{others} with another {column} not drawn"]
+    return frame[(frame[column] == value) | frame[column].isna()], [
+        f"{others} with another {column} not drawn"
+    ]
 
 
 def _words(design: list[str], chosen: dict[str, object], rows: pd.DataFrame) -> str:
@@ -229,8 +307,8 @@ def _words(design: list[str], chosen: dict[str, object], rows: pd.DataFrame) -> 
 def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL) -> pd.DataFrame:
     """Return one row per configuration: mean over seeds, `low` and `high`, and `seeds`.
 
-    With two or more seeds low and high are the smallest and largest seed; with one they are its own interval where the
-    record has one, else missing.
+    With two or more seeds low and high are the smallest and largest seed; with one they are its own
+    interval where the record has one, else missing.
     """
     rows = []
     for _, group in frame.groupby(config_key(frame, by), sort=False):
@@ -238,8 +316,14 @@ def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL)
         values = group[metric].astype(float)
         single = len(group) == 1
         row[metric] = values.mean()
-        row["low"] = group[f"{metric}_low"].iloc[0] if single and f"{metric}_low" in group else values.min()
-        row["high"] = group[f"{metric}_high"].iloc[0] if single and f"{metric}_high" in group else values.max()
+        row["low"] = (
+            group[f"{metric}_low"].iloc[0] if single and f"{metric}_low" in group else values.min()
+        )
+        row["high"] = (
+            group[f"{metric}_high"].iloc[0]
+            if single and f"{metric}_high" in group
+            else values.max()
+        )
         row["seeds"] = len(group)
         rows.append(row)
     return pd.DataFrame(rows)

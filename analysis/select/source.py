@@ -1,4 +1,6 @@
-"""What figures, claims, fits and the report read: one study's tables, or the published numbers in the same shape."""
+"""What figures, claims, fits and the report read: one study's tables, or the published numbers in
+the same shape.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ PUBLISHED = "published"
 class Source:
     """The tables of one study.
 
-    `results` has one row per evaluation with its run's columns, and one row per run that has no evaluation.
+    `results` has one row per evaluation with its run's columns, and one row per run that has no
+    evaluation.
     """
 
     name: str
@@ -40,7 +43,10 @@ class Source:
 
 
 def open_source(
-    name: str, results: Path | str | None = None, metric: str | None = None, where: dict[str, Any] | None = None
+    name: str,
+    results: Path | str | None = None,
+    metric: str | None = None,
+    where: dict[str, Any] | None = None,
 ) -> Source:
     """Return the source called `name`: "published", or a study in the results folder.
 
@@ -53,7 +59,9 @@ def open_source(
 
 
 def narrowed(source: Source, where: dict[str, Any]) -> Source:
-    """Return the source with the rows that `where` selects, and the runs and training curves of those alone."""
+    """Return the source with the rows that `where` selects, and the runs and training curves of
+    those alone.
+    """
     results = select(source.results, where)
     kept = set(results["run_id"])
     runs, metrics = (t[t["run_id"].isin(kept)] for t in (source.runs, source.metrics))
@@ -61,7 +69,9 @@ def narrowed(source: Source, where: dict[str, Any]) -> Source:
 
 
 def published_source() -> Source:
-    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of results."""
+    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of
+    results.
+    """
     from analysis.figures.provenance import published_commit
 
     table = published.points()
@@ -75,29 +85,51 @@ def published_source() -> Source:
     columns = [c for c in RUN_COLUMNS if c in rows.columns and c != "train_flops"]
     rows["run_id"] = rows["run_id"].fillna("published:" + rows["name"])
     runs = rows.drop_duplicates("run_id")[columns]
-    none = pd.DataFrame({"run_id": pd.Series(dtype=str), "images": pd.Series(dtype=float),
-                         "loss": pd.Series(dtype=float)})  # fmt: skip
+    none = pd.DataFrame(
+        {
+            "run_id": pd.Series(dtype=str),
+            "images": pd.Series(dtype=float),
+            "loss": pd.Series(dtype=float),
+        }
+    )
     question = "Does quality follow forward compute? (arXiv 2212.09748)"
-    return Source(PUBLISHED, "The paper's published numbers", rows, runs.reset_index(drop=True), none, "fid",
-                  commit=published_commit(), question=question)  # fmt: skip
+    return Source(
+        PUBLISHED,
+        "The paper's published numbers",
+        rows,
+        runs.reset_index(drop=True),
+        none,
+        "fid",
+        commit=published_commit(),
+        question=question,
+    )
 
 
 def study_source(name: str, results: Path | str | None = None, metric: str | None = None) -> Source:
-    """Return a study's tables; runs that its plan holds and nobody started are rows without values."""
+    """Return a study's tables; runs that its plan holds and nobody started are rows without
+    values.
+    """
     from analysis.tables import load
 
     store = Store.at(results)
     runs = _with_planned(load.runs(store.root, name), store, name)
     evals = load.evals(store.root, name)
     chosen = metric or main_metric(evals)
-    pictures = {e: _picture(store, r, e) for r, e in zip(evals["run_id"], evals["eval_id"], strict=True)}
+    pictures = {
+        e: _picture(store, r, e) for r, e in zip(evals["run_id"], evals["eval_id"], strict=True)
+    }
     commits = sorted({str(c) for c in evals["commit"].dropna()}) if "commit" in evals else []
     return Source(
-        name, f"Study {name}", join(_plain(runs), _plain(evals)), _plain(runs),
-        _plain(load.metrics(store.root, name)), chosen,
-        {e: p for e, p in pictures.items() if p.is_file()}, "+".join(c[:10] for c in commits) or None,
+        name,
+        f"Study {name}",
+        join(_plain(runs), _plain(evals)),
+        _plain(runs),
+        _plain(load.metrics(store.root, name)),
+        chosen,
+        {e: p for e, p in pictures.items() if p.is_file()},
+        "+".join(c[:10] for c in commits) or None,
         _question(store, name),
-    )  # fmt: skip
+    )
 
 
 def _picture(store: Store, run_id: str, eval_id: str) -> Path:
@@ -105,7 +137,9 @@ def _picture(store: Store, run_id: str, eval_id: str) -> Path:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose nullable integers are floats with NaN: arithmetic and plotting want those."""
+    """Return a frame whose nullable integers are floats with NaN: arithmetic and plotting want
+    those.
+    """
     wide = {c: "float64" for c, t in frame.dtypes.items() if isinstance(t, pd.Int64Dtype)}
     return frame.astype(wide) if wide else frame
 
@@ -117,7 +151,12 @@ def _with_planned(runs: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
 
     have = set(runs["run_id"])
     rows = [
-        {"run_id": run.run_id, "study": name, "name": run.name, **science_values(canonical(run.science))}
+        {
+            "run_id": run.run_id,
+            "study": name,
+            "name": run.name,
+            **science_values(canonical(run.science)),
+        }
         for run in read_plan(store, name)
         if run.run_id not in have
     ]
@@ -135,12 +174,17 @@ def _question(store: Store, name: str) -> str:
 
 
 def main_metric(evals: pd.DataFrame) -> str:
-    """Return the metric that the most common protocol shows in figures; raise UserError where nothing was measured."""
+    """Return the metric that the most common protocol shows in figures; raise UserError where
+    nothing was measured.
+    """
     from dit_core.evaluate.protocol.protocols import PROTOCOLS
 
     if "protocol" not in evals or evals["protocol"].dropna().empty:
-        raise UserError("no evaluation is recorded yet; `ditlab run STUDY` trains and evaluates, `ditlab status STUDY` "
-                        "says how far it is")  # fmt: skip
+        raise UserError(
+            "no evaluation is recorded yet; `ditlab run STUDY` trains and evaluates, `ditlab "
+            "status STUDY` "
+            "says how far it is"
+        )
     common = str(evals["protocol"].mode().iloc[0])
     if common in PROTOCOLS:
         return PROTOCOLS[common].main

@@ -1,4 +1,6 @@
-"""Small records read with suspicion: a JSON object or nothing, a value of the wanted kind or nothing."""
+"""Small records read with suspicion: a JSON object or nothing, a value of the wanted kind or
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,11 @@ def flag(value: Any) -> bool | None:
 def origin(record: dict[str, Any]) -> dict[str, Any]:
     """Return host, commit and dirty flag of a record's provenance."""
     found = part(record, "provenance")
-    return {"host": text(found.get("host")), "commit": text(found.get("commit")), "dirty": flag(found.get("dirty"))}
+    return {
+        "host": text(found.get("host")),
+        "commit": text(found.get("commit")),
+        "dirty": flag(found.get("dirty")),
+    }
 
 
 def part(record: dict[str, Any], key: str) -> dict[str, Any]:

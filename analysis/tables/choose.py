@@ -1,4 +1,6 @@
-"""A question without SQL: table, conditions, columns, order, pivot -> one SELECT with its values apart."""
+"""A question without SQL: table, conditions, columns, order, pivot -> one SELECT with its values
+apart.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,40 @@ TABLES = ("runs", "evals", "results", "metrics", "attempts", "members", "problem
 AGGREGATES = ("mean", "median", "min", "max", "count")
 FEW = 30  # columns that an error may list
 _FRONT = {
-    "runs": ("run_id", "study", "name", "model_size", "patch", "conditioning", "objective", "seed", "params",
-             "fwd_gmacs", "train_flops", "outcome"),
-    "evals": ("run_id", "eval_id", "images_seen", "sampler", "steps", "guidance", "protocol", "samples"),
-}  # fmt: skip
+    "runs": (
+        "run_id",
+        "study",
+        "name",
+        "model_size",
+        "patch",
+        "conditioning",
+        "objective",
+        "seed",
+        "params",
+        "fwd_gmacs",
+        "train_flops",
+        "outcome",
+    ),
+    "evals": (
+        "run_id",
+        "eval_id",
+        "images_seen",
+        "sampler",
+        "steps",
+        "guidance",
+        "protocol",
+        "samples",
+    ),
+}
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
 _OPERATORS = {"=": "IN", "!=": "NOT IN"}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is asked for: `where` as "model.size=XL", `sort` as "-fd_digits", `pivot` as (rows, columns)."""
+    """What is asked for: `where` as "model.size=XL", `sort` as "-fd_digits", `pivot` as (rows,
+    columns).
+    """
 
     table: str
     where: tuple[str, ...] = ()
@@ -40,25 +65,39 @@ class Choice:
 
 
 def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[Any]]:
-    """Return (SELECT, values) for a choice; raise UserError naming the nearest table or column for an unknown one.
+    """Return (SELECT, values) for a choice; raise UserError naming the nearest table or column for
+    an unknown one.
 
-    A question about evaluations that names a column of runs is asked of `results`, which holds both.
+    A question about evaluations that names a column of runs is asked of `results`, which holds
+    both.
     """
     table = _table(con, choice.table)
     there = types_of(con, table)
-    named = [*(_split(w)[0] for w in choice.where), *choice.columns, *(s.lstrip("-+") for s in choice.sort)]
+    named = [
+        *(_split(w)[0] for w in choice.where),
+        *choice.columns,
+        *(s.lstrip("-+") for s in choice.sort),
+    ]
     named += choice.pivot or ()
     if table == "evals" and any(plain(n) not in there for n in named):
-        table, there = "results", types_of(con, "results")
-    conditions, values = [], []
+        table = "results"
+        there = types_of(con, "results")
+    conditions = []
+    values = []
     for text in choice.where:
         sql, found = _condition(text, there, table)
         conditions.append(sql)
         values += found
-    chosen = [column(name, there, table) for name in choice.columns] or _default(choice.table, there)
+    chosen = [column(name, there, table) for name in choice.columns] or _default(
+        choice.table, there
+    )
     if choice.pivot:
         chosen = _pivot_columns(choice, there, table)
-    order = [_order(s, there, table) for s in choice.sort] or [quote(c) for c in _keys(there)] or ["ALL"]
+    order = (
+        [_order(s, there, table) for s in choice.sort]
+        or [quote(c) for c in _keys(there)]
+        or ["ALL"]
+    )
     sql = f"SELECT {', '.join(map(quote, chosen))} FROM {table}"
     sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql += f" ORDER BY {', '.join(order)}"
@@ -67,7 +106,9 @@ def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[An
 
 
 def _table(con: duckdb.DuckDBPyConnection, word: str) -> str:
-    """Return the table that `word` means: one of TABLES, published.NAME, or published for the paper's scaling table."""
+    """Return the table that `word` means: one of TABLES, published.NAME, or published for the
+    paper's scaling table.
+    """
     known = (*TABLES, *published_names(con))
     if word == "published" and len(known) > len(TABLES):
         return "published.dit_scaling"
@@ -87,7 +128,9 @@ def plain(name: str) -> str:
 
 
 def column(name: str, there: dict[str, str], table: str) -> str:
-    """Return the column that `name` means; raise UserError with the nearest one, and all where they fit on a line."""
+    """Return the column that `name` means; raise UserError with the nearest one, and all where they
+    fit on a line.
+    """
     found = plain(name)
     if found not in there:
         listed = f"columns are {', '.join(there)}"
@@ -105,7 +148,8 @@ def quote(name: str) -> str:
 def pivot(table: pa.Table, rows: str, columns: str, aggregate: str | None) -> pa.Table:
     """Return a value per (rows, columns) cell: the one there is, or `aggregate` of several.
 
-    Several values in a cell without an aggregate are refused: an average nobody asked for hides what differs.
+    Several values in a cell without an aggregate are refused: an average nobody asked for hides
+    what differs.
     """
     import pandas as pd
 
@@ -131,7 +175,10 @@ def pivot(table: pa.Table, rows: str, columns: str, aggregate: str | None) -> pa
 def _split(text: str) -> tuple[str, str, str]:
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise UserError(f"--where {text!r}: write COLUMN=VALUE (or != < <= > >=, ~ for a pattern), as model.size=XL")
+        raise UserError(
+            f"--where {text!r}: write COLUMN=VALUE (or != < <= > >=, ~ for a pattern), as "
+            "model.size=XL"
+        )
     return match[1], match[2], match[3].strip()
 
 
@@ -161,13 +208,17 @@ def _value(word: str, kind: str, text: str) -> Any:
             return {"true": True, "yes": True, "false": False, "no": False}[word.lower()]
     except (ValueError, KeyError):
         wanted = "true or false" if kind == "BOOLEAN" else "a number"
-        raise UserError(f"--where {text!r}: {word!r} is not {wanted}, which that column holds") from None
+        raise UserError(
+            f"--where {text!r}: {word!r} is not {wanted}, which that column holds"
+        ) from None
     return word
 
 
 def _order(text: str, there: dict[str, str], table: str) -> str:
     down = text.startswith("-")
-    return f"{quote(column(text.lstrip('-+'), there, table))} {'DESC' if down else 'ASC'} NULLS LAST"
+    return (
+        f"{quote(column(text.lstrip('-+'), there, table))} {'DESC' if down else 'ASC'} NULLS LAST"
+    )
 
 
 def _pivot_columns(choice: Choice, there: dict[str, str], table: str) -> list[str]:
@@ -176,15 +227,21 @@ def _pivot_columns(choice: Choice, there: dict[str, str], table: str) -> list[st
     values = [column(name, there, table) for name in choice.columns]
     values = [v for v in values if v not in (rows, columns)]
     if len(values) != 1 or rows == columns:
-        raise UserError("--pivot ROWS,COLUMNS shows one value: name it with --columns, as --columns fd_digits")
+        raise UserError(
+            "--pivot ROWS,COLUMNS shows one value: name it with --columns, as --columns fd_digits"
+        )
     if choice.aggregate is not None and choice.aggregate not in AGGREGATES:
         hint = nearest(choice.aggregate, AGGREGATES)
-        raise UserError(f"--aggregate {choice.aggregate!r}{hint}; allowed are {', '.join(AGGREGATES)}")
+        raise UserError(
+            f"--aggregate {choice.aggregate!r}{hint}; allowed are {', '.join(AGGREGATES)}"
+        )
     return [rows, columns, values[0]]
 
 
 def _default(table: str, there: dict[str, str]) -> list[str]:
-    """Return the columns shown unasked: the short ones of the design, and every metric of an evaluation."""
+    """Return the columns shown unasked: the short ones of the design, and every metric of an
+    evaluation.
+    """
     front = _FRONT.get(table)
     if front is None:
         return list(there)
@@ -193,4 +250,8 @@ def _default(table: str, there: dict[str, str]) -> list[str]:
 
 
 def _keys(there: dict[str, str]) -> list[str]:
-    return [k for k in ("study", "run_id", "attempt", "images_seen", "images", "eval_id", "line") if k in there]
+    return [
+        k
+        for k in ("study", "run_id", "attempt", "images_seen", "images", "eval_id", "line")
+        if k in there
+    ]

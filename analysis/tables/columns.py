@@ -1,4 +1,6 @@
-"""The data dictionary: every column of the result tables with its type, unit and meaning, in one place."""
+"""The data dictionary: every column of the result tables with its type, unit and meaning, in one
+place.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TYPES: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `type` is text, integer, number or yes/no; `unit` is empty for a bare count or word."""
+    """One column: `type` is text, integer, number or yes/no; `unit` is empty for a bare count or
+    word.
+    """
 
     name: str
     type: str
@@ -52,7 +56,12 @@ _HALVES: dict[str, tuple[type[BaseModel], ...]] = {
 
 _FRONT = (
     Column("run_id", "text", "", "Identity of the training: hash of its science."),
-    Column("study", "text", "", "Studies that hold the run, joined by commas; with a study given, that one."),
+    Column(
+        "study",
+        "text",
+        "",
+        "Studies that hold the run, joined by commas; with a study given, that one.",
+    ),
     Column("name", "text", "", "The run's name within its study, of the swept axes only."),
     Column("model_size", "text", "", "Name of the size (S, XL, …), else depth, width and heads."),
     Column("patch", "integer", "elements", "Patch side; the same as model_patch."),
@@ -61,25 +70,64 @@ _FRONT = (
     Column("seed", "integer", "", "Seed of the training; the same as train_seed."),
     Column("tokens", "integer", "tokens", "Sequence length, without condition tokens."),
     Column("params", "integer", "parameters", "Trainable parameters."),
-    Column("fwd_gmacs", "number", "Gmacs", "Multiply-accumulates of one forward pass (the paper's Gflops)."),
-    Column("train_flops", "number", "FLOPs", "2 x 3 x multiply-accumulates x images of the whole training."),
+    Column(
+        "fwd_gmacs",
+        "number",
+        "Gmacs",
+        "Multiply-accumulates of one forward pass (the paper's Gflops).",
+    ),
+    Column(
+        "train_flops",
+        "number",
+        "FLOPs",
+        "2 x 3 x multiply-accumulates x images of the whole training.",
+    ),
     Column("outcome", "text", "", "DONE, DIVERGED, FAILED, or missing while there is none."),
     Column("reason", "text", "", "Why a run failed or diverged."),
     Column("images_seen", "integer", "images", "Training point that the outcome names."),
     Column("attempts", "integer", "", "Starts of the run."),
-    Column("attempts_open", "integer", "", "Attempts without an end: running, or killed before they could write it."),
-    Column("device_hours", "number", "h", "Hours x devices of closed attempts; a lower bound while attempts_open > 0."),
-    Column("predicted_hours", "number", "h", "Device-hours of the training, as predicted when the study was started."),
-    Column("planned_evals", "integer", "", "Evaluations that the studies that hold the run ask for."),
-    Column("predicted_eval_hours", "number", "h", "Device-hours of one study's evaluations of the run, as predicted."),
+    Column(
+        "attempts_open",
+        "integer",
+        "",
+        "Attempts without an end: running, or killed before they could write it.",
+    ),
+    Column(
+        "device_hours",
+        "number",
+        "h",
+        "Hours x devices of closed attempts; a lower bound while attempts_open > 0.",
+    ),
+    Column(
+        "predicted_hours",
+        "number",
+        "h",
+        "Device-hours of the training, as predicted when the study was started.",
+    ),
+    Column(
+        "planned_evals", "integer", "", "Evaluations that the studies that hold the run ask for."
+    ),
+    Column(
+        "predicted_eval_hours",
+        "number",
+        "h",
+        "Device-hours of one study's evaluations of the run, as predicted.",
+    ),
 )
 _EVALS = (
     Column("run_id", "text", "", "The run that was measured."),
     Column("eval_id", "text", "", "Identity of the evaluation."),
 )
 _EVALS_END = (
-    Column("protocol_hash", "text", "", "First 16 digits of the sha256 of the protocol as recorded."),
-    Column("marks", "text", "", "What a reader must know: uncalibrated, few samples, sfid experimental."),
+    Column(
+        "protocol_hash", "text", "", "First 16 digits of the sha256 of the protocol as recorded."
+    ),
+    Column(
+        "marks",
+        "text",
+        "",
+        "What a reader must know: uncalibrated, few samples, sfid experimental.",
+    ),
     Column("seconds", "number", "s", "Wall time of the evaluation."),
     Column("device", "text", "", "Device it ran on."),
     Column("host", "text", "", "Host it ran on."),
@@ -89,7 +137,12 @@ _EVALS_END = (
 )
 _METRICS = (
     Column("run_id", "text", "", "The run that was trained."),
-    Column("attempt", "integer", "", "Attempt that wrote the row; the latest wins at each training point."),
+    Column(
+        "attempt",
+        "integer",
+        "",
+        "Attempt that wrote the row; the latest wins at each training point.",
+    ),
     Column("images", "integer", "images", "Images seen."),
     Column("step", "integer", "steps", "Optimiser steps made."),
     Column("loss", "number", "", "Training loss, mean since the row before."),
@@ -97,7 +150,9 @@ _METRICS = (
     Column("vb", "number", "", "Its variational term (learned covariance)."),
     Column("grad_norm", "number", "", "Global gradient norm before clipping."),
     Column("images_per_s", "number", "images/s", "Throughput since the row before."),
-    Column("nonfinite", "text", "", "Which values were not finite, as JSON; their columns lack them."),
+    Column(
+        "nonfinite", "text", "", "Which values were not finite, as JSON; their columns lack them."
+    ),
 )
 _ATTEMPTS = (
     Column("run_id", "text", "", "The run."),
@@ -120,17 +175,32 @@ _MEMBERS = (
     Column("study", "text", "", "Name of the study."),
     Column("run_id", "text", "", "A run it holds, started or not."),
     Column("name", "text", "", "The run's name within the study."),
-    Column("eval_id", "text", "", "An evaluation it asks of the run; missing on a row where it asks none."),
-    Column("predicted_hours", "number", "h", "Device-hours its plan predicted for the run's training."),
     Column(
-        "predicted_eval_hours", "number", "h", "Device-hours its plan predicted for all its evaluations of the run."
+        "eval_id",
+        "text",
+        "",
+        "An evaluation it asks of the run; missing on a row where it asks none.",
+    ),
+    Column(
+        "predicted_hours", "number", "h", "Device-hours its plan predicted for the run's training."
+    ),
+    Column(
+        "predicted_eval_hours",
+        "number",
+        "h",
+        "Device-hours its plan predicted for all its evaluations of the run.",
     ),
 )
 _PROBLEMS = (
     Column("run_id", "text", "", "The run whose files are concerned."),
     Column("path", "text", "", "File, relative to the results folder."),
     Column("line", "integer", "", "Line; 0 is the file as a whole."),
-    Column("kind", "text", "", "torn, altered, type, duplicate, oversized, foreign, missing, nonfinite or unreadable."),
+    Column(
+        "kind",
+        "text",
+        "",
+        "torn, altered, type, duplicate, oversized, foreign, missing, nonfinite or unreadable.",
+    ),
     Column("detail", "text", "", "What is wrong."),
 )
 
@@ -143,7 +213,9 @@ METRIC_NOTES = {
 
 @cache
 def tables() -> dict[str, tuple[Column, ...]]:
-    """Return the fixed columns of each table; evals has three more per metric, metrics one per further value."""
+    """Return the fixed columns of each table; evals has three more per metric, metrics one per
+    further value.
+    """
     return {
         "runs": (*_FRONT, *science_columns()),
         "evals": (*_EVALS, *_evaluation_columns(), *_EVALS_END),
@@ -156,7 +228,9 @@ def tables() -> dict[str, tuple[Column, ...]]:
 
 @cache
 def science_columns() -> tuple[Column, ...]:
-    """Return one typed column per field of the science: its dotted path with underscores (model.patch: model_patch)."""
+    """Return one typed column per field of the science: its dotted path with underscores
+    (model.patch: model_patch).
+    """
     found: dict[str, Column] = {}
     for half, models in _HALVES.items():
         for model in models:
@@ -168,7 +242,8 @@ def science_columns() -> tuple[Column, ...]:
 
 @cache
 def neutral_values(family: str) -> dict[str, typing.Any]:
-    """Return {column: value} of the fields younger than id version 1, which older records leave out.
+    """Return {column: value} of the fields younger than id version 1, which older records leave
+    out.
 
     `family` is the network's: a U-Net has no field of a Transformer, whatever its neutral value.
     """
@@ -184,12 +259,18 @@ def neutral_values(family: str) -> dict[str, typing.Any]:
 
 
 def _evaluation_columns() -> tuple[Column, ...]:
-    fields = {n: i for n, i in Evaluation.model_fields.items() if n != "sampling"} | dict(Sampling.model_fields)
-    return tuple(_column(evaluation_name(n), n, i.annotation, i.description) for n, i in fields.items())
+    fields = {n: i for n, i in Evaluation.model_fields.items() if n != "sampling"} | dict(
+        Sampling.model_fields
+    )
+    return tuple(
+        _column(evaluation_name(n), n, i.annotation, i.description) for n, i in fields.items()
+    )
 
 
 def evaluation_name(field: str) -> str:
-    """Return the column of an evaluation's field; its seed is sample_seed, since a run has a seed of its own."""
+    """Return the column of an evaluation's field; its seed is sample_seed, since a run has a seed
+    of its own.
+    """
     return "sample_seed" if field == "seed" else field
 
 
@@ -210,7 +291,9 @@ def _column(key: str, name: str, annotation: object, doc: str | None) -> Column:
 
 
 def _type(annotation: object) -> str:
-    """Return the dictionary's word for a field's annotation; a field of another kind is kept as JSON text."""
+    """Return the dictionary's word for a field's annotation; a field of another kind is kept as
+    JSON text.
+    """
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _type(typing.get_args(annotation)[0])

@@ -1,4 +1,5 @@
-"""results/README.md: the data dictionary, generated from `analysis.tables.columns` and held equal to it by a test.
+"""results/README.md: the data dictionary, generated from `analysis.tables.columns` and held equal
+to it by a test.
 
 `python -m analysis.tables.dictionary > results/README.md` writes it.
 """
@@ -50,11 +51,16 @@ def text() -> str:
     """Return the whole page."""
     parts = [_HEAD]
     for name, columns in tables().items():
-        parts.append(f"\n## {name}\n\n{_NOTES[name]}\n\n| column | type | unit | meaning |\n| --- | --- | --- | --- |")
+        parts.append(
+            f"\n## {name}\n\n{_NOTES[name]}\n\n| column | type | unit | meaning |\n| --- | --- | "
+            "--- | --- |"
+        )
         parts += [_row(c) for c in columns]
         if name == "evals":
             for ending, words in METRIC_NOTES.items():
-                parts.append(_row(Column(f"<metric>{ending}", "number", "", words.format("<metric>"))))
+                parts.append(
+                    _row(Column(f"<metric>{ending}", "number", "", words.format("<metric>")))
+                )
     return "\n".join(parts) + "\n"
 
 

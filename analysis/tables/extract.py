@@ -1,4 +1,6 @@
-"""One run's folder -> rows of the tables, with every file that cannot be believed named as a problem."""
+"""One run's folder -> rows of the tables, with every file that cannot be believed named as a
+problem.
+"""
 
 from __future__ import annotations
 
@@ -55,12 +57,18 @@ def read_run_folder(paths: RunPaths, root: Path) -> RunRows:
         rows.attempts.append(_attempt_row(paths, attempt, rows.problems))
     run["attempts"] = len(numbers)
     run["attempts_open"] = sum(a["seconds"] is None for a in rows.attempts)
-    closed = [a["seconds"] * (a["processes"] or 1) for a in rows.attempts if a["seconds"] is not None]
+    closed = [
+        a["seconds"] * (a["processes"] or 1) for a in rows.attempts if a["seconds"] is not None
+    ]
     run["device_hours"] = sum(closed) / 3600 if closed else None
     rows.runs.append(run)
     rows.metrics = _curve(paths, numbers, rows.problems)
     rows.evals = read_evals(paths, rows.problems)
-    rows.settled = run["outcome"] in ("DONE", "DIVERGED") and not run["attempts_open"] and not paths.lease.exists()
+    rows.settled = (
+        run["outcome"] in ("DONE", "DIVERGED")
+        and not run["attempts_open"]
+        and not paths.lease.exists()
+    )
     rows.problems = [_relative(p, root) for p in rows.problems]
     return rows
 
@@ -71,34 +79,54 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
     try:
         record = fast_yaml.parse(content(name))
     except FileNotFoundError:
-        rows.problems.append(Problem(name, "missing", "the folder has no run.yaml, so its science is not known"))
+        rows.problems.append(
+            Problem(name, "missing", "the folder has no run.yaml, so its science is not known")
+        )
         return None
     except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
-        rows.problems.append(Problem(name, "torn", f"not readable as YAML ({type(error).__name__})"))
+        rows.problems.append(
+            Problem(name, "torn", f"not readable as YAML ({type(error).__name__})")
+        )
         return None
     if not isinstance(record, dict) or not isinstance(record.get("science"), dict):
         rows.problems.append(Problem(name, "torn", "holds no science"))
         return None
     if record.get("run_id") != run_id:
-        rows.problems.append(Problem(name, "foreign", f"belongs to run {record.get('run_id')!r}: a moved folder"))
+        rows.problems.append(
+            Problem(name, "foreign", f"belongs to run {record.get('run_id')!r}: a moved folder")
+        )
         return None
     science = record["science"]
     digest = _science_hash(record)
     if digest is not None and digest != record.get("sha256"):
-        rows.problems.append(Problem(name, "altered", "its science does not give its own hash: the file was edited"))
+        rows.problems.append(
+            Problem(name, "altered", "its science does not give its own hash: the file was edited")
+        )
         return None
-    return {"run_id": run_id, "outcome": None, "reason": None, "images_seen": None, **science_values(science)}
+    return {
+        "run_id": run_id,
+        "outcome": None,
+        "reason": None,
+        "images_seen": None,
+        **science_values(science),
+    }
 
 
 def science_values(science: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a science as a record holds it: every field, short names, and what follows from it."""
+    """Return the columns of a science as a record holds it: every field, short names, and what
+    follows from it.
+    """
     network = science.get("model")
     row = dict(neutral_values(str(network.get("family")) if isinstance(network, dict) else ""))
     for half, group in science.items():
         for key, value in (group if isinstance(group, dict) else {}).items():
             row[f"{half}_{key}"] = _typed(f"{half}_{key}", value)
     train = science.get("train")
-    row |= _derived(json.dumps({**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science))
+    row |= _derived(
+        json.dumps(
+            {**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science
+        )
+    )
     row["patch"], row["conditioning"] = row.get("model_patch"), row.get("model_conditioning")
     row["objective"], row["seed"] = row.get("objective_name"), row.get("train_seed")
     return row
@@ -117,7 +145,9 @@ def _derived(science: str) -> dict[str, Any]:
 
 
 def _science_hash(record: dict[str, Any]) -> str | None:
-    """Return the hash of the recorded science, as dit_core.study.science.ids writes it; None for another id version."""
+    """Return the hash of the recorded science, as dit_core.study.science.ids writes it; None for
+    another id version.
+    """
     if record.get("id_version") != 1:
         return None
     text = json.dumps(record["science"], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -134,14 +164,26 @@ def _typed(key: str, value: Any) -> Any:
     return value
 
 
-def _add_outcome(run: dict[str, Any], record: dict[str, Any], paths: RunPaths, problems: list[Problem]) -> None:
+def _add_outcome(
+    run: dict[str, Any], record: dict[str, Any], paths: RunPaths, problems: list[Problem]
+) -> None:
     name = str(paths.outcome)
     if record.get("run_id", run["run_id"]) != run["run_id"]:
-        problems.append(Problem(name, "foreign", f"belongs to run {record['run_id']!r}: a moved file"))
+        problems.append(
+            Problem(name, "foreign", f"belongs to run {record['run_id']!r}: a moved file")
+        )
     elif record.get("outcome") not in OUTCOMES or count(record.get("images_seen")) is None:
-        problems.append(Problem(name, "type", f"outcome {record.get('outcome')!r}; allowed: {', '.join(OUTCOMES)}"))
+        problems.append(
+            Problem(
+                name, "type", f"outcome {record.get('outcome')!r}; allowed: {', '.join(OUTCOMES)}"
+            )
+        )
     else:
-        run.update(outcome=record["outcome"], reason=text(record.get("reason")), images_seen=record["images_seen"])
+        run.update(
+            outcome=record["outcome"],
+            reason=text(record.get("reason")),
+            images_seen=record["images_seen"],
+        )
 
 
 def _attempt_row(paths: RunPaths, attempt: int, problems: list[Problem]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Evaluation records -> rows of evals; whatever is no possible measurement is left out and named."""
+"""Evaluation records -> rows of evals; whatever is no possible measurement is left out and
+named.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +28,38 @@ def read_evals(paths: RunPaths, problems: list[Problem]) -> list[dict[str, Any]]
     """Return a row per believable evaluation of a run, in the order of their ids."""
     folder = str(paths.evals)
     try:
-        names = sorted(n for n in os.listdir(folder) if n.endswith(".json") and not n.startswith("."))
+        names = sorted(
+            n for n in os.listdir(folder) if n.endswith(".json") and not n.startswith(".")
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
     rows = []
     for name in names:
         path = f"{folder}/{name}"
         record = document(path, problems)
-        if record is not None and (row := _row(record, paths.root.name, path, problems)) is not None:
+        if (
+            record is not None
+            and (row := _row(record, paths.root.name, path, problems)) is not None
+        ):
             rows.append(row)
     return rows
 
 
-def _row(record: dict[str, Any], run_id: str, path: str, problems: list[Problem]) -> dict[str, Any] | None:
+def _row(
+    record: dict[str, Any], run_id: str, path: str, problems: list[Problem]
+) -> dict[str, Any] | None:
     if record.get("run_id") != run_id or f"{record.get('eval_id')}.json" != os.path.basename(path):
         names = [str(record.get(key))[:40] for key in ("run_id", "eval_id")]
         detail = f"belongs to run {names[0]!r}, evaluation {names[1]!r}: a moved file"
         problems.append(Problem(path, "foreign", detail))
         return None
-    asked, metrics = record.get("evaluation"), record.get("metrics")
-    if not isinstance(asked, dict) or not isinstance(metrics, dict) or count(asked.get("images_seen")) is None:
+    asked = record.get("evaluation")
+    metrics = record.get("metrics")
+    if (
+        not isinstance(asked, dict)
+        or not isinstance(metrics, dict)
+        or count(asked.get("images_seen")) is None
+    ):
         problems.append(Problem(path, "type", "lacks its evaluation or its metrics"))
         return None
     settings = _known_settings(str(asked), asked)
@@ -57,15 +71,20 @@ def _row(record: dict[str, Any], run_id: str, path: str, problems: list[Problem]
     row |= {"run_id": run_id, "eval_id": record["eval_id"], **origin(record)}
     row["protocol_hash"] = _known_protocol(record.get("protocol"))
     row["marks"] = ", ".join(map(str, marks)) or None if isinstance(marks, list) else None
-    row["seconds"], row["device"] = number(record.get("seconds")), text(record.get("device"))
+    row["seconds"] = number(record.get("seconds"))
+    row["device"] = text(record.get("device"))
     row["ended_at"] = text(record.get("ended_at"))
     for name, entry in metrics.items():
         _add_metric(row, name, entry, path, problems)
     return row
 
 
-def _add_metric(row: dict[str, Any], name: str, entry: Any, path: str, problems: list[Problem]) -> None:
-    """Add a metric and its interval; one that is no finite, possible number is left out and named."""
+def _add_metric(
+    row: dict[str, Any], name: str, entry: Any, path: str, problems: list[Problem]
+) -> None:
+    """Add a metric and its interval; one that is no finite, possible number is left out and
+    named.
+    """
     if not _METRIC.fullmatch(name) or name in row or name in _taken():
         problems.append(Problem(path, "type", f"{name[:40]!r} is no name for a metric; left out"))
         return
@@ -79,7 +98,9 @@ def _add_metric(row: dict[str, Any], name: str, entry: Any, path: str, problems:
         problems.append(Problem(path, kind, f"{name} is {str(value)[:40]!r}; left out"))
         return
     if found <= 0 and name.partition("_")[0] in _NEVER_ZERO:
-        problems.append(Problem(path, "type", f"{name} is {found}, which no distance can be; left out"))
+        problems.append(
+            Problem(path, "type", f"{name} is {found}, which no distance can be; left out")
+        )
         return
     row[name] = found
     for end in ("low", "high"):
@@ -87,7 +108,9 @@ def _add_metric(row: dict[str, Any], name: str, entry: Any, path: str, problems:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Return whether a setting is of its column's type: a 64-bit integer, a finite number, a text, a truth value."""
+    """Return whether a setting is of its column's type: a 64-bit integer, a finite number, a text,
+    a truth value.
+    """
     if type(value) not in _KINDS[kind]:
         return False
     return kind not in ("integer", "number") or (number(value) is not None and abs(value) < 1 << 63)
@@ -106,7 +129,9 @@ def _taken() -> frozenset[str]:
 
 
 def _known_settings(words: str, asked: dict[str, Any]) -> dict[str, Any] | str:
-    """Return the columns of an evaluation's settings, or what is wrong with them; a grid has few different ones."""
+    """Return the columns of an evaluation's settings, or what is wrong with them; a grid has few
+    different ones.
+    """
     if words not in _settings_met:
         if len(_settings_met) > MAX_MET:
             _settings_met.clear()

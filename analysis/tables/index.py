@@ -1,8 +1,11 @@
-"""The index: results/index/, Parquet tables rebuilt from the records, a little at a time. Deleting it loses nothing.
+"""The index: results/index/, Parquet tables rebuilt from the records, a little at a time.
 
-It is a stack of layers. The first holds every run; an update writes one more with the runs that changed, and a run's
-rows are those of the highest layer that holds it. `manifest.json`, replaced by rename, names the parts of all layers,
-so a reader sees one whole state or the next. Two updates at once both publish a right state and the later one stays.
+Deleting it loses nothing.
+
+It is a stack of layers. The first holds every run; an update writes one more with the runs that
+changed, and a run's rows are those of the highest layer that holds it. `manifest.json`, replaced by
+rename, names the parts of all layers, so a reader sees one whole state or the next. Two updates at
+once both publish a right state and the later one stays.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Index:
-    """One published state: the folder it lies in, its layers' parts and which runs each layer replaces."""
+    """One published state: the folder it lies in, its layers' parts and which runs each layer
+    replaces.
+    """
 
     store: Store
     folder: Path
@@ -77,12 +82,19 @@ class Index:
             for run in replaced:
                 known.pop(run, None)
             rows = open_parts(self.folder, layer, "state").to_table().to_pydict()
-            known.update(zip(rows["run_id"], zip(rows["settled"], rows["signature"], strict=True), strict=True))
+            known.update(
+                zip(
+                    rows["run_id"],
+                    zip(rows["settled"], rows["signature"], strict=True),
+                    strict=True,
+                )
+            )
         return known
 
 
 def update(store: Store, *, rebuild: bool = False, progress: Progress | None = None) -> Index:
-    """Bring the index up to the records and return its state; `progress(done, of)` counts runs that are read.
+    """Bring the index up to the records and return its state; `progress(done, of)` counts runs that
+    are read.
 
     A folder that cannot be written is indexed into a temporary one, which ends with the process.
     """
@@ -99,23 +111,31 @@ def update(store: Store, *, rebuild: bool = False, progress: Progress | None = N
         if new is not old:
             _publish(new)
         return new
-    raise IndexDamagedError(f"{folder}: parts vanish while the index is built; is another program deleting them?")
+    raise IndexDamagedError(
+        f"{folder}: parts vanish while the index is built; is another program deleting them?"
+    )
 
 
 def load(store: Store, folder: Path | None = None) -> Index:
-    """Return the published state without a look at the records; an empty one where none can be read."""
+    """Return the published state without a look at the records; an empty one where none can be
+    read.
+    """
     folder = folder or store.index
     try:
         found: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
         if found["format"] != FORMAT or found["columns"] != _dictionary():
             return Index(store, folder)
-        return Index(store, folder, found["layers"], found["replaces"], found["members"], found["studies"])
+        return Index(
+            store, folder, found["layers"], found["replaces"], found["members"], found["studies"]
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Index(store, folder)
 
 
 def _advance(old: Index, progress: Progress | None) -> Index:
-    """Return the state that follows `old`, its new parts written; `old` itself where nothing changed."""
+    """Return the state that follows `old`, its new parts written; `old` itself where nothing
+    changed.
+    """
     now = server_time(old.folder)
     known = old.state()
     changed, gone = _changes(old.store, known)
@@ -146,8 +166,12 @@ def _changes(store: Store, known: dict[str, tuple[bool, str]]) -> tuple[list[str
     return changed, sorted(known.keys() - set(there))
 
 
-def _build(store: Store, ids: list[str], folder: Path, now: int, progress: Progress | None) -> list[Part]:
-    """Return the parts of a layer with the runs `ids`, read by as many processes as there are cores."""
+def _build(
+    store: Store, ids: list[str], folder: Path, now: int, progress: Progress | None
+) -> list[Part]:
+    """Return the parts of a layer with the runs `ids`, read by as many processes as there are
+    cores.
+    """
     batches = [ids[i : i + BATCH] for i in range(0, len(ids), BATCH)]
     if len(ids) < MANY:
         parts = [part for batch in batches for part in build_parts(store, batch, folder, now)]
@@ -160,13 +184,23 @@ def _build(store: Store, ids: list[str], folder: Path, now: int, progress: Progr
 def _build_in_processes(
     store: Store, batches: list[list[str]], folder: Path, now: int, progress: Progress | None
 ) -> list[Part]:
-    """Return the parts of all batches; each is a process of its own, so that a notebook needs no main guard."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    """Return the parts of all batches; each is a process of its own, so that a notebook needs no
+    main guard.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "OMP_NUM_THREADS": "1",
+    }
 
     def read(batch: list[str]) -> list[Part]:
-        task = json.dumps({"results": str(store.root), "folder": str(folder), "runs": batch, "now": now})
+        task = json.dumps(
+            {"results": str(store.root), "folder": str(folder), "runs": batch, "now": now}
+        )
         command = [sys.executable, "-m", "analysis.tables.index"]
-        done = subprocess.run(command, input=task.encode(), env=environment, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(
+            command, input=task.encode(), env=environment, stdout=subprocess.PIPE, check=True
+        )
         parts: list[Part] | dict[str, Any] = json.loads(done.stdout)
         if isinstance(parts, dict):
             raise OSError(*parts["refused"])
@@ -184,18 +218,23 @@ def _build_in_processes(
 
 
 def _merge(index: Index) -> None:
-    """Melt the layers above the first into one; melt that into the first too where it hides a fifth of it."""
+    """Melt the layers above the first into one; melt that into the first too where it hides a fifth
+    of it.
+    """
     first = index.layers[0]
     runs = sum(p["rows"] for p in first if p["table"] == "state")
     hidden = index.hidden(0)
     above = _melt(index, range(1, len(index.layers)))
     if runs > SMALL and len(hidden) * 5 < runs:
-        index.layers, index.replaces = [first, above], [[], hidden]
+        index.layers = [first, above]
+        index.replaces = [[], hidden]
     elif runs > SMALL:
         kept = [_without(index.folder, part, hidden) for part in first]
-        index.layers, index.replaces = [kept + above], [[]]
+        index.layers = [kept + above]
+        index.replaces = [[]]
     else:
-        index.layers, index.replaces = [_melt(index, range(len(index.layers)))], [[]]
+        index.layers = [_melt(index, range(len(index.layers)))]
+        index.replaces = [[]]
 
 
 def _melt(index: Index, which: range) -> list[Part]:
@@ -207,10 +246,16 @@ def _melt(index: Index, which: range) -> list[Part]:
             layer = index.layers[number]
             if any(p["table"] == table for p in layer):
                 data = open_parts(index.folder, layer, table)
-                found.append(data.to_table(filter=~ds.field("run_id").isin(_strings(index.hidden(number)))))
+                found.append(
+                    data.to_table(filter=~ds.field("run_id").isin(_strings(index.hidden(number))))
+                )
         if found:
             merged = pa.concat_tables(found, promote_options="default")
-            parts.append(write_part(index.folder, table, merged.sort_by("run_id") if table != "metrics" else merged))
+            parts.append(
+                write_part(
+                    index.folder, table, merged.sort_by("run_id") if table != "metrics" else merged
+                )
+            )
     return parts
 
 
@@ -226,7 +271,9 @@ def _strings(values: list[str]) -> pa.Array:
 
 
 def _publish(index: Index) -> None:
-    """Replace the manifest, then drop parts that no state of the last quarter of an hour can name."""
+    """Replace the manifest, then drop parts that no state of the last quarter of an hour can
+    name.
+    """
     manifest = {
         "format": FORMAT,
         "columns": _dictionary(),
@@ -257,7 +304,9 @@ def _elsewhere() -> tempfile.TemporaryDirectory[str]:
 
 
 def _writable(store: Store) -> Path:
-    """Return the index folder, else a temporary one: results of others are often read-only, or not there yet."""
+    """Return the index folder, else a temporary one: results of others are often read-only, or not
+    there yet.
+    """
     if store.root.is_dir():
         try:
             store.index.mkdir(exist_ok=True)
@@ -268,21 +317,34 @@ def _writable(store: Store) -> Path:
     folder = Path(_elsewhere().name) / hashlib.sha256(str(store.root).encode()).hexdigest()[:16]
     if not folder.exists():
         folder.mkdir()
-        with contextlib.suppress(OSError):  # what others have indexed is a start; a torn copy is found and built anew
+        with contextlib.suppress(
+            OSError
+        ):  # what others have indexed is a start; a torn copy is found and built anew
             for part in [*load(store).parts(), {"file": "manifest.json"}]:
                 shutil.copy2(store.index / part["file"], folder / part["file"])
     return folder
 
 
 def _worker() -> None:
-    """Build the parts of one batch, named on standard input; print what a manifest says of them, or the refusal."""
+    """Build the parts of one batch, named on standard input; print what a manifest says of them, or
+    the refusal.
+    """
     gc.disable()  # rows make no cycles; looking for them costs a sixth of the time
     task = json.load(sys.stdin)
     try:
-        parts = build_parts(Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"])
+        parts = build_parts(
+            Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"]
+        )
     except OSError as error:
         json.dump(
-            {"refused": [error.errno, error.strerror or str(error), error.filename or task["folder"]]}, sys.stdout
+            {
+                "refused": [
+                    error.errno,
+                    error.strerror or str(error),
+                    error.filename or task["folder"],
+                ]
+            },
+            sys.stdout,
         )
         return
     json.dump(parts, sys.stdout)

@@ -1,8 +1,9 @@
-"""The result tables as pandas frames: `from analysis.tables.load import runs, evals, results, metrics, attempts`.
+"""The result tables as pandas frames: `from analysis.tables.load import runs, evals, results,
+metrics, attempts`.
 
-Each call brings the index up to the records first. Units are in `frame.attrs["units"]`, the number of damaged places
-in the records in `frame.attrs["problems"]`; with a study, the numbers its plan asks for in `attrs["planned_runs"]` and
-`attrs["planned_evals"]`, so that a figure can say n of N.
+Each call brings the index up to the records first. Units are in `frame.attrs["units"]`, the number
+of damaged places in the records in `frame.attrs["problems"]`; with a study, the numbers its plan
+asks for in `attrs["planned_runs"]` and `attrs["planned_evals"]`, so that a figure can say n of N.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from dit_core.records.paths import Store
 
 
 def runs(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return one row per run (columns: results/README.md). Raises UserError for a study that has no plan."""
+    """Return one row per run (columns: results/README.md).
+
+    Raises UserError for a study that has no plan.
+    """
     return _load("runs", results, study, "run_id")
 
 
@@ -35,8 +39,11 @@ def results(results: Path | str | None = None, study: str | None = None) -> pd.D
     return _load("results", results, study, "run_id, images_seen, eval_id")
 
 
-def metrics(results: Path | str | None = None, study: str | None = None, run: str | None = None) -> pd.DataFrame:
-    """Return the training curves, or the one of `run`; the latest attempt's row at each training point.
+def metrics(
+    results: Path | str | None = None, study: str | None = None, run: str | None = None
+) -> pd.DataFrame:
+    """Return the training curves, or the one of `run`; the latest attempt's row at each training
+    point.
 
     The curve of one run looks at that run alone, so its `attrs["problems"]` are those of the run.
     """
@@ -54,12 +61,17 @@ def attempts(results: Path | str | None = None, study: str | None = None) -> pd.
 
 
 def problems(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return one row per place in the records that could not be believed and was left out of the other tables."""
+    """Return one row per place in the records that could not be believed and was left out of the
+    other tables.
+    """
     return _load("problems", results, study, "path, line")
 
 
 def sql(text: str, results: Path | str | None = None, values: tuple[Any, ...] = ()) -> pd.DataFrame:
-    """Return the result of one SELECT over the tables; `values` fill its `?`. Raises UserError as query.ask does."""
+    """Return the result of one SELECT over the tables; `values` fill its `?`.
+
+    Raises UserError as query.ask does.
+    """
 
     def work(index: Index) -> pd.DataFrame:
         with closing(query.connect(index, published="published" in text.lower())) as con:
@@ -70,7 +82,9 @@ def sql(text: str, results: Path | str | None = None, values: tuple[Any, ...] = 
     return frame
 
 
-def _load(table: str, where: Path | str | None, study: str | None, order: str, run: str | None = None) -> pd.DataFrame:
+def _load(
+    table: str, where: Path | str | None, study: str | None, order: str, run: str | None = None
+) -> pd.DataFrame:
     def work(index: Index) -> pd.DataFrame:
         with closing(query.connect(index, study=study)) as con:
             planned = query.check_study(con, study) if study else {}
@@ -87,10 +101,16 @@ def _load(table: str, where: Path | str | None, study: str | None, order: str, r
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a frame: whole numbers stay whole, and missing ones missing, whatever their size."""
+    """Return an Arrow table as a frame: whole numbers stay whole, and missing ones missing,
+    whatever their size.
+    """
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    partial = {f.name for f in table.schema if f.type in nullable and table.column(f.name).null_count}
+    partial = {
+        f.name for f in table.schema if f.type in nullable and table.column(f.name).null_count
+    }
     frame = table.drop_columns(list(partial)).to_pandas()
     for name in partial:
-        frame[name] = pd.array(table.column(name).to_pylist(), dtype=nullable[table.schema.field(name).type])
+        frame[name] = pd.array(
+            table.column(name).to_pylist(), dtype=nullable[table.schema.field(name).type]
+        )
     return frame[table.column_names]

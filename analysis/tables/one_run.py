@@ -1,7 +1,8 @@
-"""One run's training curve without a look at any other run: from the index where that is up to date, else the records.
+"""One run's training curve without a look at any other run: from the index where that is up to
+date, else the records.
 
-Connecting the SQL engine to the tables of a large store takes longer than reading one run, and so does looking for
-changes in all runs.
+Connecting the SQL engine to the tables of a large store takes longer than reading one run, and so
+does looking for changes in all runs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from dit_core.records.paths import Store
 
 
 def curve(store: Store, run_id: str) -> tuple[pa.Table, int]:
-    """Return the rows of one run's metrics by training point, and the number of damaged places in its records.
+    """Return the rows of one run's metrics by training point, and the number of damaged places in
+    its records.
 
     The columns are those of the whole table. A run that is not there has no rows.
     """
@@ -41,13 +43,17 @@ def curve(store: Store, run_id: str) -> tuple[pa.Table, int]:
             rows = rows_of_run(index.folder, layer, "metrics", run_id)
             found = rows, len(rows_of_run(index.folder, layer, "problems", run_id))
     rows, problems = found or _recorded(store, run_id)
-    known = full_schema("metrics", [part for layer in index.layers for part in layer if part["table"] == "metrics"])
+    known = full_schema(
+        "metrics", [part for layer in index.layers for part in layer if part["table"] == "metrics"]
+    )
     further = [field for field in rows.schema if field.name not in known.names]
     return as_schema(rows, pa.schema([*known, *further])).sort_by("images"), problems
 
 
 def _layer(index: Index, run_id: str) -> list[Part] | None:
-    """Return the layer that holds a run as its folder is now; None where it changed since, or was never indexed."""
+    """Return the layer that holds a run as its folder is now; None where it changed since, or was
+    never indexed.
+    """
     for layer, replaced in zip(reversed(index.layers), reversed(index.replaces), strict=True):
         state = rows_of_run(index.folder, layer, "state", run_id).to_pylist()
         if state:
@@ -65,4 +71,6 @@ def _recorded(store: Store, run_id: str) -> tuple[pa.Table, int]:
     if "/" not in run_id and store.run(run_id).root.is_dir():
         collect_rows(pending, run_id, read_run_folder(store.run(run_id), store.root))
     rows = pending["metrics"]
-    return build_table("metrics", rows) if rows else schema("metrics").empty_table(), len(pending["problems"])
+    return build_table("metrics", rows) if rows else schema("metrics").empty_table(), len(
+        pending["problems"]
+    )

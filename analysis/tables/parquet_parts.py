@@ -1,4 +1,6 @@
-"""Parquet parts of the index: rows of many runs -> files with page checksums, and the other way round, verified."""
+"""Parquet parts of the index: rows of many runs -> files with page checksums, and the other way
+round, verified.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ Part = dict[str, Any]
 
 
 class IndexDamagedError(Exception):
-    """A part of the index is missing or is not the file its manifest names; the index is rebuilt then."""
+    """A part of the index is missing or is not the file its manifest names; the index is rebuilt
+    then.
+    """
 
 
 def fixed_schema(table: str) -> pa.Schema:
@@ -40,10 +44,12 @@ def fixed_schema(table: str) -> pa.Schema:
 
 
 def build_parts(store: Store, ids: list[str], folder: Path, now: int) -> list[Part]:
-    """Read the runs `ids`, write one part per table that has rows into `folder`, return what a manifest says of them.
+    """Read the runs `ids`, write one part per table that has rows into `folder`, return what a
+    manifest says of them.
 
-    `now` is the file system's time (ns) before the scan: a folder touched in the two seconds before it, or later, is
-    read again at the next update, because a second change in the same tick of the clock would leave no trace.
+    `now` is the file system's time (ns) before the scan: a folder touched in the two seconds before
+    it, or later, is read again at the next update, because a second change in the same tick of the
+    clock would leave no trace.
     """
     pending: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     tables: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
@@ -59,7 +65,11 @@ def build_parts(store: Store, ids: list[str], folder: Path, now: int) -> list[Pa
                 if waiting:
                     tables[name].append(build_table(name, waiting))
                     waiting.clear()
-    return [write_part(folder, name, pa.concat_tables(t, promote_options="default")) for name, t in tables.items() if t]
+    return [
+        write_part(folder, name, pa.concat_tables(t, promote_options="default"))
+        for name, t in tables.items()
+        if t
+    ]
 
 
 def _read(paths: RunPaths, store: Store) -> tuple[RunRows, bool, str]:
@@ -69,7 +79,8 @@ def _read(paths: RunPaths, store: Store) -> tuple[RunRows, bool, str]:
     sign = signature(where, settled=ended)
     rows = read_run_folder(paths, store.root)
     if ended and not rows.settled:
-        ended, sign = False, signature(where, settled=False)
+        ended = False
+        sign = signature(where, settled=False)
         rows = read_run_folder(paths, store.root)
     return rows, ended, sign
 
@@ -91,18 +102,24 @@ def _problem(run_id: str, p: Problem) -> dict[str, Any]:
 
 
 def build_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Return rows as a table: fixed columns typed, further ones as numbers where all are, else as text."""
+    """Return rows as a table: fixed columns typed, further ones as numbers where all are, else as
+    text.
+    """
     schema = fixed_schema(name)
     data: dict[str, pa.Array] = {}
     found = _columns(rows)
     for column in schema:
         values = found.pop(column.name, None)
-        data[column.name] = pa.nulls(len(rows), column.type) if values is None else to_array(values, column.type)
+        data[column.name] = (
+            pa.nulls(len(rows), column.type) if values is None else to_array(values, column.type)
+        )
     for key, values in sorted(found.items()):
         if all(type(v) in (int, float) or v is None for v in values):
             data[key] = pa.array([None if v is None else float(v) for v in values], pa.float64())
         else:  # a name of its own, so that one column never has two types in two parts
-            data[f"{key}_text"] = to_array([None if v is None else str(v) for v in values], pa.string())
+            data[f"{key}_text"] = to_array(
+                [None if v is None else str(v) for v in values], pa.string()
+            )
     return pa.table(data)
 
 
@@ -116,7 +133,9 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
 
 
 def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return a column; a value of another type (a record edited by hand) is missing rather than converted."""
+    """Return a column; a value of another type (a record edited by hand) is missing rather than
+    converted.
+    """
     try:
         return pa.array(values, kind)
     except (ValueError, TypeError, OverflowError):
@@ -124,7 +143,9 @@ def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _cell(value: Any, kind: str) -> Any:
-    """Return a value as its column can hold it, else None; text that is no Unicode has its bad places replaced."""
+    """Return a value as its column can hold it, else None; text that is no Unicode has its bad
+    places replaced.
+    """
     if type(value) is not {"int64": int, "double": float, "string": str, "bool": bool}[kind]:
         return None
     if isinstance(value, str):
@@ -133,11 +154,15 @@ def _cell(value: Any, kind: str) -> Any:
 
 
 def write_part(folder: Path, table: str, data: pa.Table) -> Part:
-    """Write one part under a name of its own, synced; return its file name, rows, size, footer hash, columns, runs."""
+    """Write one part under a name of its own, synced; return its file name, rows, size, footer
+    hash, columns, runs.
+    """
     path = folder / f"{table}-{uuid.uuid4().hex[:16]}.parquet"
     try:
         with naming(path), open(path, "xb") as file:
-            pq.write_table(data, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+            pq.write_table(
+                data, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
+            )
             file.flush()
             os.fsync(file.fileno())
     except OSError:
@@ -156,7 +181,9 @@ def write_part(folder: Path, table: str, data: pa.Table) -> Part:
 
 
 def footer_hash(path: Path) -> str:
-    """Return the sha256 of a Parquet file's footer, which names the place, size and checksum frame of every page."""
+    """Return the sha256 of a Parquet file's footer, which names the place, size and checksum frame
+    of every page.
+    """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
@@ -169,7 +196,9 @@ def footer_hash(path: Path) -> str:
 
 
 def check_part(folder: Path, part: Part) -> Path:
-    """Return the path of a part whose size and footer are those of the manifest; raise IndexDamagedError otherwise."""
+    """Return the path of a part whose size and footer are those of the manifest; raise
+    IndexDamagedError otherwise.
+    """
     path = folder / part["file"]
     try:
         whole = path.stat().st_size == part["bytes"] and footer_hash(path) == part["footer"]
@@ -181,7 +210,9 @@ def check_part(folder: Path, part: Part) -> Path:
 
 
 def open_parts(folder: Path, parts: list[Part], table: str) -> ds.Dataset:
-    """Return the parts of one table as a dataset whose page checksums are verified on every read."""
+    """Return the parts of one table as a dataset whose page checksums are verified on every
+    read.
+    """
     mine = [p for p in parts if p["table"] == table]
     schema = full_schema(table, mine)
     if not mine:
@@ -192,11 +223,13 @@ def open_parts(folder: Path, parts: list[Part], table: str) -> ds.Dataset:
 
 
 def rows_of_run(folder: Path, parts: list[Part], table: str, run_id: str) -> pa.Table:
-    """Return one run's rows of one table; only parts and row groups that can hold it are read, checksums verified.
+    """Return one run's rows of one table; only parts and row groups that can hold it are read,
+    checksums verified.
 
     Raises IndexDamagedError where a part is missing or is not what it was written as.
     """
-    found, parts = [], [part for part in parts if part["table"] == table]
+    found = []
+    parts = [part for part in parts if part["table"] == table]
     for part in parts:
         if part["rows"] and part["runs"][0] <= run_id <= part["runs"][1]:
             path = check_part(folder, part)
@@ -212,8 +245,12 @@ def rows_of_run(folder: Path, parts: list[Part], table: str, run_id: str) -> pa.
 def _rows_in(path: Path, run_id: str) -> pa.Table:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         column = file.schema_arrow.get_field_index("run_id")
-        bounds = [file.metadata.row_group(g).column(column).statistics for g in range(file.num_row_groups)]
-        groups = [g for g, s in enumerate(bounds) if not (s and s.has_min_max) or s.min <= run_id <= s.max]
+        bounds = [
+            file.metadata.row_group(g).column(column).statistics for g in range(file.num_row_groups)
+        ]
+        groups = [
+            g for g, s in enumerate(bounds) if not (s and s.has_min_max) or s.min <= run_id <= s.max
+        ]
         rows = file.read_row_groups(groups)
     return rows.filter(pc.equal(rows["run_id"], run_id))
 
@@ -228,6 +265,8 @@ def as_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def full_schema(table: str, parts: list[Part]) -> pa.Schema:
     """Return the fixed columns and the further ones of `parts`."""
     extra = {name: kind for part in parts for name, kind in part["extra"].items()}
-    further = [(n, pa.string() if k == "string" else pa.float64()) for n, k in sorted(extra.items())]
+    further = [
+        (n, pa.string() if k == "string" else pa.float64()) for n, k in sorted(extra.items())
+    ]
     fixed = fixed_schema(table)
     return pa.schema([*fixed, *(pa.field(n, k) for n, k in further)])

@@ -1,4 +1,6 @@
-"""SQL over the result tables: DuckDB in memory, read-only, no files, no network, bounded time and memory."""
+"""SQL over the result tables: DuckDB in memory, read-only, no files, no network, bounded time and
+memory.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,15 @@ _LOCKED = {
     "max_temp_directory_size": "0B",
 }
 # What Arrow says through DuckDB when a part fails its checksums, does not unpack, or has gone.
-_DAMAGE = ("CRC checksum", "Corrupt", "corrupt", "Couldn't deserialize", "No such file", "ZSTD", "Unexpected end")
+_DAMAGE = (
+    "CRC checksum",
+    "Corrupt",
+    "corrupt",
+    "Couldn't deserialize",
+    "No such file",
+    "ZSTD",
+    "Unexpected end",
+)
 Answer = TypeVar("Answer")
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _FROM_PLANS = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.predicted_hours AS predicted_hours,
@@ -39,15 +49,20 @@ _OF_ALL = f"""{_FROM_PLANS} LEFT JOIN (SELECT run_id, string_agg(DISTINCT study,
  min_by(name, study) AS name, {_SUMS} GROUP BY run_id) m USING (run_id)"""
 _OF_ONE = f"""{_FROM_PLANS} JOIN (SELECT run_id, min(study) study, min(name) AS name, {_SUMS}
  WHERE study = {{study}} GROUP BY run_id) m USING (run_id)"""
-_EVALS_OF_ONE = "SELECT e.* FROM _evals e JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m \
+_EVALS_OF_ONE = (
+    "SELECT e.* FROM _evals e JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m \
 USING (run_id, eval_id)"
+)
 
 
-def connect(index: Index, *, study: str | None = None, published: bool = False) -> duckdb.DuckDBPyConnection:
-    """Return a locked connection with the tables of `index` as views; with `study`, only what its plan holds.
+def connect(
+    index: Index, *, study: str | None = None, published: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Return a locked connection with the tables of `index` as views; with `study`, only what its
+    plan holds.
 
-    Views: runs, evals, results (evals with the columns of their runs), metrics, attempts, members, problems; with
-    `published` the paper's tables in the schema of that name.
+    Views: runs, evals, results (evals with the columns of their runs), metrics, attempts, members,
+    problems; with `published` the paper's tables in the schema of that name.
     """
     con = duckdb.connect(":memory:", config=_LOCKED)
     for table in ("runs", "evals", "metrics", "attempts", "problems"):
@@ -55,13 +70,19 @@ def connect(index: Index, *, study: str | None = None, published: bool = False) 
     con.register("members", open_parts(index.folder, index.members, "members"))
     word = "'" + (study or "").replace("'", "''") + "'"
     con.execute("CREATE VIEW runs AS " + (_OF_ONE.format(study=word) if study else _OF_ALL))
-    con.execute("CREATE VIEW evals AS " + (_EVALS_OF_ONE.format(study=word) if study else "SELECT * FROM _evals"))
+    con.execute(
+        "CREATE VIEW evals AS "
+        + (_EVALS_OF_ONE.format(study=word) if study else "SELECT * FROM _evals")
+    )
     for table in ("metrics", "attempts", "problems"):
         only = " WHERE run_id IN (SELECT run_id FROM runs)" if study else ""
         con.execute(f"CREATE VIEW {table} AS SELECT * FROM _{table}{only}")
     both = sorted(set(_columns(con, "evals")) & set(_columns(con, "runs")) - {"run_id"})
     hidden = f" EXCLUDE ({', '.join(both)})" if both else ""
-    con.execute(f"CREATE VIEW results AS SELECT * FROM evals JOIN (SELECT *{hidden} FROM runs) USING (run_id)")
+    con.execute(
+        f"CREATE VIEW results AS SELECT * FROM evals JOIN (SELECT *{hidden} FROM runs) USING "
+        "(run_id)"
+    )
     if published:
         _add_published(con)
     con.execute("SET enable_external_access = false")
@@ -101,12 +122,17 @@ def _add_published(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def ask(
-    con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = (), *, timeout_s: float = TIMEOUT_S
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    values: Sequence[Any] = (),
+    *,
+    timeout_s: float = TIMEOUT_S,
 ) -> pa.Table:
     """Return the result of one SELECT as an Arrow table.
 
-    Raises UserError for anything but one reading statement, for wrong SQL (with the tables and columns there are and
-    the nearest name), after `timeout_s` seconds, and for results beyond the memory limit.
+    Raises UserError for anything but one reading statement, for wrong SQL (with the tables and
+    columns there are and the nearest name), after `timeout_s` seconds, and for results beyond the
+    memory limit.
     """
     _only_reads(con, sql)
     clock = threading.Timer(timeout_s, con.interrupt)
@@ -119,11 +145,14 @@ def ask(
         raise _translated(con, error, timeout_s) from None
     finally:
         clock.cancel()
-        clock.join()  # a thread still holding the connection while Python ends brings the process down
+        # a thread still holding the connection while Python ends brings the process down
+        clock.join()
 
 
 def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
-    """Return `work(index)`; where the index proves damaged while it is read, build it anew and ask again."""
+    """Return `work(index)`; where the index proves damaged while it is read, build it anew and ask
+    again.
+    """
     try:
         return work(index)
     except IndexDamagedError:
@@ -131,29 +160,43 @@ def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
 
 
 def _translated(con: duckdb.DuckDBPyConnection, error: Exception, timeout_s: float) -> Exception:
-    """Return what to raise for an error of the engine: a line for the user, or the damage of the index."""
+    """Return what to raise for an error of the engine: a line for the user, or the damage of the
+    index.
+    """
     text = str(error)
     if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in text:
         hint = "narrow it (WHERE, fewer joins) or give --timeout"
         return UserError(f"the query took longer than {timeout_s:g} s and was stopped; {hint}")
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
-        return UserError(f"the query needs more than {MEMORY} of memory; narrow it or aggregate in SQL")
+        return UserError(
+            f"the query needs more than {MEMORY} of memory; narrow it or aggregate in SQL"
+        )
     if isinstance(error, duckdb.PermissionException):
-        return UserError(f"{text.splitlines()[0]}; a query reads the result tables and nothing else")
+        return UserError(
+            f"{text.splitlines()[0]}; a query reads the result tables and nothing else"
+        )
     if not isinstance(error, duckdb.Error) or any(mark in text for mark in _DAMAGE):
         return IndexDamagedError(text)
     return UserError(explain(con, error))
 
 
 def check_study(con: duckdb.DuckDBPyConnection, study: str) -> dict[str, int]:
-    """Return how many runs and evaluations the plan of `study` asks for; raise UserError where it has none."""
+    """Return how many runs and evaluations the plan of `study` asks for; raise UserError where it
+    has none.
+    """
     counts = "SELECT count(DISTINCT run_id), count(DISTINCT eval_id) FROM members WHERE study = ?"
     found = con.execute(counts, [study]).fetchall()[0]
     if not found[0]:
-        known = [row[0] for row in con.execute("SELECT DISTINCT study FROM members ORDER BY 1").fetchall()]
-        listed = f"studies here are {', '.join(known)}" if known else "no study has results here yet"
+        known = [
+            row[0]
+            for row in con.execute("SELECT DISTINCT study FROM members ORDER BY 1").fetchall()
+        ]
+        listed = (
+            f"studies here are {', '.join(known)}" if known else "no study has results here yet"
+        )
         raise UserError(
-            f"no results of study {study!r}{nearest(study, known)}; {listed}; `ditlab run STUDY` makes them"
+            f"no results of study {study!r}{nearest(study, known)}; {listed}; `ditlab run STUDY` "
+            "makes them"
         )
     return {"planned_runs": found[0], "planned_evals": found[1]}
 
@@ -166,16 +209,22 @@ def _only_reads(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     if len(statements) != 1:
         raise UserError(f"{len(statements)} SQL statements given; a query is one SELECT")
     if statements[0].type not in _READS:
-        raise UserError(f"{statements[0].type.name} given; results are only read: a query is one SELECT")
+        raise UserError(
+            f"{statements[0].type.name} given; results are only read: a query is one SELECT"
+        )
 
 
 def _drain(reader: pa.RecordBatchReader) -> pa.Table:
-    batches, size = [], 0
+    batches = []
+    size = 0
     for batch in reader:
         batches.append(batch)
         size += batch.nbytes
         if size > MAX_BYTES:
-            raise UserError(f"the result is larger than {MAX_BYTES >> 30} GB; aggregate, or add a WHERE or a LIMIT")
+            raise UserError(
+                f"the result is larger than {MAX_BYTES >> 30} GB; aggregate, or add a WHERE or a "
+                "LIMIT"
+            )
     return pa.Table.from_batches(batches, reader.schema)
 
 
@@ -188,7 +237,10 @@ def explain(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
     asked = re.findall(r'(?:column|name|function) "?([\w.]+)"?', text)
     hint = next((h for word in asked if word not in words and (h := nearest(word, words))), "")
     lines = [f"{text.splitlines()[0]}{hint}", *text.splitlines()[1:]]
-    lines += [f"table {name}: {', '.join(columns)}" if columns else f"table {name}" for name, columns in known.items()]
+    lines += [
+        f"table {name}: {', '.join(columns)}" if columns else f"table {name}"
+        for name, columns in known.items()
+    ]
     return "\n".join(line for line in lines if line.strip())
 
 

@@ -1,7 +1,9 @@
-"""What changed since the index was built: folder times for ended runs, sizes and times of every file for live ones.
+"""What changed since the index was built: folder times for ended runs, sizes and times of every
+file for live ones.
 
-Records are published by rename, which moves the time of their folder; only curves grow in place, and only while a run
-lives. So an ended run is three looks at the file system however many evaluations it has.
+Records are published by rename, which moves the time of their folder; only curves grow in place,
+and only while a run lives. So an ended run is three looks at the file system however many
+evaluations it has.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ def run_ids(store: Store) -> list[str]:
 
 
 def signature(folder: str, *, settled: bool) -> Signature:
-    """Return what tells one state of a run's folder from another: times, for a live run sizes and times of its files.
+    """Return what tells one state of a run's folder from another: times, for a live run sizes and
+    times of its files.
 
     Empty where the folder is gone.
     """
@@ -49,7 +52,9 @@ def newest(sign: Signature) -> int:
 
 
 def server_time(folder: Path) -> int:
-    """Return the file system's own clock, ns, from a file made now: a server's may differ from this host's."""
+    """Return the file system's own clock, ns, from a file made now: a server's may differ from this
+    host's.
+    """
     probe = folder / f".clock-{uuid.uuid4().hex[:8]}"
     probe.touch()
     try:
@@ -84,14 +89,18 @@ def _live_evals(evals: str) -> list[str]:
 
 
 def _files(folder: str) -> list[str]:
-    """Return "name:size:mtime_ns" of the plain files of a folder; blanks in names cannot split a signature."""
+    """Return "name:size:mtime_ns" of the plain files of a folder; blanks in names cannot split a
+    signature.
+    """
     found = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_file() and not entry.name.startswith("."):
                     stat = entry.stat()
-                    found.append(f"{entry.name.replace(' ', '_')}:{stat.st_size}:{stat.st_mtime_ns}")
+                    found.append(
+                        f"{entry.name.replace(' ', '_')}:{stat.st_size}:{stat.st_mtime_ns}"
+                    )
     except OSError:
         return []
     return found

@@ -1,7 +1,8 @@
 """Tables as files that other programs read, and back again without a changed value.
 
-Text is always quoted in CSV, so that an id such as 12e4567 stays text; a missing value is an empty field, an empty
-text is "". In JSON a number that is not finite is null and named under "_nonfinite".
+Text is always quoted in CSV, so that an id such as 12e4567 stays text; a missing value is an empty
+field, an empty text is "". In JSON a number that is not finite is null and named under
+"_nonfinite".
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from dit_core.errors import DataError
 FORMATS = ("table", "csv", "md", "latex", "json", "parquet")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
-_LATEX |= {ord("~"): r"\textasciitilde{}", ord("^"): r"\textasciicircum{}", ord("\\"): r"\textbackslash{}"}
+_LATEX |= {
+    ord("~"): r"\textasciitilde{}",
+    ord("^"): r"\textasciicircum{}",
+    ord("\\"): r"\textbackslash{}",
+}
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
@@ -31,7 +36,9 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def to_csv(table: pa.Table) -> str:
-    """Return CSV with a header; text quoted, and led by an apostrophe where a spreadsheet would run it."""
+    """Return CSV with a header; text quoted, and led by an apostrophe where a spreadsheet would run
+    it.
+    """
     out = io.StringIO()
     out.write(",".join(_quoted(name) for name in table.column_names) + "\r\n")
     for row in rows_of(table):
@@ -49,7 +56,9 @@ def read_csv(text: str) -> pa.Table:
 
 
 def to_json(table: pa.Table) -> str:
-    """Return a JSON list of objects; numbers that are not finite are null and named under the key "_nonfinite"."""
+    """Return a JSON list of objects; numbers that are not finite are null and named under the key
+    "_nonfinite".
+    """
     rows = []
     for row in rows_of(table):
         bad = {k: str(v) for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
@@ -81,7 +90,10 @@ def to_parquet(table: pa.Table) -> bytes:
 
 def to_markdown(table: pa.Table) -> str:
     """Return a Markdown table; missing values are empty cells."""
-    rows = [[short(v).replace("|", r"\|").replace("\n", " ") for v in row.values()] for row in rows_of(table)]
+    rows = [
+        [short(v).replace("|", r"\|").replace("\n", " ") for v in row.values()]
+        for row in rows_of(table)
+    ]
     names = [name.replace("|", r"\|") for name in table.column_names]
     marks = ["---:" if is_number(f.type) else "---" for f in table.schema]
     return "\n".join("| " + " | ".join(line) + " |" for line in [names, marks, *rows]) + "\n"
@@ -91,7 +103,10 @@ def to_latex(table: pa.Table) -> str:
     """Return a LaTeX tabular with booktabs rules."""
     marks = "".join("r" if is_number(f.type) else "l" for f in table.schema)
     lines = [" & ".join(name.translate(_LATEX) for name in table.column_names) + r" \\"]
-    body = [" & ".join(short(v).translate(_LATEX) for v in row.values()) + r" \\" for row in rows_of(table)]
+    body = [
+        " & ".join(short(v).translate(_LATEX) for v in row.values()) + r" \\"
+        for row in rows_of(table)
+    ]
     top = [rf"\begin{{tabular}}{{{marks}}}", r"\toprule", *lines, r"\midrule"]
     return "\n".join([*top, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -126,7 +141,9 @@ def _field(value: Any) -> str:
 
 
 def _csv_rows(text: str) -> list[list[Any]]:
-    """Return the fields of our CSV: quoted ones as text, bare ones as number, truth value or None."""
+    """Return the fields of our CSV: quoted ones as text, bare ones as number, truth value or
+    None.
+    """
     rows: list[list[Any]] = []
     row: list[Any] = []
     place = 0
@@ -141,7 +158,10 @@ def _csv_rows(text: str) -> list[list[Any]]:
             row.append(word[1:] if word.startswith("'") and word[1:].startswith(_FORMULA) else word)
             place = end + 1
         else:
-            end = min((p for p in (text.find(",", place), text.find("\r\n", place)) if p >= 0), default=len(text))
+            end = min(
+                (p for p in (text.find(",", place), text.find("\r\n", place)) if p >= 0),
+                default=len(text),
+            )
             row.append(_bare(text[place:end]))
             place = end
         if text[place : place + 1] == ",":
@@ -189,4 +209,6 @@ def short(value: Any) -> str:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )

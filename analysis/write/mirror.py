@@ -1,4 +1,7 @@
-"""A study's curves and results for other viewers: TensorBoard, MLflow, Weights & Biases. Copies, never the record."""
+"""A study's curves and results for other viewers: TensorBoard, MLflow, Weights & Biases.
+
+Copies, never the record.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ ROW_KEYS = ("run_id", "attempt", "images", "step")
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run for a viewer: its name, its science as flat settings, and (tag, images, value) points."""
+    """One run for a viewer: its name, its science as flat settings, and (tag, images, value)
+    points.
+    """
 
     run_id: str
     name: str
@@ -31,16 +36,25 @@ class RunView:
 def views(study: str, results: Path | str | None = None) -> Iterator[RunView]:
     """Yield the runs of a study; raise UserError where it has no results."""
     runs, curves, measured = (f(results, study) for f in (load.runs, load.metrics, load.evals))
-    curve_of, evals_of = dict(list(curves.groupby("run_id"))), dict(list(measured.groupby("run_id")))
+    curve_of = dict(list(curves.groupby("run_id")))
+    evals_of = dict(list(measured.groupby("run_id")))
     science = [c.name for c in science_columns()]
     for row in runs.to_dict("records"):
-        settings = {k: row[k] for k in (*science, "params", "fwd_gmacs", "train_flops") if not _missing(row[k])}
-        points = [*_curve_points(curve_of.get(row["run_id"])), *_eval_points(evals_of.get(row["run_id"]))]
+        settings = {
+            k: row[k]
+            for k in (*science, "params", "fwd_gmacs", "train_flops")
+            if not _missing(row[k])
+        }
+        points = [
+            *_curve_points(curve_of.get(row["run_id"])),
+            *_eval_points(evals_of.get(row["run_id"])),
+        ]
         yield RunView(row["run_id"], str(row["name"] or row["run_id"]), settings, points)
 
 
 def to_tensorboard(study: str, folder: Path, results: Path | str | None = None) -> int:
-    """Write one event folder per run below `folder` (x axis: images seen) and return how many; the folder must be new.
+    """Write one event folder per run below `folder` (x axis: images seen) and return how many; the
+    folder must be new.
 
     Appending to event files of an earlier export would double every point.
     """
@@ -62,7 +76,10 @@ def to_tensorboard(study: str, folder: Path, results: Path | str | None = None) 
 
 
 def to_mlflow(study: str, uri: str, results: Path | str | None = None) -> int:
-    """Mirror a study as one MLflow experiment at `uri`; a run mirrored before is replaced. Needs the extra `mlflow`."""
+    """Mirror a study as one MLflow experiment at `uri`; a run mirrored before is replaced.
+
+    Needs the extra `mlflow`.
+    """
     try:
         from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
@@ -80,22 +97,34 @@ def to_mlflow(study: str, uri: str, results: Path | str | None = None) -> int:
         metrics = [Metric(_tag(tag), value, 0, images) for tag, images, value in view.points]
         parameters = [Param(key, str(value)) for key, value in view.settings.items()]
         for start in range(0, max(len(metrics), 1), 900):
-            client.log_batch(run, metrics=metrics[start : start + 900], params=parameters if start == 0 else [])
+            client.log_batch(
+                run, metrics=metrics[start : start + 900], params=parameters if start == 0 else []
+            )
         client.set_terminated(run)
         count += 1
     return count
 
 
 def to_wandb(study: str, project: str, results: Path | str | None = None) -> int:
-    """Mirror a study as runs of a Weights & Biases project, offline if WANDB_MODE says so. Needs the extra `wandb`."""
+    """Mirror a study as runs of a Weights & Biases project, offline if WANDB_MODE says so.
+
+    Needs the extra `wandb`.
+    """
     try:
         import wandb
     except ImportError:
-        raise EnvironmentProblem("Weights & Biases is not installed: pip install 'ditlab[wandb]'") from None
+        raise EnvironmentProblem(
+            "Weights & Biases is not installed: pip install 'ditlab[wandb]'"
+        ) from None
     count = 0
     for view in views(study, results):
         run = wandb.init(
-            project=project, group=study, name=view.name, id=view.run_id, config=view.settings, reinit=True
+            project=project,
+            group=study,
+            name=view.name,
+            id=view.run_id,
+            config=view.settings,
+            reinit=True,
         )
         by_images: dict[int, dict[str, float]] = {}
         for tag, images, value in view.points:
@@ -110,7 +139,9 @@ def to_wandb(study: str, project: str, results: Path | str | None = None) -> int
 def _curve_points(curve: pd.DataFrame | None) -> Iterator[tuple[str, int, float]]:
     if curve is None:
         return
-    names = [c for c in curve.columns if c not in ROW_KEYS and pd.api.types.is_float_dtype(curve[c])]
+    names = [
+        c for c in curve.columns if c not in ROW_KEYS and pd.api.types.is_float_dtype(curve[c])
+    ]
     for row in curve.to_dict("records"):
         for name in names:
             if not _missing(row[name]):
@@ -131,7 +162,9 @@ def _missing(value: Any) -> bool:
 
 
 def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "=,._+-" else "_" for c in name)[:200].lstrip(".") or "run"
+    return (
+        "".join(c if c.isalnum() or c in "=,._+-" else "_" for c in name)[:200].lstrip(".") or "run"
+    )
 
 
 def _tag(tag: str) -> str:

@@ -1,1 +1,3 @@
-"""How fast this machine is: the loop by phases, against a peer, against a matrix product; and the calibration."""
+"""How fast this machine is: the loop by phases, against a peer, against a matrix product; and the
+calibration.
+"""

@@ -1,4 +1,6 @@
-"""Measure this machine by small real runs, as the local executor carries them out, and fit the prices of a step."""
+"""Measure this machine by small real runs, as the local executor carries them out, and fit the
+prices of a step.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,34 @@ from dit_core.study.science.run import PlannedEvaluation, Run
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
-# (size, patch, batch). Short steps of the smallest networks tell what the loop and launching operations cost.
+# (size, patch, batch). Short steps of the smallest networks tell what the loop and launching
+# operations cost.
 SHAPES = [(size, patch, 64) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
 SHAPES += [(size, patch, 16) for size in ("XXXXS", "XXS") for patch in (4, 2, 1)]
-GPU_SHAPES = [("S", 8), ("S", 4), ("S", 2), ("B", 4), ("B", 2), ("L", 4), ("L", 2), ("XL", 4), ("XL", 2)]
-_RUN_S, _RATE = 4.0, 3e10  # a run is long enough for about this many seconds at this many FLOP/s
-_SAMPLES, _SAMPLING_STEPS = (300, 1200), 4
+GPU_SHAPES = [
+    ("S", 8),
+    ("S", 4),
+    ("S", 2),
+    ("B", 4),
+    ("B", 2),
+    ("L", 4),
+    ("L", 2),
+    ("XL", 4),
+    ("XL", 2),
+]
+# a run is long enough for about this many seconds at this many FLOP/s
+_RUN_S = 4.0
+_RATE = 3e10
+_SAMPLES = (300, 1200)
+_SAMPLING_STEPS = 4
 
 
-def calibrate(store: Store, on_run: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
-    """Measure, write results/bench/calibration.json (other devices in it are kept) and return this device's entry."""
+def calibrate(
+    store: Store, on_run: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Measure, write results/bench/calibration.json (other devices in it are kept) and return this
+    device's entry.
+    """
     entry = _gpu(on_run) if torch.cuda.is_available() else _cpu(on_run)
     path = store.root / "bench" / "calibration.json"
     try:
@@ -59,18 +79,31 @@ def calibration_run(size: str, patch: int, batch: int) -> Run:
     """Return a run of a few seconds with two evaluations of different size."""
     depth, hidden, heads = dims_of(size)
     model = Model(depth=depth, hidden=hidden, heads=heads, patch=patch)
-    science = Science(model=model, data=Data(), objective=Ddpm(), train=Train(images=batch, batch=batch))
+    science = Science(
+        model=model, data=Data(), objective=Ddpm(), train=Train(images=batch, batch=batch)
+    )
     steps = int(min(max(_RUN_S * _RATE / cost.train_flops(science), 20), 300))
-    science = science.model_copy(update={"train": science.train.model_copy(update={"images": steps * batch})})
+    science = science.model_copy(
+        update={"train": science.train.model_copy(update={"images": steps * batch})}
+    )
     run_id = ids.run_id(science)
     evaluations = []
     for samples in _SAMPLES:
         evaluation = Evaluation(
-            images_seen=science.train.images, samples=samples, sampling=Sampling(steps=_SAMPLING_STEPS)
+            images_seen=science.train.images,
+            samples=samples,
+            sampling=Sampling(steps=_SAMPLING_STEPS),
         )
         evaluations.append(PlannedEvaluation(ids.eval_id(run_id, evaluation), run_id, evaluation))
     execution = Execution(log_every_images=batch * max(steps // 20, 1))
-    return Run(run_id, f"{size}/{patch} x {batch}", science, execution, tuple(evaluations), (science.train.images,))
+    return Run(
+        run_id,
+        f"{size}/{patch} x {batch}",
+        science,
+        execution,
+        tuple(evaluations),
+        (science.train.images,),
+    )
 
 
 def _cpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
@@ -85,7 +118,9 @@ def _cpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
             done += 1
             on_run(done, len(runs))
             if event["how"] != "done":
-                raise EnvironmentProblem(f"calibration run {event['run']} ended as {event['how']}: {event['reason']}")
+                raise EnvironmentProblem(
+                    f"calibration run {event['run']} ended as {event['how']}: {event['reason']}"
+                )
 
     with tempfile.TemporaryDirectory(prefix="ditlab-bench-") as folder:
         store = Store(Path(folder))
@@ -103,17 +138,26 @@ def _read(store: Store, run: Run) -> dict[str, Any]:
     for planned in run.evaluations:
         record = read_eval(paths, planned.eval_id)
         assert record is not None
-        evaluations[planned.evaluation.samples] = (record["seconds_of"]["sampling"], record["seconds"])
+        evaluations[planned.evaluation.samples] = (
+            record["seconds_of"]["sampling"],
+            record["seconds"],
+        )
     rest = attempt["seconds"] - run.science.train.steps * step_s
     return {"run": run.name, "step_s": step_s, "rest_s": max(rest, 0.0), "evaluations": evaluations}
 
 
-def _entry(crew: Crew, start_s: float, found: list[dict[str, Any]], runs: tuple[Run, ...]) -> dict[str, Any]:
+def _entry(
+    crew: Crew, start_s: float, found: list[dict[str, Any]], runs: tuple[Run, ...]
+) -> dict[str, Any]:
     steps = [step_terms(run.science) for run in runs]
     step_s = [one["step_s"] for one in found]
-    sampled, sampled_s, fixed = [], [], {}
+    sampled = []
+    sampled_s = []
+    fixed = {}
     for run, one in zip(runs, found, strict=True):
-        calls = passes(run.science.objective, Sampling(steps=_SAMPLING_STEPS), run.science.data.channels)
+        calls = passes(
+            run.science.objective, Sampling(steps=_SAMPLING_STEPS), run.science.data.channels
+        )
         for samples, (sampling, whole) in one["evaluations"].items():
             batches = [256] * (samples // 256) + ([samples % 256] if samples % 256 else [])
             parts = [pass_terms(run.science, batch) for batch in batches]
@@ -122,7 +166,8 @@ def _entry(crew: Crew, start_s: float, found: list[dict[str, Any]], runs: tuple[
             fixed.setdefault(samples, []).append(whole - sampling)
     few, many = (statistics.median(fixed[samples]) for samples in _SAMPLES)
     per_sample = max(many - few, 0.0) / (_SAMPLES[1] - _SAMPLES[0])
-    step, sampling = prices(steps, step_s, STEP_TERMS), prices(sampled, sampled_s, PASS_TERMS)
+    step = prices(steps, step_s, STEP_TERMS)
+    sampling = prices(sampled, sampled_s, PASS_TERMS)
     return {
         "device": device_name(),
         "measured_at": now(),
@@ -146,7 +191,10 @@ def _start_s(crew: Crew) -> float:
     """Return the seconds until as many workers as there will be have loaded what they need."""
     begin = time.perf_counter()
     command = [sys.executable, "-c", "import dit_core.executor.worker"]
-    starting = [subprocess.Popen(command, env=environment_to_train(crew.threads)) for _ in range(crew.workers)]
+    starting = [
+        subprocess.Popen(command, env=environment_to_train(crew.threads))
+        for _ in range(crew.workers)
+    ]
     for process in starting:
         process.wait()
     return time.perf_counter() - begin
@@ -157,12 +205,16 @@ def _gpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
     points = []
     for done, (size, patch) in enumerate(GPU_SHAPES, 1):
         subject = Subject(size, patch, 64, "bf16", "on", device="cuda")
-        points.append((subject.science, _per_block("step", subject), _per_block("sampling", subject)))
+        points.append(
+            (subject.science, _per_block("step", subject), _per_block("sampling", subject))
+        )
         on_run(done, len(GPU_SHAPES))
     steps = [step_terms(science) for science, _, _ in points]
     sampled = [pass_terms(science, 128) for science, _, _ in points]  # guided: twice the batch
-    step_s, pass_s = [s for _, s, _ in points], [s / _SAMPLING_STEPS for _, _, s in points]
-    step, sampling = prices(steps, step_s, STEP_TERMS), prices(sampled, pass_s, PASS_TERMS)
+    step_s = [s for _, s, _ in points]
+    pass_s = [s / _SAMPLING_STEPS for _, _, s in points]
+    step = prices(steps, step_s, STEP_TERMS)
+    sampling = prices(sampled, pass_s, PASS_TERMS)
     return {
         "device": device_name(),
         "measured_at": now(),

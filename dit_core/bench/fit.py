@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 
-def prices(rows: list[dict[str, float]], seconds: list[float], names: tuple[str, ...]) -> dict[str, float]:
-    """Return for each name the price >= 0 that explains `seconds` of rows of amounts with least relative error.
+def prices(
+    rows: list[dict[str, float]], seconds: list[float], names: tuple[str, ...]
+) -> dict[str, float]:
+    """Return for each name the price >= 0 that explains `seconds` of rows of amounts with least
+    relative error.
 
-    Non-negative least squares by coordinate descent on the normal equations, each row divided by its seconds, so that
-    a short step counts as much as a long one.
+    Non-negative least squares by coordinate descent on the normal equations, each row divided by
+    its seconds, so that a short step counts as much as a long one.
     """
     table = np.array([[row[name] for name in names] for row in rows]) / np.array(seconds)[:, None]
     scale = np.maximum(np.abs(table).max(axis=0), 1e-300)
     table = table / scale
-    gram, right = table.T @ table, table.sum(axis=0)
+    gram = table.T @ table
+    right = table.sum(axis=0)
     found = np.zeros(len(names))
     for _ in range(20000):
         before = found.copy()

@@ -1,8 +1,8 @@
 """One side of a paired benchmark in a process of its own: `python -m dit_core.bench.lane`.
 
-The first line on its input says what to measure, every further one how many steps to make now and whether to time
-their phases; each is answered with one line of JSON. Two lanes take turns, so that what else happens on the machine
-hits both alike.
+The first line on its input says what to measure, every further one how many steps to make now and
+whether to time their phases; each is answered with one line of JSON. Two lanes take turns, so that
+what else happens on the machine hits both alike.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ class Lane:
     """The other end: starts the process, asks it for blocks of steps."""
 
     def __init__(self, side: str, what: str, subject: Subject, **settings: Any) -> None:
-        """Start `side` ("ours" or "peer") on `what` (one of WHATS); returns at once, it sets up meanwhile."""
-        # The peer gets a plain environment, as its scripts do; ours the one that the local executor gives to workers.
+        """Start `side` ("ours" or "peer") on `what` (one of WHATS); returns at once, it sets up
+        meanwhile.
+        """
+        # The peer gets a plain environment, as its scripts do; ours the one that the local executor
+        # gives to workers.
         plain = dict(os.environ, OMP_NUM_THREADS=str(subject.threads))
         environment = environment_to_train(subject.threads) if side == "ours" else plain
         self._process = subprocess.Popen(
@@ -52,12 +55,16 @@ class Lane:
         self.close()
 
     def ready(self) -> float:
-        """Wait until it is warm; return and keep as `first_s` the seconds of the first step, compiling included."""
+        """Wait until it is warm; return and keep as `first_s` the seconds of the first step,
+        compiling included.
+        """
         self.first_s = float(self._hear()["first_s"])
         return self.first_s
 
     def block(self, steps: int, *, phases: bool = False) -> dict[str, Any]:
-        """Return {"s", "cpu_s"} per step of a block, and with `phases` the seconds of each (ours alone has them)."""
+        """Return {"s", "cpu_s"} per step of a block, and with `phases` the seconds of each (ours
+        alone has them).
+        """
         self._say([steps, phases])
         return self._hear()
 
@@ -78,15 +85,22 @@ class Lane:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise EnvironmentProblem(f"a benchmark process ended with status {self._process.wait()}; see its message")
+            raise EnvironmentProblem(
+                f"a benchmark process ended with status {self._process.wait()}; see its message"
+            )
         answer: dict[str, Any] = json.loads(line)
         if "out_of_memory" in answer:
-            raise DoesNotFit(f"{self._name}: out of memory ({answer['out_of_memory']}); give a smaller --batch")
+            raise DoesNotFit(
+                f"{self._name}: out of memory ({answer['out_of_memory']}); give a smaller --batch"
+            )
         return answer
 
 
 class Meter:
-    """Counts steps; at the end of a block answers it and waits for the next. `phases` is what the loop adds up."""
+    """Counts steps; at the end of a block answers it and waits for the next.
+
+    `phases` is what the loop adds up.
+    """
 
     def __init__(self, synchronize: Callable[[], None]) -> None:
         self.phases: dict[str, float] = {}
@@ -105,10 +119,17 @@ class Meter:
         if self._left:
             return True
         self._synchronize()
-        seconds, cpu = time.perf_counter() - self._begin, time.process_time() - self._cpu
+        seconds = time.perf_counter() - self._begin
+        cpu = time.process_time() - self._cpu
         phases = {name: value / self._steps for name, value in self.phases.items()}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _answer(s=seconds / self._steps, cpu_s=cpu / self._steps, phases=phases, peak_bytes=peak, gpu=_gpu_peak())
+        _answer(
+            s=seconds / self._steps,
+            cpu_s=cpu / self._steps,
+            phases=phases,
+            peak_bytes=peak,
+            gpu=_gpu_peak(),
+        )
         return self._next()
 
     def _next(self) -> bool:
@@ -118,7 +139,8 @@ class Meter:
         self._steps, self.wanted = json.loads(line)
         self._left = self._steps
         self.phases.clear()
-        self._begin, self._cpu = time.perf_counter(), time.process_time()
+        self._begin = time.perf_counter()
+        self._cpu = time.process_time()
         return True
 
 
@@ -153,12 +175,15 @@ def main() -> None:
 def _serve(order: dict[str, Any], subject: Subject, meter: Meter) -> None:
     from dit_core.bench import ours, peer
 
-    side, what = order["side"], order["what"]
+    side = order["side"]
+    what = order["what"]
     if (side, what) == ("ours", "step"):
         ours.training(subject, meter)
         return
     if what == "sampling":
-        work = {"ours": ours, "peer": peer}[side].sampling(subject, order["sampling_steps"], order["guidance"])
+        work = {"ours": ours, "peer": peer}[side].sampling(
+            subject, order["sampling_steps"], order["guidance"]
+        )
     elif side == "ours":
         work = ours.gradients(subject)
     else:

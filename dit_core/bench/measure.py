@@ -32,20 +32,28 @@ def measure(
     sampling: bool = False,
     fixed_batch: bool = False,
 ) -> dict[str, Any]:
-    """Return what `subject` reaches here: images/s, phases of a step, MFU, memory, and ratios to the peer.
+    """Return what `subject` reaches here: images/s, phases of a step, MFU, memory, and ratios to
+    the peer.
 
-    A batch that does not fit is halved: of ours alone unless `fixed_batch`, and of both beside the peer, which takes
-    more memory and shares it. Every comparison says its `batch`. Raises DoesNotFit where none does.
+    A batch that does not fit is halved: of ours alone unless `fixed_batch`, and of both beside the
+    peer, which takes more memory and shares it. Every comparison says its `batch`. Raises
+    DoesNotFit where none does.
     """
     found, subject = _fitting(lambda s: _alone(s, peer, blocks, steps, show), subject, fixed_batch)
-    whats = [("step", {}), *([("gradients", {}), ("sampling", _SAMPLING)] if sampling else [])] if peer else []
+    whats = (
+        [("step", {}), *([("gradients", {}), ("sampling", _SAMPLING)] if sampling else [])]
+        if peer
+        else []
+    )
     for what, settings in whats:
         if what not in found["peer"]:
             found["peer"][what] = _beside(what, subject, blocks, steps, show, settings)
     return {"device": device_name(), "subject": subject.plain(), **found}
 
 
-def _alone(subject: Subject, peer: bool, blocks: int, steps: int | None, show: Show) -> dict[str, Any]:
+def _alone(
+    subject: Subject, peer: bool, blocks: int, steps: int | None, show: Show
+) -> dict[str, Any]:
     """Return what our loop does by itself and, where both fit at once, beside the peer's."""
     with Lane("ours", "step", subject) as lane:
         show("first step", 0, 1)
@@ -55,16 +63,28 @@ def _alone(subject: Subject, peer: bool, blocks: int, steps: int | None, show: S
         torch.set_num_threads(subject.threads)
         ceiling = matrix_ceiling(torch.device(subject.device), subject.precision)
         flops = 6.0 * cost.fwd_macs(subject.science) * found["images_per_s"]
-        found |= {"flops_per_s": flops, "ceiling_flops_per_s": ceiling, "mfu": flops / ceiling, "peer": {}}
+        found |= {
+            "flops_per_s": flops,
+            "ceiling_flops_per_s": ceiling,
+            "mfu": flops / ceiling,
+            "peer": {},
+        }
         with contextlib.suppress(DoesNotFit):
             if peer:
-                pair = paired("step", subject, blocks, steps, lambda k: show("step", k, blocks), lane)
+                pair = paired(
+                    "step", subject, blocks, steps, lambda k: show("step", k, blocks), lane
+                )
                 found["peer"]["step"] = pair.plain() | {"batch": subject.batch}
     return found
 
 
 def _beside(
-    what: str, subject: Subject, blocks: int, steps: int | None, show: Show, settings: dict[str, Any]
+    what: str,
+    subject: Subject,
+    blocks: int,
+    steps: int | None,
+    show: Show,
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     def compare(subject: Subject) -> Paired:
         return paired(what, subject, blocks, steps, lambda k: show(what, k, blocks), **settings)
@@ -73,8 +93,12 @@ def _beside(
     return pair.plain() | {"batch": at.batch}
 
 
-def _fitting(work: Callable[[Subject], Found], subject: Subject, fixed: bool = False) -> tuple[Found, Subject]:
-    """Return (what `work` finds, the subject it fitted with): the batch is halved until it does, unless `fixed`."""
+def _fitting(
+    work: Callable[[Subject], Found], subject: Subject, fixed: bool = False
+) -> tuple[Found, Subject]:
+    """Return (what `work` finds, the subject it fitted with): the batch is halved until it does,
+    unless `fixed`.
+    """
     while True:
         try:
             return work(subject), subject

@@ -42,10 +42,12 @@ class Meter(Protocol):
 def training(subject: Subject, meter: Meter) -> None:
     """Train until the meter has had enough.
 
-    The loop is `dit_core.training.train.train` with its rows and checkpoints. Where phases are `wanted`, the seconds of each
-    part of a step are added up; on a GPU this waits for the device at each, which the plain measurement does not.
+    The loop is `dit_core.training.train.train` with its rows and checkpoints. Where phases are
+    `wanted`, the seconds of each part of a step are added up; on a GPU this waits for the device at
+    each, which the plain measurement does not.
     """
-    science, device = subject.science, torch.device(subject.device)
+    science = subject.science
+    device = torch.device(subject.device)
     last = [time.perf_counter()]
 
     def mark(part: str) -> None:
@@ -65,7 +67,9 @@ def training(subject: Subject, meter: Meter) -> None:
         around = loop.Surroundings(
             paths=paths,
             attempt=start_attempt(paths, device=subject.device),
-            execution=Execution(device=subject.device, compile=subject.compile, log_every_images=10 * subject.batch),
+            execution=Execution(
+                device=subject.device, compile=subject.compile, log_every_images=10 * subject.batch
+            ),
             device=device,
             snapshots=frozenset(),
             mark=mark,
@@ -78,14 +82,18 @@ def training(subject: Subject, meter: Meter) -> None:
 
 def gradients(subject: Subject) -> Callable[[], None]:
     """Return the forward and backward pass of one step."""
-    science, device = subject.science, torch.device(subject.device)
+    science = subject.science
+    device = torch.device(subject.device)
     execution = Execution(device=subject.device, compile=subject.compile)
     state, forward = loop.build_state(science, execution, device)
-    objective, generator = make_objective(science.objective), torch.Generator(device)
+    objective = make_objective(science.objective)
+    generator = torch.Generator(device)
     autocast = loop.autocast_of(subject.precision, device)
-    data, batch = data_of(science), subject.batch
+    data = data_of(science)
+    batch = subject.batch
     shape = (science.data.channels, science.data.height, science.data.width)
-    x, y = data._x[:batch].to(device), data._y[:batch].to(device)
+    x = data._x[:batch].to(device)
+    y = data._y[:batch].to(device)
 
     def step() -> None:
         drawn = step_draws(generator, 0, 0, batch, shape)
@@ -99,14 +107,18 @@ def gradients(subject: Subject) -> Callable[[], None]:
 
 def sampling(subject: Subject, steps: int, guidance: float) -> Callable[[], None]:
     """Return the making of one batch of guided DDIM samples."""
-    science, device = subject.science, torch.device(subject.device)
+    science = subject.science
+    device = torch.device(subject.device)
     execution = Execution(device=subject.device, compile=subject.compile)
     state, forward = loop.build_state(science, execution, device)
     model = state.model.eval()
     settings = Sampling(sampler="ddim", steps=steps, guidance=guidance)
-    data, batch = science.data, subject.batch
+    data = science.data
+    batch = subject.batch
     labels = torch.arange(batch, device=device) % data.classes
-    autocast = loop.autocast_of(subject.precision, device) if subject.precision == "bf16" else nullcontext
+    autocast = (
+        loop.autocast_of(subject.precision, device) if subject.precision == "bf16" else nullcontext
+    )
 
     def network(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         with autocast():

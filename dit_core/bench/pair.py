@@ -15,7 +15,9 @@ from dit_core.bench.subject import Subject
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Seconds per step of both sides (medians of the blocks) and the ratio peer / ours of each pair of blocks."""
+    """Seconds per step of both sides (medians of the blocks) and the ratio peer / ours of each pair
+    of blocks.
+    """
 
     ours_s: float
     peer_s: float
@@ -29,8 +31,11 @@ class Paired:
 
     @property
     def pays_after_steps(self) -> int | None:
-        """Return after how many steps ours has repaid a longer first step (compiling); None if never."""
-        extra, gain = self.first_s - self.peer_first_s, self.peer_s - self.ours_s
+        """Return after how many steps ours has repaid a longer first step (compiling); None if
+        never.
+        """
+        extra = self.first_s - self.peer_first_s
+        gain = self.peer_s - self.ours_s
         if extra <= 0:
             return 0
         return round(extra / gain) if gain > 0 else None
@@ -53,8 +58,8 @@ def paired(
 
     A block has `steps` steps, or as many as the faster side makes in half a second.
 
-    `ours` is a warm lane to be used instead of a new one. `subject` says how ours is run; the peer is always float32
-    and never compiled.
+    `ours` is a warm lane to be used instead of a new one. `subject` says how ours is run; the peer
+    is always float32 and never compiled.
     """
     peer_subject = Subject(**(subject.plain() | {"precision": "float32", "compile": "off"}))
     with contextlib.ExitStack() as stack:

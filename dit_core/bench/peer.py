@@ -1,7 +1,8 @@
 """The peer: diffusers' DiT in a plain PyTorch loop, as public DiT scripts train and sample it.
 
-float32, AdamW with its defaults, an EMA kept parameter by parameter, guidance by doubling the batch. It is given our
-objective and its batches as ready tensors, so that what is compared is the network and the loop.
+float32, AdamW with its defaults, an EMA kept parameter by parameter, guidance by doubling the
+batch. It is given our objective and its batches as ready tensors, so that what is compared is the
+network and the loop.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def network(subject: Subject) -> nn.Module:
     from diffusers import DiTTransformer2DModel
 
     science = subject.science
-    model, data = science.model, science.data
+    model = science.model
+    data = science.data
     return DiTTransformer2DModel(
         num_attention_heads=model.heads,
         attention_head_dim=model.hidden // model.heads,
@@ -40,12 +42,16 @@ def network(subject: Subject) -> nn.Module:
 def training(subject: Subject, *, gradients_only: bool = False) -> Step:
     """Return one training step of the peer, or its forward and backward pass alone."""
     if subject.device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as public DiT scripts do
-    science, device = subject.science, torch.device(subject.device)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
+            True  # as public DiT scripts do
+        )
+    science = subject.science
+    device = torch.device(subject.device)
     model = network(subject)
     ema = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0)
-    objective, data = make_objective(science.objective), data_of(science)
+    objective = make_objective(science.objective)
+    data = data_of(science)
     images, labels = (part.to(device) for part in (data._x, data._y))
     batch = subject.batch
 
@@ -54,8 +60,10 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
 
     def step() -> None:
         index = torch.randint(0, len(images), (batch,), device=device)
-        x, y = images[index], labels[index]
-        u, noise = torch.rand(batch, device=device), torch.randn_like(x)
+        x = images[index]
+        y = labels[index]
+        u = torch.rand(batch, device=device)
+        noise = torch.randn_like(x)
         loss = objective.loss(call, x, u, noise, y)["loss"].mean()
         optimizer.zero_grad()
         loss.backward()
@@ -71,11 +79,15 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
 
 
 def sampling(subject: Subject, steps: int, guidance: float) -> Step:
-    """Return the making of one batch of guided DDIM samples, as diffusers' DiT pipeline makes them."""
+    """Return the making of one batch of guided DDIM samples, as diffusers' DiT pipeline makes
+    them.
+    """
     from diffusers import DDIMScheduler
 
-    science, device = subject.science, torch.device(subject.device)
-    data, batch = science.data, subject.batch
+    science = subject.science
+    device = torch.device(subject.device)
+    data = science.data
+    batch = subject.batch
     model = network(subject).eval()
     scheduler = DDIMScheduler(num_train_timesteps=1000, clip_sample=False)
     scheduler.set_timesteps(steps)

@@ -10,12 +10,14 @@ from dit_core.bench.ours import PHASES
 from dit_core.bench.subject import Subject
 
 _BLOCK_S = 0.5
-# What is neither data, network nor optimiser. Checkpoints come besides: one every five minutes by default.
+# What is neither data, network nor optimiser. Checkpoints come besides: one every five minutes by
+# default.
 BOOKKEEPING = ("ema", "log", "save")
 
 
 def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
-    """Return images/s and memory of the plain loop, and the seconds of each phase of a step (medians of blocks).
+    """Return images/s and memory of the plain loop, and the seconds of each phase of a step
+    (medians of blocks).
 
     `lane` is ours, warm, and measures steps.
     """
@@ -23,7 +25,10 @@ def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
     plain = [lane.block(steps) for _ in range(blocks)]
     parts = [lane.block(steps, phases=True) for _ in range(blocks)]
     step_s = statistics.median(block["s"] for block in plain)
-    found = {name: statistics.median(block["phases"].get(name, 0.0) for block in parts) for name in PHASES}
+    found = {
+        name: statistics.median(block["phases"].get(name, 0.0) for block in parts)
+        for name in PHASES
+    }
     whole = sum(found.values())
     return {
         "step_s": step_s,
@@ -37,5 +42,7 @@ def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
 
 
 def steps_of_a_block(step_s: float) -> int:
-    """Return how many steps make a block that is long enough for the clock and short beside the machine's moods."""
+    """Return how many steps make a block that is long enough for the clock and short beside the
+    machine's moods.
+    """
     return max(round(_BLOCK_S / step_s), 1)

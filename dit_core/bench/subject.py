@@ -12,8 +12,15 @@ from dit_core.data.memory import ArrayDataset
 from dit_core.errors import UserError, nearest
 from dit_core.study.science.science import SIZES, Data, Ddpm, Model, Science, Train, dims_of
 
-SMALL = ("XXXS", "XXS", "XS", "T")  # meant for the digits; the others for latents of 256 x 256 pixels
-LATENTS = Data(name="latents", kind="latents", channels=4, height=32, width=32, classes=1000, images=4096)
+SMALL = (
+    "XXXS",
+    "XXS",
+    "XS",
+    "T",
+)  # meant for the digits; the others for latents of 256 x 256 pixels
+LATENTS = Data(
+    name="latents", kind="latents", channels=4, height=32, width=32, classes=1000, images=4096
+)
 FOREVER = 10**7  # steps: a benchmark is stopped, it never ends
 
 
@@ -49,9 +56,14 @@ def named(text: str) -> tuple[str, int]:
     """Return (size, patch) of "S/4"; raise UserError with the sizes there are."""
     size, _, patch = text.partition("/")
     if size not in SIZES:
-        raise UserError(f"--model {text!r}: unknown size {size!r}{nearest(size, SIZES)}; sizes are {', '.join(SIZES)}")
+        raise UserError(
+            f"--model {text!r}: unknown size {size!r}{nearest(size, SIZES)}; sizes are "
+            f"{', '.join(SIZES)}"
+        )
     if patch not in ("1", "2", "4", "8"):
-        raise UserError(f"--model {text!r}: the patch after the slash is one of 1, 2, 4, 8, as in {size}/4")
+        raise UserError(
+            f"--model {text!r}: the patch after the slash is one of 1, 2, 4, 8, as in {size}/4"
+        )
     return size, int(patch)
 
 
@@ -61,6 +73,7 @@ def data_of(science: Science) -> ArrayDataset:
         from dit_core.data.sets.digits import digits
 
         return ArrayDataset(*digits())
-    data, draw = science.data, torch.Generator().manual_seed(0)
+    data = science.data
+    draw = torch.Generator().manual_seed(0)
     x: Tensor = torch.randn(data.images, data.channels, data.height, data.width, generator=draw)
     return ArrayDataset(x, torch.randint(0, data.classes, (data.images,), generator=draw))

@@ -1,4 +1,7 @@
-"""The next batch made while the network works on this one. Nothing is kept of it: a batch is a function of position."""
+"""The next batch made while the network works on this one.
+
+Nothing is kept of it: a batch is a function of position.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,19 @@ from dit_core.model.conditions import Given, pinned
 
 
 class Ahead:
-    """A data set that fetches, on a thread, what will be asked for next; it gives exactly what `data` gives."""
+    """A data set that fetches, on a thread, what will be asked for next; it gives exactly what
+    `data` gives.
+    """
 
     def __init__(self, data: Dataset, batch: int, pin: bool = False) -> None:
-        """Take the data set and the run's global batch, by which a rank's positions advance each step.
+        """Take the data set and the run's global batch, by which a rank's positions advance each
+        step.
 
         `pin` puts the tensors into page-locked memory, from which a copy to a GPU does not block.
         """
-        self._data, self._batch, self._pin = data, batch, pin
+        self._data = data
+        self._batch = batch
+        self._pin = pin
         self.labels = data.labels
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="data")
         self._next: tuple[int, np.ndarray, int, Future[tuple[Tensor, Given]]] | None = None
@@ -31,16 +39,27 @@ class Ahead:
         return len(self._data)
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and y as `Dataset.batch` does; `stream` must be consecutive."""
-        start, expected = int(stream[0]), self._next
-        if expected and expected[0] == start and expected[2] == seed and np.array_equal(expected[1], indices):
+        """Return x (B, C, H, W) float32 and y as `Dataset.batch` does; `stream` must be
+        consecutive.
+        """
+        start = int(stream[0])
+        expected = self._next
+        if (
+            expected
+            and expected[0] == start
+            and expected[2] == seed
+            and np.array_equal(expected[1], indices)
+        ):
             self.hits += 1
             batch = expected[3].result()
         else:
             self.misses += 1
             batch = self._fetch(indices, stream, seed)
-        after, wanted = start + self._batch, batch_indices(seed, start + self._batch, len(stream), len(self))
-        fetched = self._thread.submit(self._fetch, wanted, np.arange(after, after + len(stream)), seed)
+        after = start + self._batch
+        wanted = batch_indices(seed, start + self._batch, len(stream), len(self))
+        fetched = self._thread.submit(
+            self._fetch, wanted, np.arange(after, after + len(stream)), seed
+        )
         self._next = (after, wanted, seed, fetched)
         return batch
 

@@ -10,6 +10,8 @@ from dit_core.data.order import flips
 
 
 def flipped(x: Tensor, stream: np.ndarray, seed: int) -> Tensor:
-    """Return x (B, C, H, W) with the samples whose coin (`order.flips`) says so flipped left-right."""
+    """Return x (B, C, H, W) with the samples whose coin (`order.flips`) says so flipped
+    left-right.
+    """
     coin = torch.from_numpy(flips(seed, stream))
     return torch.where(coin[:, None, None, None], x.flip(-1), x)

@@ -20,7 +20,10 @@ from dit_core.study.science.data import BUILT_IN, Data
 
 
 class Dataset(Protocol):
-    """Labelled samples in the network's range. It holds no position and no generator: every draw is addressed."""
+    """Labelled samples in the network's range.
+
+    It holds no position and no generator: every draw is addressed.
+    """
 
     labels: np.ndarray
     """Labels (n,) int64."""
@@ -29,22 +32,28 @@ class Dataset(Protocol):
         """Return the number of samples n."""
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and y of the samples `indices`: labels (B,) int64, or further conditions.
+        """Return x (B, C, H, W) float32 and y of the samples `indices`: labels (B,) int64, or
+        further conditions.
 
-        `stream` (B,) are the samples' positions in the run (images seen before each); together with `seed` they
-        address all that is random about a sample: its flip, its draw from the posterior.
+        `stream` (B,) are the samples' positions in the run (images seen before each); together with
+        `seed` they address all that is random about a sample: its flip, its draw from the
+        posterior.
         """
 
 
 def load_data(cfg: Data, root: str | None = None) -> Dataset:
-    """Return the data set of `cfg`, found at `root` (a folder or file; None for those that are built in).
+    """Return the data set of `cfg`, found at `root` (a folder or file; None for those that are
+    built in).
 
-    Raises DataError where channels, height, width, classes, count or sha256 are not what `cfg` says, naming both.
+    Raises DataError where channels, height, width, classes, count or sha256 are not what `cfg`
+    says, naming both.
     """
     if cfg.name in BUILT_IN:
         return built_in(cfg)
     if root is None:
-        raise EnvironmentProblem(f"data {cfg.name!r} has no place; set execution.data_roots: {{{cfg.name}: PATH}}")
+        raise EnvironmentProblem(
+            f"data {cfg.name!r} has no place; set execution.data_roots: {{{cfg.name}: PATH}}"
+        )
     return {"images": _images, "npz": _npz, "latents": _latents}[cfg.kind](cfg, Path(root))
 
 
@@ -52,8 +61,11 @@ def _images(cfg: Data, root: Path) -> Dataset:
     from dit_core.data.readers.images import ImageFolder, scan
 
     if cfg.channels not in (1, 3):
-        raise DataError(f"data.channels is {cfg.channels}; an image folder is read as 1 (grey) or 3 (colour)")
-    listing, shape = scan(root), (cfg.channels, cfg.height, cfg.width)
+        raise DataError(
+            f"data.channels is {cfg.channels}; an image folder is read as 1 (grey) or 3 (colour)"
+        )
+    listing = scan(root)
+    shape = (cfg.channels, cfg.height, cfg.width)
     check(cfg, str(root), shape, len(listing.files), len(listing.classes))
     check_hash(cfg, str(root), listing.sha256)
     return ImageFolder(listing, shape, cfg.flip)

@@ -14,7 +14,9 @@ class ArrayDataset:
 
     def __init__(self, x: Tensor, y: Tensor, flip: bool = False) -> None:
         """Take x (n, C, H, W), float32 in [-1, 1] or uint8, and y (n,) int64."""
-        self._x, self._y, self._flip = x, y, flip
+        self._x = x
+        self._y = y
+        self._flip = flip
         self.labels = y.numpy()
 
     def __len__(self) -> int:

@@ -1,4 +1,7 @@
-"""Rectified flow (Liu et al. 2022): straight paths x_t = (1 - t) x_0 + t noise, velocity noise - x_0."""
+"""Rectified flow (Liu et al.
+
+2022): straight paths x_t = (1 - t) x_0 + t noise, velocity noise - x_0.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from torch import Tensor
 
 from dit_core.study.science.science import Flow
 
-TIME_SCALE = 1000.0  # the network sees times on the scale of 1000 timesteps, which its time embedding is made for
+# the network sees times on the scale of 1000 timesteps, which its time embedding is made for
+TIME_SCALE = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class FlowObjective:
 def times(u: Tensor, kind: str) -> Tensor:
     """Return times (B,) in [0, 1] with the distribution `kind` for u (B,) uniform in [0, 1).
 
-    Logit-normal (Esser et al. 2024, section 3.1) has location 0 and scale 1: sigmoid of the normal quantile of u.
+    Logit-normal (Esser et al. 2024, section 3.1) has location 0 and scale 1: sigmoid of the normal
+    quantile of u.
     """
     u = u.float()
     return torch.sigmoid(torch.special.ndtri(u)) if kind == "logit-normal" else u

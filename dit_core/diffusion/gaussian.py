@@ -1,4 +1,6 @@
-"""The Gaussian diffusion process with a learned covariance (Ho et al. 2020; Nichol & Dhariwal 2021; paper section 3.1).
+"""The Gaussian diffusion process with a learned covariance (Ho et al.
+
+2020; Nichol & Dhariwal 2021; paper section 3.1).
 
     q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)       abar_t = product of alpha_s = 1 - beta_s for s <= t
     p(x_{t-1} | x_t) = N(mu(x_t, eps), exp(v-interpolated log variance))
@@ -22,10 +24,12 @@ from dit_core.study.science.science import Ddpm
 COLUMNS = (
     "sqrt_abar",  #          signal of x_t
     "sqrt_1m_abar",  #       noise of x_t
-    "eps_in_mean",  #        beta / sqrt(alpha (1 - abar)): mu = x_t / sqrt(alpha) - eps_in_mean * eps
+    # beta / sqrt(alpha (1 - abar)): mu = x_t / sqrt(alpha) - eps_in_mean * eps
+    "eps_in_mean",
     "inv_sqrt_alpha",
     "log_beta",  #           upper end of the learned log variance
-    "log_posterior",  #      lower end: log of beta (1 - abar_{t-1}) / (1 - abar_t); at t = 0 that of t = 1
+    # lower end: log of beta (1 - abar_{t-1}) / (1 - abar_t); at t = 0 that of t = 1
+    "log_posterior",
     "x0_in_mean",  #         weight of x_0 in the posterior mean
     "xt_in_mean",  #         weight of x_t in the posterior mean
     "sqrt_abar_prev",
@@ -39,7 +43,9 @@ def linear_betas(cfg: Ddpm) -> np.ndarray:
 
 
 def respaced_betas(betas: np.ndarray, timesteps: Sequence[int]) -> np.ndarray:
-    """Return the betas of the process that visits only `timesteps` (ascending) and has the same abar there."""
+    """Return the betas of the process that visits only `timesteps` (ascending) and has the same
+    abar there.
+    """
     abar = np.cumprod(1.0 - betas)[list(timesteps)]
     return 1.0 - abar / np.concatenate([[1.0], abar[:-1]])
 
@@ -50,7 +56,8 @@ def table(betas: np.ndarray) -> np.ndarray:
     abar = np.cumprod(alpha)
     prev = np.concatenate([[1.0], abar[:-1]])
     posterior = betas * (1.0 - prev) / (1.0 - abar)
-    # The posterior variance is zero at t = 0; its logarithm is taken from t = 1, where there is one.
+    # The posterior variance is zero at t = 0; its logarithm is taken from t = 1, where there is
+    # one.
     posterior[0] = posterior[1] if len(betas) > 1 else betas[0]
     values = {
         "sqrt_abar": np.sqrt(abar),
@@ -69,18 +76,24 @@ def table(betas: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _training_table(cfg: Ddpm, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # a table first asked for while sampling must serve training too
+    with torch.inference_mode(
+        False
+    ):  # a table first asked for while sampling must serve training too
         return torch.from_numpy(table(linear_betas(cfg))).float().to(device)
 
 
 def training_rows(cfg: Ddpm, t: Tensor) -> dict[str, Tensor]:
-    """Return the table's columns at timesteps t (B,) int64, each (B, 1, 1, 1) float32 on t's device."""
+    """Return the table's columns at timesteps t (B,) int64, each (B, 1, 1, 1) float32 on t's
+    device.
+    """
     rows = _training_table(cfg, t.device)[t]
     return dict(zip(COLUMNS, rows[:, :, None, None, None].unbind(1), strict=True))
 
 
 def log_variance(v: Tensor, row: dict[str, Tensor | float]) -> Tensor:
-    """Return the learned log variance for the network's v, where -1 is the posterior's and +1 is beta's."""
+    """Return the learned log variance for the network's v, where -1 is the posterior's and +1 is
+    beta's.
+    """
     share = (v + 1.0) / 2.0
     return share * row["log_beta"] + (1.0 - share) * row["log_posterior"]
 
@@ -88,18 +101,26 @@ def log_variance(v: Tensor, row: dict[str, Tensor | float]) -> Tensor:
 def normal_kl(squared_distance: Tensor, log_variance1: Tensor, log_variance2: Tensor) -> Tensor:
     """Return KL(N(m1, exp(log_variance1)) || N(m2, exp(log_variance2))) per element, in nats."""
     difference = log_variance1 - log_variance2
-    return 0.5 * (difference.exp() - difference - 1.0 + squared_distance * torch.exp(-log_variance2))
+    return 0.5 * (
+        difference.exp() - difference - 1.0 + squared_distance * torch.exp(-log_variance2)
+    )
 
 
 def discrete_nll(x0: Tensor, centred: Tensor, log_variance: Tensor) -> Tensor:
-    """Return -log p(x0), in nats per element, of a Gaussian over the 256 levels of [-1, 1] (Ho et al. 2020, eq. 13).
+    """Return -log p(x0), in nats per element, of a Gaussian over the 256 levels of [-1, 1] (Ho et
+    al. 2020, eq. 13).
 
-    `centred` is x0 minus the mean. The normal distribution function is the tanh form of the released code, so that
-    values agree with it: that form differs from the exact one by less than 4e-4.
+    `centred` is x0 minus the mean. The normal distribution function is the tanh form of the
+    released code, so that values agree with it: that form differs from the exact one by less than
+    4e-4.
     """
-    inverse, bin_half = torch.exp(-0.5 * log_variance), 1.0 / 255.0
-    upper, lower = _normal_cdf(inverse * (centred + bin_half)), _normal_cdf(inverse * (centred - bin_half))
-    probability = torch.where(x0 < -0.999, upper, torch.where(x0 > 0.999, 1.0 - lower, upper - lower))
+    inverse = torch.exp(-0.5 * log_variance)
+    bin_half = 1.0 / 255.0
+    upper = _normal_cdf(inverse * (centred + bin_half))
+    lower = _normal_cdf(inverse * (centred - bin_half))
+    probability = torch.where(
+        x0 < -0.999, upper, torch.where(x0 > 0.999, 1.0 - lower, upper - lower)
+    )
     return -torch.log(probability.clamp(min=1e-12))
 
 

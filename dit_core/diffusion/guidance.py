@@ -15,7 +15,9 @@ from dit_core.study.science.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Guided:
-    """The network with guidance, as a function of samples, time and noise level: one forward pass per call."""
+    """The network with guidance, as a function of samples, time and noise level: one forward pass
+    per call.
+    """
 
     model: Callable[[Tensor, Tensor, Given], Tensor]
     sampling: Sampling
@@ -24,7 +26,9 @@ class Guided:
     pair: Given
 
     @classmethod
-    def of(cls, model: Callable[[Tensor, Tensor, Given], Tensor], sampling: Sampling, y: Given) -> Guided:
+    def of(
+        cls, model: Callable[[Tensor, Tensor, Given], Tensor], sampling: Sampling, y: Given
+    ) -> Guided:
         """Return `model` under `sampling`'s guidance for labels or conditions y of B samples.
 
         Its unconditional half has no condition at all: its `null_class` stands for no label.
@@ -35,7 +39,8 @@ class Guided:
     def __call__(self, x: Tensor, t: float, level: float) -> Tensor:
         """Return the network's output (B, C_out, H, W), float32, for samples x at network time t.
 
-        Guided passes see both halves in one batch of 2B; noise is guided, a covariance is the conditional one's.
+        Guided passes see both halves in one batch of 2B; noise is guided, a covariance is the
+        conditional one's.
         """
         B, C = x.shape[:2]
         s = self.sampling

@@ -1,4 +1,6 @@
-"""What a network is trained for: epsilon and covariance of a diffusion, or the velocity of a flow."""
+"""What a network is trained for: epsilon and covariance of a diffusion, or the velocity of a
+flow.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,22 @@ class Objective(Protocol):
     def out_channels(self, channels: int) -> int:
         """Return the channels the network must return for samples of `channels` channels."""
 
-    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given) -> dict[str, Tensor]:
-        """Return "loss" and its terms, each (B,) float32, for samples x0 (B, C, H, W) in the network's range.
+    def loss(
+        self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given
+    ) -> dict[str, Tensor]:
+        """Return "loss" and its terms, each (B,) float32, for samples x0 (B, C, H, W) in the
+        network's range.
 
-        `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W) is standard normal, `y` are labels (B,) or
-        conditions of B samples.
+        `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W) is standard normal, `y` are
+        labels (B,) or conditions of B samples.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DdpmObjective:
-    """L_simple, and with a learned covariance the full variational term in bits per element (paper section 3.1)."""
+    """L_simple, and with a learned covariance the full variational term in bits per element (paper
+    section 3.1).
+    """
 
     cfg: Ddpm
 
@@ -42,7 +49,9 @@ class DdpmObjective:
         """Return 2C with a learned covariance, else C."""
         return 2 * channels if self.cfg.learn_sigma else channels
 
-    def loss(self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given) -> dict[str, Tensor]:
+    def loss(
+        self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given
+    ) -> dict[str, Tensor]:
         """Return "loss", "mse" and, with a learned covariance, "vb", each (B,) float32."""
         T = self.cfg.timesteps
         # u < 1, yet u * T may round up to T in float32.
@@ -65,21 +74,28 @@ def make_objective(cfg: Ddpm | Flow) -> Objective:
     return DdpmObjective(cfg) if isinstance(cfg, Ddpm) else flow.FlowObjective(cfg)
 
 
-def _variational(x0: Tensor, error: Tensor, squared: Tensor, log_var: Tensor, t: Tensor, row: dict) -> Tensor:
-    """Return the variational term (B,) in bits per element: KL(q || p) for t > 0, -log p(x0 | x1) for t = 0.
+def _variational(
+    x0: Tensor, error: Tensor, squared: Tensor, log_var: Tensor, t: Tensor, row: dict
+) -> Tensor:
+    """Return the variational term (B,) in bits per element: KL(q || p) for t > 0, -log p(x0 | x1)
+    for t = 0.
 
-    The means of q and p differ by eps_in_mean times the error of epsilon, and at t = 0 so do x0 and the mean of p: no
-    x0 need be predicted. `error` and `squared` come without gradient: this term trains the covariance alone.
+    The means of q and p differ by eps_in_mean times the error of epsilon, and at t = 0 so do x0 and
+    the mean of p: no x0 need be predicted. `error` and `squared` come without gradient: this term
+    trains the covariance alone.
     """
     distance = squared * row["eps_in_mean"].square()
     nats = normal_kl(distance, row["log_posterior"], log_var).flatten(1).mean(1)
     first = t == 0
     if x0.device.type == "cpu" and not torch.compiler.is_compiling():
-        # Few rows are at t = 0, most often none: on a CPU looking costs less than computing them all.
+        # Few rows are at t = 0, most often none: on a CPU looking costs less than computing them
+        # all.
         rows = first.nonzero().flatten()
         if rows.numel():
             centred = error[rows] * row["eps_in_mean"][rows]
-            nats = nats.index_copy(0, rows, discrete_nll(x0[rows], centred, log_var[rows]).flatten(1).mean(1))
+            nats = nats.index_copy(
+                0, rows, discrete_nll(x0[rows], centred, log_var[rows]).flatten(1).mean(1)
+            )
     else:
         nll = discrete_nll(x0, error * row["eps_in_mean"], log_var).flatten(1).mean(1)
         nats = torch.where(first, nll, nats)

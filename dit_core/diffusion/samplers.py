@@ -1,4 +1,7 @@
-"""Samplers: from noise to samples in N steps. They draw nothing: all noise comes from the caller, by number."""
+"""Samplers: from noise to samples in N steps.
+
+They draw nothing: all noise comes from the caller, by number.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,16 @@ Noise = Callable[[int], Tensor]
 
 
 @torch.no_grad()
-def sample(model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Given, noise: Noise) -> Tensor:
+def sample(
+    model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Given, noise: Noise
+) -> Tensor:
     """Return samples (B, C, H, W), float32, for labels y (B,), or for conditions of B samples.
 
-    `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one that step k adds
-    (the last step adds none). N steps call the model N times, Heun's 2N - 1 times. The model's mode, its device and
-    autocast are the caller's. Raises UserError for a sampler that does not go with the objective, for more steps than
-    timesteps, and for labels the model does not have.
+    `noise(k)` gives the k-th standard normal (B, C, H, W) of this batch: 0 is the start, k the one
+    that step k adds (the last step adds none). N steps call the model N times, Heun's 2N - 1 times.
+    The model's mode, its device and autocast are the caller's. Raises UserError for a sampler that
+    does not go with the objective, for more steps than timesteps, and for labels the model does not
+    have.
     """
     check_sampler(objective_cfg, sampling)
     if hasattr(model, "check_labels"):
@@ -45,25 +51,33 @@ def _ancestral(model: Guided, cfg: Ddpm, sampling: Sampling, x: Tensor, noise: N
     """DDPM and DDIM on the respaced process."""
     visited = timesteps_of(cfg, sampling)
     rows = [
-        dict(zip(COLUMNS, map(float, row), strict=True)) for row in table(respaced_betas(linear_betas(cfg), visited))
+        dict(zip(COLUMNS, map(float, row), strict=True))
+        for row in table(respaced_betas(linear_betas(cfg), visited))
     ]
     step = ddpm_step if sampling.sampler == "ddpm" else ddim_step
     for k, level in enumerate(levels(cfg, sampling), start=1):
         i = len(visited) - k
         out = model(x, float(visited[i]), level)
-        fresh = noise(k).float() if i > 0 and (sampling.sampler == "ddpm" or sampling.eta > 0) else None
+        fresh = (
+            noise(k).float() if i > 0 and (sampling.sampler == "ddpm" or sampling.eta > 0) else None
+        )
         x = step(x, out, rows[i], fresh, sampling)
     return x
 
 
 def predicted_x0(x: Tensor, eps: Tensor, row: dict[str, float], clip: bool) -> Tensor:
-    """Return the clean sample (B, C, H, W) that noise `eps` in x implies, clipped to [-1, 1] where asked."""
+    """Return the clean sample (B, C, H, W) that noise `eps` in x implies, clipped to [-1, 1] where
+    asked.
+    """
     x0 = (x - row["sqrt_1m_abar"] * eps) / row["sqrt_abar"]
     return x0.clamp(-1.0, 1.0) if clip else x0
 
 
-def ddpm_step(x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | None, sampling: Sampling) -> Tensor:
-    """Return x one step cleaner, drawn from p(x_{t-1} | x_t); `fresh` None adds no noise (the last step).
+def ddpm_step(
+    x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | None, sampling: Sampling
+) -> Tensor:
+    """Return x one step cleaner, drawn from p(x_{t-1} | x_t); `fresh` None adds no noise (the last
+    step).
 
     Without a learned covariance the variance is the posterior's.
     """
@@ -80,7 +94,9 @@ def ddpm_step(x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | Non
     return torch.addcmul(mean, torch.exp(0.5 * log_variance(out[:, C:], row)), fresh)
 
 
-def ddim_step(x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | None, sampling: Sampling) -> Tensor:
+def ddim_step(
+    x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | None, sampling: Sampling
+) -> Tensor:
     """Return x one step cleaner by DDIM (Song et al. 2021, eq. 12); eta scales the fresh noise."""
     eps = out[:, : x.shape[1]]
     x0 = predicted_x0(x, eps, row, sampling.clip)
@@ -98,7 +114,10 @@ def _dpm_solver(model: Guided, cfg: Ddpm, sampling: Sampling, x: Tensor) -> Tens
 
     betas = linear_betas(cfg)
     scheduler = DPMSolverMultistepScheduler(
-        num_train_timesteps=cfg.timesteps, trained_betas=betas, prediction_type="epsilon", algorithm_type="dpmsolver++"
+        num_train_timesteps=cfg.timesteps,
+        trained_betas=betas,
+        prediction_type="epsilon",
+        algorithm_type="dpmsolver++",
     )
     scheduler.set_timesteps(sampling.steps)
     visited = timesteps_of(cfg, sampling)[::-1]
@@ -117,7 +136,8 @@ def _flow(model: Guided, cfg: Flow, sampling: Sampling, x: Tensor) -> Tensor:
     """Euler's and Heun's method from time 1 (noise) to 0; Heun's last step is Euler's."""
     n = sampling.steps
     for i in range(n):
-        now, then = 1.0 - i / n, 1.0 - (i + 1) / n if i + 1 < n else 0.0
+        now = 1.0 - i / n
+        then = 1.0 - (i + 1) / n if i + 1 < n else 0.0
         velocity = _velocity(model, sampling, x, now)
         if sampling.sampler == "heun" and i + 1 < n:
             there = torch.add(x, velocity, alpha=then - now)

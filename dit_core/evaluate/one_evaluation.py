@@ -1,4 +1,7 @@
-"""One evaluation of one run: snapshot -> samples -> features -> metrics -> record. Resumable, shared by processes."""
+"""One evaluation of one run: snapshot -> samples -> features -> metrics -> record.
+
+Resumable, shared by processes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Science
 
 Progress = Callable[[int, int], None]
-# Features are put on disk this often: a short evaluation writes none, a long one loses this much to a kill.
+# Features are put on disk this often: a short evaluation writes none, a long one loses this much to
+# a kill.
 FLUSH_S = 10.0
 
 
@@ -71,27 +75,33 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the record of one evaluation, carried out if it does not exist yet.
 
-    `progress(done, total)` is called with samples after every batch. Of `world` processes, process `rank` takes every
-    `world`-th batch; the one that finds all batches finished writes the record, the others return {"unfinished": n}.
-    `few` allows fewer samples than features and labels the row; `keep` is a folder for the samples themselves.
-    Raises UserError or DataError, before anything is sampled, for what the protocol does not allow, and
-    EnvironmentProblem for files that are missing.
+    `progress(done, total)` is called with samples after every batch. Of `world` processes, process
+    `rank` takes every `world`-th batch; the one that finds all batches finished writes the record,
+    the others return {"unfinished": n}. `few` allows fewer samples than features and labels the
+    row; `keep` is a folder for the samples themselves. Raises UserError or DataError, before
+    anything is sampled, for what the protocol does not allow, and EnvironmentProblem for files that
+    are missing.
     """
     done = read_eval(paths, planned.eval_id)
     if done is not None:
-        shutil.rmtree(_parts_folder(paths, planned), ignore_errors=True)  # left by a kill after the record was written
+        shutil.rmtree(
+            _parts_folder(paths, planned), ignore_errors=True
+        )  # left by a kill after the record was written
         return done
     started = time.perf_counter()
     work = _prepare(paths, science, planned, execution, few)
     total = planned.evaluation.samples
-    features, pending, flushed = {}, [], time.perf_counter()
+    features = {}
+    pending = []
+    flushed = time.perf_counter()
     for batch in range(rank, len(work.ranges), world):
         found = None if keep else work.parts.load(batch)
         features[batch] = found or _one(work, batch, keep, planned, paths)
         if found is None:
             pending.append(batch)
         if pending and time.perf_counter() - flushed >= flush_s:
-            pending, flushed = _flush(work.parts, features, pending), time.perf_counter()
+            pending = _flush(work.parts, features, pending)
+            flushed = time.perf_counter()
         if progress is not None:
             progress(min(total, sum(len(work.ranges[b]) for b in features) * world), total)
     if world > 1:
@@ -102,8 +112,12 @@ def evaluate(
     return _finish(work, paths, planned, features, started)
 
 
-def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, execution: Execution, few: bool) -> _Work:
-    """Check everything that can be checked before sampling, cheapest first, then load network and extractor."""
+def _prepare(
+    paths: RunPaths, science: Science, planned: PlannedEvaluation, execution: Execution, few: bool
+) -> _Work:
+    """Check everything that can be checked before sampling, cheapest first, then load network and
+    extractor.
+    """
     from dit_core.study.price.steps import check_sampler
 
     evaluation = planned.evaluation
@@ -111,7 +125,11 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     check_sampler(science.objective, evaluation.sampling)
     wrong = problems(protocol, science.data, evaluation, few)
     if wrong:
-        raise UserError("\n".join(f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong))
+        raise UserError(
+            "\n".join(
+                f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong
+            )
+        )
     device = torch.device(device_for(execution.device, "execution.device"))
     rows = rows_of(science.data, protocol.labels, execution.data_roots)
     extractor, reference = _measure(protocol, rows, execution, science.data.name, device)
@@ -120,7 +138,9 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
     model = network_of(science, weights, device)
     generator = Generator(model, science, evaluation, protocol.labels, device, decode, rows)
     size = execution.sample_batch
-    ranges = [range(i, min(i + size, evaluation.samples)) for i in range(0, evaluation.samples, size)]
+    ranges = [
+        range(i, min(i + size, evaluation.samples)) for i in range(0, evaluation.samples, size)
+    ]
     identity = {
         **protocol.plain(),
         "samples": evaluation.samples,
@@ -129,14 +149,25 @@ def _prepare(paths: RunPaths, science: Science, planned: PlannedEvaluation, exec
         "reference_count": reference.count,
         "decoder": decoder,
         "batch": size,
-        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,  # of the sampled network only
+        "tf32": device.type == "cuda"
+        and torch.backends.cuda.matmul.allow_tf32,  # of the sampled network only
     }
     if rows is not None:
         identity["rows"] = rows.identity
-    setting = json.dumps([identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True)
+    setting = json.dumps(
+        [identity, canonical_json(evaluation), weights_sha256, torch.__version__], sort_keys=True
+    )
     parts = Parts(_parts_folder(paths, planned), setting)
     return _Work(
-        protocol, extractor, reference, generator, parts, ranges, identity, weights_sha256, device=_describe(device)
+        protocol,
+        extractor,
+        reference,
+        generator,
+        parts,
+        ranges,
+        identity,
+        weights_sha256,
+        device=_describe(device),
     )
 
 
@@ -151,21 +182,31 @@ def _measure(
     return extractor, reference_of(protocol, extractor, execution.data_roots, data)
 
 
-def _one(work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths) -> dict[str, Tensor]:
+def _one(
+    work: _Work, batch: int, keep: Path | None, planned: PlannedEvaluation, paths: RunPaths
+) -> dict[str, Tensor]:
     """Return the features of one batch, sampled now."""
     from dit_core.evaluate.samples.pictures import save_each, save_grid, save_maps, save_rows
 
     begin = time.perf_counter()
-    numbers, are_images, are_maps = work.ranges[batch], work.protocol.extractor != "none", work.protocol.fields
+    numbers = work.ranges[batch]
+    are_images = work.protocol.extractor != "none"
+    are_maps = work.protocol.fields
     samples = work.generator.images(numbers) if are_images else work.generator.values(numbers)
     middle = time.perf_counter()
     features = work.extractor(samples)
     if batch == 0 and (are_images or are_maps):
         columns = min(work.generator.science.data.classes, 10) if are_images else 10
         first = samples[: 10 * columns]
-        save_grid(paths.evals / f"{planned.eval_id}.png", (first if are_images else to_uint8(first)).cpu(), columns)
+        save_grid(
+            paths.evals / f"{planned.eval_id}.png",
+            (first if are_images else to_uint8(first)).cpu(),
+            columns,
+        )
     if keep is not None:
-        (save_each if are_images else save_maps if are_maps else save_rows)(keep, samples.cpu(), numbers)
+        (save_each if are_images else save_maps if are_maps else save_rows)(
+            keep, samples.cpu(), numbers
+        )
     work.seconds["sampling"] += middle - begin
     work.seconds["features"] += time.perf_counter() - middle
     return features
@@ -222,11 +263,13 @@ def _finish(
 
 def _marks(work: _Work, paths: RunPaths, evaluation: Evaluation) -> list[str]:
     """Return what a reader of the row must know; tables and figures carry it."""
-    protocol, marks = work.protocol, []
+    protocol = work.protocol
+    marks = []
     calibrated = is_calibrated(paths.root.parents[2], protocol, work.extractor, work.reference)
     if calibrated is False:
         marks.append("uncalibrated")
-        # Whether sfid is the published one is known only after a calibration: the layer cannot be checked offline.
+        # Whether sfid is the published one is known only after a calibration: the layer cannot be
+        # checked offline.
         marks += ["sfid experimental"] if "sfid" in protocol.metrics else []
     if evaluation.samples < (protocol.samples or protocol.width + 1):
         marks.append("few samples")
@@ -242,12 +285,15 @@ def _weights(paths: RunPaths, evaluation: Evaluation) -> tuple[dict[str, Tensor]
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
         raise DataError(
-            f"{paths.snapshot(evaluation.images_seen)}: EMA weights are not finite: {', '.join(broken[:3])}"
+            f"{paths.snapshot(evaluation.images_seen)}: EMA weights are not finite: "
+            f"{', '.join(broken[:3])}"
         )
     return weights, sha256_of(paths.snapshot(evaluation.images_seen) / "ema.safetensors")
 
 
-def _decoder(protocol: Protocol, science: Science, execution: Execution, device: torch.device) -> tuple[Any, Any]:
+def _decoder(
+    protocol: Protocol, science: Science, execution: Execution, device: torch.device
+) -> tuple[Any, Any]:
     """Return (decode function, its identity), or (None, None) where samples are pixels."""
     if protocol.decoder is None:
         return None, None

@@ -1,4 +1,6 @@
-"""Features and metrics of images that already exist, and the reference statistics made from such."""
+"""Features and metrics of images that already exist, and the reference statistics made from
+such.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def features_of(
     source: Source, extractor: Extractor, progress: Progress | None = None, batch: int = BATCH
 ) -> list[dict[str, Tensor]]:
     """Return the features of all images of a source, batch by batch."""
-    batches, done = [], 0
+    batches = []
+    done = 0
     for images in source.read(batch):
         batches.append(extractor(images))
         done += len(images)
@@ -50,7 +53,8 @@ def score(
     """
     if source.count <= protocol.width and not few:
         raise DataError(
-            f"{source.name}: {source.count:,} images give no covariance of {protocol.width} features; "
+            f"{source.name}: {source.count:,} images give no covariance of {protocol.width} "
+            "features; "
             f"more than {protocol.width} are needed"
         )
     labels = torch.arange(source.count) % 10
@@ -58,14 +62,25 @@ def score(
 
 
 def reference_from_images(
-    name: str, source: Source, protocol: Protocol, extractor: Extractor, kept: int, progress: Progress | None = None
+    name: str,
+    source: Source,
+    protocol: Protocol,
+    extractor: Extractor,
+    kept: int,
+    progress: Progress | None = None,
 ) -> Reference:
-    """Return the statistics of all images of a source, with the features of `kept` of them, evenly spaced."""
+    """Return the statistics of all images of a source, with the features of `kept` of them, evenly
+    spaced.
+    """
     batches = features_of(source, extractor, progress)
     if source.count <= protocol.width:
-        raise DataError(f"{source.name}: {source.count:,} images are too few for {protocol.width} features")
+        raise DataError(
+            f"{source.name}: {source.count:,} images are too few for {protocol.width} features"
+        )
     own = Moments.merged([Moments.of(batch[protocol.layer]) for batch in batches])
-    rows = torch.from_numpy(np.unique(np.linspace(0, source.count - 1, min(kept, source.count)).astype(int)))
+    rows = torch.from_numpy(
+        np.unique(np.linspace(0, source.count - 1, min(kept, source.count)).astype(int))
+    )
     features = torch.cat([batch[protocol.layer] for batch in batches])[rows]
     spatial = None
     if SPATIAL in extractor.layers:
@@ -83,10 +98,12 @@ def reference_from_adm(
     extractor: Extractor,
     progress: Progress | None = None,
 ) -> Reference:
-    """Return the statistics stored in an ADM reference file (mu, sigma, mu_s, sigma_s), features from its images.
+    """Return the statistics stored in an ADM reference file (mu, sigma, mu_s, sigma_s), features
+    from its images.
 
-    The stored sums are those of the whole training set, the images a sample for precision, recall and KID. float64
-    and float32 are both taken. Raises DataError naming array and shape where the file holds something else.
+    The stored sums are those of the whole training set, the images a sample for precision, recall
+    and KID. float64 and float32 are both taken. Raises DataError naming array and shape where the
+    file holds something else.
     """
     mean, covariance = (_array(path, key) for key in ("mu", "sigma"))
     check_moments(path, mean, covariance, protocol.width)
@@ -96,8 +113,13 @@ def reference_from_adm(
         check_moments(f"{path} (mu_s, sigma_s)", *spatial, width=2023)
     features = None
     if source is not None:
-        features = torch.cat([batch[protocol.layer] for batch in features_of(source, extractor, progress)])
-    facts: dict[str, Any] = {"source": path.name, "kept_features": 0 if features is None else len(features)}
+        features = torch.cat(
+            [batch[protocol.layer] for batch in features_of(source, extractor, progress)]
+        )
+    facts: dict[str, Any] = {
+        "source": path.name,
+        "kept_features": 0 if features is None else len(features),
+    }
     return Reference(name, "", None, mean, covariance, features, spatial, facts)
 
 

@@ -1,4 +1,6 @@
-"""The calibration gate: does this machine's evaluator give a public sample batch its published numbers?"""
+"""The calibration gate: does this machine's evaluator give a public sample batch its published
+numbers?
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.provenance import now, provenance
 
-# Sample batches that their authors published with numbers, by file name. Source: the README of ADM's evaluation suite.
+# Sample batches that their authors published with numbers, by file name. Source: the README of
+# ADM's evaluation suite.
 PUBLISHED: dict[str, dict[str, float]] = {
     "admnet_guided_upsampled_imagenet256.npz": {
         "fid": 3.9426,
@@ -23,8 +26,8 @@ PUBLISHED: dict[str, dict[str, float]] = {
         "recall": 0.5309,
     },
 }
-# How far a metric may lie from the published number: a port of the same network differs in the fourth digit, a wrong
-# decoder, resize or reference in the second.
+# How far a metric may lie from the published number: a port of the same network differs in the
+# fourth digit, a wrong decoder, resize or reference in the second.
 TOLERANCE: dict[str, tuple[float, str]] = {
     "fid": (0.005, "relative"),
     "sfid": (0.01, "relative"),
@@ -35,15 +38,20 @@ TOLERANCE: dict[str, tuple[float, str]] = {
 
 
 def expected_of(samples: Path, given: dict[str, float]) -> dict[str, float]:
-    """Return the published numbers of a sample batch: those given, else those known for a file of this name."""
+    """Return the published numbers of a sample batch: those given, else those known for a file of
+    this name.
+    """
     if given:
         unknown = sorted(set(given) - set(TOLERANCE))
         if unknown:
-            raise UserError(f"no tolerance for {', '.join(unknown)}; --expect takes {', '.join(TOLERANCE)}")
+            raise UserError(
+                f"no tolerance for {', '.join(unknown)}; --expect takes {', '.join(TOLERANCE)}"
+            )
         return given
     if samples.name not in PUBLISHED:
         raise UserError(
-            f"{samples.name}: no published numbers are known for a file of this name; give them, as in "
+            f"{samples.name}: no published numbers are known for a file of this name; give them, "
+            "as in "
             f"--expect fid=3.9426 (known: {', '.join(PUBLISHED)})"
         )
     return PUBLISHED[samples.name]
@@ -96,8 +104,12 @@ def write_calibration(
     return record
 
 
-def identity_of(protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference) -> dict[str, Any]:
-    """Return what a calibration is good for: the same metrics from the same extractor, weights and reference."""
+def identity_of(
+    protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference
+) -> dict[str, Any]:
+    """Return what a calibration is good for: the same metrics from the same extractor, weights and
+    reference.
+    """
     return {
         "extractor": extractor.name,
         "weights_sha256": extractor.weights_sha256,
@@ -110,9 +122,11 @@ def identity_of(protocol: Protocol, extractor: Extractor | Unchanged, reference:
 def is_calibrated(
     root: Path, protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference
 ) -> bool | None:
-    """Return whether this evaluator passed a calibration kept under `root`; None for a protocol that needs none.
+    """Return whether this evaluator passed a calibration kept under `root`; None for a protocol
+    that needs none.
 
-    All protocols of one extractor and reference share a calibration: the decoder and the sampler come before it.
+    All protocols of one extractor and reference share a calibration: the decoder and the sampler
+    come before it.
     """
     if protocol.extractor != "inception-v3-compat":
         return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-# Activations are freed and taken again at every step. By default glibc gives large ones back to the kernel each time
-# and pays a page fault per 4 KiB to have them again: 5,400 faults and 4 % of a step of the largest digits model. These
-# settings keep what was taken once and ask for huge pages. Other C libraries ignore the variable.
+# Activations are freed and taken again at every step. By default glibc gives large ones back to the
+# kernel each time and pays a page fault per 4 KiB to have them again: 5,400 faults and 4 % of a
+# step of the largest digits model. These settings keep what was taken once and ask for huge pages.
+# Other C libraries ignore the variable.
 _TUNABLES = {
     "glibc.malloc.hugetlb": "1",
     "glibc.malloc.mmap_threshold": str(1 << 30),
@@ -15,7 +16,9 @@ _TUNABLES = {
 
 
 def keeping_memory(environment: dict[str, str]) -> dict[str, str]:
-    """Return `environment` for a process that trains: memory once taken is kept; settings already there win."""
+    """Return `environment` for a process that trains: memory once taken is kept; settings already
+    there win.
+    """
     own = environment.get("GLIBC_TUNABLES", "")
     named = {part.partition("=")[0] for part in own.split(":")}
     ours = [f"{name}={value}" for name, value in _TUNABLES.items() if name not in named]
@@ -30,9 +33,12 @@ def environment_to_train(threads: int) -> dict[str, str]:
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error says that a device or the machine has no memory left.
 
-    Torch has a class of its own for GPUs; its allocator of main memory and the GPU's libraries say it in words.
+    Torch has a class of its own for GPUs; its allocator of main memory and the GPU's libraries say
+    it in words.
     """
     import torch
 
     words = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error) for word in words
+    )

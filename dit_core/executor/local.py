@@ -1,4 +1,6 @@
-"""Carry a plan out on this machine: worker processes, longest runs first; a failed run never stops the others."""
+"""Carry a plan out on this machine: worker processes, longest runs first; a failed run never stops
+the others.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _RETRY_S = 0.5  # how often to look again at a run that another process owns
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """How many workers this machine carries, threads of each, and the GPUs each is given (None on a CPU)."""
+    """How many workers this machine carries, threads of each, and the GPUs each is given (None on a
+    CPU).
+    """
 
     workers: int
     threads: int
@@ -51,8 +55,9 @@ class Ledger:
 def crew_for(runs: tuple[Run, ...]) -> Crew:
     """Return the crew for these runs: one worker per GPU, else per core, threads shared out evenly.
 
-    A run of several processes takes as many GPUs or cores. More workers than runs would idle, so there are never more,
-    and fewer runs get more threads each. `execution.workers` and `execution.threads` overrule what fits the machine.
+    A run of several processes takes as many GPUs or cores. More workers than runs would idle, so
+    there are never more, and fewer runs get more threads each. `execution.workers` and
+    `execution.threads` overrule what fits the machine.
     """
     execution = runs[0].execution
     gpus = _visible_gpus() if execution.device != "cpu" else ()
@@ -68,18 +73,22 @@ def crew_for(runs: tuple[Run, ...]) -> Crew:
 def run_locally(
     store: Store, study: str, runs: Iterable[Run], on_event: Callable[[dict[str, Any]], None]
 ) -> dict[str, tuple[str, str | None]]:
-    """Carry out `runs` and return for each id how it ended and why: done, diverged, failed or stopped.
+    """Carry out `runs` and return for each id how it ended and why: done, diverged, failed or
+    stopped.
 
     KeyboardInterrupt asks every worker to save and leave, waits for them, and is raised again.
     """
     waiting = deque(sorted(runs, key=work, reverse=True))
     if not waiting:
         return {}
-    crew, ledger = crew_for(tuple(waiting)), Ledger(on_event)
+    crew = crew_for(tuple(waiting))
+    ledger = Ledger(on_event)
     log = store.study(study) / "workers.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as output, contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(store, crew, slot, output)) for slot in range(crew.workers)]
+        workers = [
+            stack.enter_context(_Worker(store, crew, slot, output)) for slot in range(crew.workers)
+        ]
         try:
             _serve(workers, waiting, ledger, log)
         except KeyboardInterrupt:
@@ -90,8 +99,12 @@ def run_locally(
 
 
 def work(run: Run) -> float:
-    """Return a run's whole cost in FLOPs, training and sampling: for order and for the time left."""
-    sampled = sum(2.0 * cost.sampling_macs(run.science, planned.evaluation) for planned in run.evaluations)
+    """Return a run's whole cost in FLOPs, training and sampling: for order and for the time
+    left.
+    """
+    sampled = sum(
+        2.0 * cost.sampling_macs(run.science, planned.evaluation) for planned in run.evaluations
+    )
     return float(cost.train_flops(run.science)) + sampled
 
 
@@ -99,7 +112,10 @@ class _Worker:
     """One worker process, its pipe of events, and the run it works on."""
 
     def __init__(self, store: Store, crew: Crew, slot: int, output: TextIO) -> None:
-        self._store, self._crew, self._slot, self._output = store, crew, slot, output
+        self._store = store
+        self._crew = crew
+        self._slot = slot
+        self._output = output
         self.run: Run | None = None
         self._start()
 
@@ -158,7 +174,8 @@ class _Worker:
             stderr=self._output,
             pass_fds=[theirs],
             env=environment,
-            start_new_session=True,  # Ctrl-C goes to us alone; the workers are asked to save and leave
+            # Ctrl-C goes to us alone; the workers are asked to save and leave
+            start_new_session=True,
         )
         os.close(theirs)
 
@@ -175,7 +192,9 @@ class _Worker:
 
 
 def _serve(workers: list[_Worker], waiting: deque[Run], ledger: Ledger, log: Path) -> None:
-    """Hand out runs until all have ended; runs that another process owns are looked at again and again."""
+    """Hand out runs until all have ended; runs that another process owns are looked at again and
+    again.
+    """
     owned: dict[str, tuple[float, Run]] = {}
     selector = selectors.DefaultSelector()
     for worker in workers:
@@ -197,11 +216,14 @@ def _serve(workers: list[_Worker], waiting: deque[Run], ledger: Ledger, log: Pat
                 worker.give(waiting.popleft())
 
 
-def _hear(worker: _Worker, event: dict[str, Any], owned: dict[str, tuple[float, Run]], ledger: Ledger) -> None:
+def _hear(
+    worker: _Worker, event: dict[str, Any], owned: dict[str, tuple[float, Run]], ledger: Ledger
+) -> None:
     if event["event"] == "ready":
         worker.ready = True
     elif event["event"] == "end" and worker.run is not None:
-        run, worker.run = worker.run, None
+        run = worker.run
+        worker.run = None
         if event["how"] == "owned":
             owned[run.run_id] = (time.monotonic(), run)
             ledger.on_event(event)
@@ -212,11 +234,17 @@ def _hear(worker: _Worker, event: dict[str, Any], owned: dict[str, tuple[float, 
 
 
 def _bury(worker: _Worker, ledger: Ledger, log: Path) -> None:
-    """Name the run that a dead worker leaves behind as failed, and start a new worker in its place."""
-    run, worker.run, was_ready = worker.run, None, worker.ready
+    """Name the run that a dead worker leaves behind as failed, and start a new worker in its
+    place.
+    """
+    run = worker.run
+    worker.run = None
+    was_ready = worker.ready
     status = worker.restart()
     if not was_ready:
-        raise RuntimeError(f"a worker process ended at its start (status {status}); the end of {log} says why")
+        raise RuntimeError(
+            f"a worker process ended at its start (status {status}); the end of {log} says why"
+        )
     if run is not None:
         why = f"signal {-status}" if status < 0 else f"exit status {status}"
         hint = " (out of memory?)" if status == -9 else ""
@@ -227,10 +255,15 @@ def _bury(worker: _Worker, ledger: Ledger, log: Path) -> None:
 def _visible_gpus() -> tuple[str, ...]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return tuple(part.strip() for part in named.split(",") if part.strip() and part.strip() != "-1")
+        return tuple(
+            part.strip() for part in named.split(",") if part.strip() and part.strip() != "-1"
+        )
     try:
         result = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return ()

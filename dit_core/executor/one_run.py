@@ -1,4 +1,6 @@
-"""Carry one run out, from its claim to its last evaluation: what the local executor and a Slurm task both call."""
+"""Carry one run out, from its claim to its last evaluation: what the local executor and a Slurm
+task both call.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What came of it: how the training stands ("done", "diverged", "stopped", "failed", "owned") and why."""
+    """What came of it: how the training stands ("done", "diverged", "stopped", "failed", "owned")
+    and why.
+    """
 
     how: str
     reason: str | None = None
@@ -48,10 +52,11 @@ class Carried:
 
 
 def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
-    """Train `run` unless it is done, then make the evaluations that are missing; return how it stands.
+    """Train `run` unless it is done, then make the evaluations that are missing; return how it
+    stands.
 
-    Work that another living process owns is left to it. An exception of the run's own becomes "failed" with its last
-    lines in the attempt's log; it never reaches the caller.
+    Work that another living process owns is left to it. An exception of the run's own becomes
+    "failed" with its last lines in the attempt's log; it never reaches the caller.
     """
     watch = watch or Watch()
     paths = store.run(run.run_id)
@@ -76,18 +81,22 @@ def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
 
 
 def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
-    """Return the training points whose EMA weights are kept: those asked for, and every tenth of the run.
+    """Return the training points whose EMA weights are kept: those asked for, and every tenth of
+    the run.
 
     The tenths let a study gain an evaluation point later without training again.
     """
-    steps, batch = science.train.steps, science.train.batch
+    steps = science.train.steps
+    batch = science.train.batch
     tenths = {max(round(steps * k / _KEPT_POINTS), 1) * batch for k in range(1, _KEPT_POINTS + 1)}
     return frozenset(tenths | set(asked))
 
 
 def device_of(name: str) -> torch.device:
     """Return the device an execution asks for: "auto" takes CUDA where there is one."""
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    return torch.device(
+        "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
+    )
 
 
 def _settled(paths: RunPaths, run: Run) -> Carried | None:
@@ -104,21 +113,31 @@ def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
     if outcome is not None and outcome.outcome == "DIVERGED":
         return Carried("diverged", outcome.reason)
     if outcome is not None and outcome.outcome == "DONE":
-        needed = {e.evaluation.images_seen for e in run.evaluations if not has_record(paths, e.eval_id)}
-        # Weights that are about to be measured are re-hashed; where they are altered, training makes them again.
-        # A point at which none were ever kept is no reason to train: its evaluation says what can be had instead.
-        kept = {i for i in needed if paths.snapshot(i).exists() or i in kept_points(run.science, ())}
+        needed = {
+            e.evaluation.images_seen for e in run.evaluations if not has_record(paths, e.eval_id)
+        }
+        # Weights that are about to be measured are re-hashed; where they are altered, training
+        # makes them again. A point at which none were ever kept is no reason to train: its
+        # evaluation says what can be had instead.
+        kept = {
+            i for i in needed if paths.snapshot(i).exists() or i in kept_points(run.science, ())
+        }
         altered = [images for images in kept if not has_snapshot(paths, images)]
         if not altered:
             return Carried("done")
         _go_back_before(paths, min(altered))
     if run.science.train.imported is not None:
-        return Carried("failed", f"{paths.root}: imported weights are gone or altered; `ditlab import` them again")
+        return Carried(
+            "failed",
+            f"{paths.root}: imported weights are gone or altered; `ditlab import` them again",
+        )
     return None
 
 
 def _go_back_before(paths: RunPaths, images_seen: int) -> None:
-    """Make the training go on from a point before `images_seen`, so that it makes the weights there again."""
+    """Make the training go on from a point before `images_seen`, so that it makes the weights there
+    again.
+    """
     for folder in sorted(paths.checkpoints.glob("[0-9]*")):
         if int(folder.name) >= images_seen:
             bundle.remove(folder)
@@ -137,7 +156,9 @@ def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:
 
 
 def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Carried:
-    """Take this process's share of the training if the first process finds that there is one; write nothing."""
+    """Take this process's share of the training if the first process finds that there is one; write
+    nothing.
+    """
     if not watch.group.announce():
         return Carried("done")
     ending = take_share(paths, run, watch)
@@ -145,8 +166,13 @@ def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Carried:
 
 
 def take_share(paths: RunPaths, run: Run, watch: Watch) -> Ending:
-    """Train as one process of `watch.group` that is not the first; write nothing. Return how the training ended."""
-    return train(run.science, _data_of(run), _surroundings(paths, silent_attempt(paths), run, watch))
+    """Train as one process of `watch.group` that is not the first; write nothing.
+
+    Return how the training ended.
+    """
+    return train(
+        run.science, _data_of(run), _surroundings(paths, silent_attempt(paths), run, watch)
+    )
 
 
 def _surroundings(paths: RunPaths, attempt: Attempt, run: Run, watch: Watch) -> Surroundings:
@@ -176,11 +202,15 @@ def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Carried:
 
 
 def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Carried:
-    """Record a failure: the whole trace in the attempt's log, one line with the remedy as the reason."""
+    """Record a failure: the whole trace in the attempt's log, one line with the remedy as the
+    reason.
+    """
     reason = str(error) if isinstance(error, DitlabError) else f"{type(error).__name__}: {error}"
     if is_out_of_memory(error):
         reason = f"out of memory; set execution.micro_batch below the present one. ({reason.splitlines()[0]})"
-    (paths.attempt(attempt.number) / "log.txt").write_text("".join(traceback.format_exception(error)))
+    (paths.attempt(attempt.number) / "log.txt").write_text(
+        "".join(traceback.format_exception(error))
+    )
     images = attempt.record["images_start"] or 0
     attempt.end("failed", images_seen=images, reason=reason)
     write_outcome(paths, Outcome("FAILED", reason, images, attempt.number))
@@ -188,8 +218,11 @@ def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Carried:
 
 
 def _evaluate_missing(paths: RunPaths, run: Run, watch: Watch) -> Carried:
-    """Make every planned evaluation that has no record; one that cannot be made does not stop the others."""
-    troubles, made = [], 0
+    """Make every planned evaluation that has no record; one that cannot be made does not stop the
+    others.
+    """
+    troubles = []
+    made = 0
     for planned in run.evaluations:
         if has_record(paths, planned.eval_id):
             continue

@@ -1,7 +1,9 @@
-"""Several processes for one run on one machine: the caller is the first of them and starts the others.
+"""Several processes for one run on one machine: the caller is the first of them and starts the
+others.
 
-They meet at a file of a private folder, so that no port can be taken by somebody else, and each lives exactly as long
-as the training. Under Slurm the scheduler starts all of them; then nothing is started here.
+They meet at a file of a private folder, so that no port can be taken by somebody else, and each
+lives exactly as long as the training. Under Slurm the scheduler starts all of them; then nothing is
+started here.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _LEAVE_S = 60.0  # how long the others may take to come to the end that the firs
 
 @contextlib.contextmanager
 def gathered(paths: RunPaths, run: Run, group: Group) -> Iterator[Group]:
-    """Yield the group to train `run` with: `group`, or as many processes as the run asks for where it is alone.
+    """Yield the group to train `run` with: `group`, or as many processes as the run asks for where
+    it is alone.
 
     Raises EnvironmentProblem with the last words of a process that died.
     """
@@ -71,7 +74,12 @@ def _start(paths: RunPaths, run: Run, rank: int, folder: Path) -> subprocess.Pop
     environment = environment_to_train(threads)
     with open(folder / f"rank-{rank}.txt", "wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
         )
     assert process.stdin is not None
     process.stdin.write(json.dumps(run_record(run)).encode() + b"\n")
@@ -86,30 +94,46 @@ def _meet(run: Run, rank: int, folder: Path) -> Group:
     if device.type == "cuda":
         torch.cuda.set_device(rank)
     else:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host name that does not resolve must not matter
+        os.environ.setdefault(
+            "GLOO_SOCKET_IFNAME", "lo"
+        )  # a host name that does not resolve must not matter
     world = run.execution.processes
     return distributed.join(device, rank=rank, world=world, meet=f"file://{folder / 'meet'}")
 
 
-def _explained(error: RuntimeError, others: list[subprocess.Popen[bytes]], folder: Path) -> Exception:
-    """Return the error of the process that died first, where one did, instead of the broken connection it left."""
+def _explained(
+    error: RuntimeError, others: list[subprocess.Popen[bytes]], folder: Path
+) -> Exception:
+    """Return the error of the process that died first, where one did, instead of the broken
+    connection it left.
+    """
     for rank, other in enumerate(others, 1):
         with contextlib.suppress(subprocess.TimeoutExpired):
             other.wait(2.0)
         if other.returncode:
             words = (folder / f"rank-{rank}.txt").read_text(errors="replace").strip().splitlines()
-            how = f"signal {-other.returncode}" if other.returncode < 0 else f"status {other.returncode}"
+            how = (
+                f"signal {-other.returncode}"
+                if other.returncode < 0
+                else f"status {other.returncode}"
+            )
             last = f": {words[-1]}" if words else ""
-            return EnvironmentProblem(f"process {rank} of this run ended with {how}{last}; start the command again")
+            return EnvironmentProblem(
+                f"process {rank} of this run ended with {how}{last}; start the command again"
+            )
     return error
 
 
 def _follow() -> None:
-    """Train as one of several: `python -m dit_core.executor.processes RANK THREADS RUN_FOLDER MEETING_FOLDER`, run on stdin."""
+    """Train as one of several: `python -m dit_core.executor.processes RANK THREADS RUN_FOLDER
+    MEETING_FOLDER`, run on stdin.
+    """
     from dit_core.executor.one_run import Watch, take_share
 
-    rank, threads = int(sys.argv[1]), int(sys.argv[2])
-    paths, folder = RunPaths(Path(sys.argv[3])), Path(sys.argv[4])
+    rank = int(sys.argv[1])
+    threads = int(sys.argv[2])
+    paths = RunPaths(Path(sys.argv[3]))
+    folder = Path(sys.argv[4])
     torch.set_num_threads(threads)
     run = run_of(json.loads(sys.stdin.readline()))
     threading.Thread(target=_leave_with_parent, daemon=True).start()

@@ -1,6 +1,8 @@
-"""A worker process of the local executor: takes runs from its standard input, tells what happens on a pipe.
+"""A worker process of the local executor: takes runs from its standard input, tells what happens on
+a pipe.
 
-It lives for many runs, so that torch is loaded once. When its parent goes away, its input ends: it saves and leaves.
+It lives for many runs, so that torch is loaded once. When its parent goes away, its input ends: it
+saves and leaves.
 """
 
 from __future__ import annotations
@@ -38,8 +40,12 @@ class Stop:
 
 
 def main() -> None:
-    """Serve runs until the input ends: `python -m dit_core.executor.worker EVENTS_FD THREADS RESULTS`."""
-    events_fd, threads, results = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """Serve runs until the input ends: `python -m dit_core.executor.worker EVENTS_FD THREADS
+    RESULTS`.
+    """
+    events_fd = int(sys.argv[1])
+    threads = int(sys.argv[2])
+    results = sys.argv[3]
     torch.set_num_threads(threads)
     stop = Stop()
     jobs: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -57,7 +63,9 @@ def main() -> None:
         run = run_of(job)
         watch = Watch(
             should_stop=stop,
-            on_progress=lambda images, rate, r=run.run_id: tell(event="progress", run=r, images=images, rate=rate),
+            on_progress=lambda images, rate, r=run.run_id: tell(
+                event="progress", run=r, images=images, rate=rate
+            ),
             on_evaluation=lambda key, r=run.run_id: tell(event="evaluated", run=r, eval=key),
         )
         carried = carry_run(store, run, watch)

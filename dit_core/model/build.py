@@ -13,12 +13,15 @@ from dit_core.study.science.unet import UNet
 
 
 def build_model(science: Science, grad_checkpoint: bool = False) -> nn.Module:
-    """Return the network of `science`, initialised from torch's global generator: a `DiT` or a `UNetModel`.
+    """Return the network of `science`, initialised from torch's global generator: a `DiT` or a
+    `UNetModel`.
 
-    Under `torch.device("meta")` it has shapes and no weights. `grad_checkpoint` recomputes activations in the
-    backward pass: less memory, more time, the same numbers. Raises UserError for what the network cannot be.
+    Under `torch.device("meta")` it has shapes and no weights. `grad_checkpoint` recomputes
+    activations in the backward pass: less memory, more time, the same numbers. Raises UserError for
+    what the network cannot be.
     """
-    model, data = science.model, science.data
+    model = science.model
+    data = science.data
     network: nn.Module
     if isinstance(model, UNet):
         from dit_core.model.unet import UNetModel  # diffusers takes a second to import
@@ -33,11 +36,16 @@ def build_model(science: Science, grad_checkpoint: bool = False) -> nn.Module:
 
 def _check(science: Science) -> None:
     """Raise UserError where a DiT cannot be; a science that was validated always can."""
-    model, data = science.dit, science.data
+    model = science.dit
+    data = science.data
     if model.conditioning not in BLOCKS:
         word = model.conditioning
-        raise UserError(f"unknown conditioning {word!r}{nearest(word, BLOCKS)}; designs are {', '.join(BLOCKS)}")
+        raise UserError(
+            f"unknown conditioning {word!r}{nearest(word, BLOCKS)}; designs are {', '.join(BLOCKS)}"
+        )
     if model.hidden % model.heads:
         raise UserError(f"heads {model.heads} do not divide hidden {model.hidden}")
-    if model.tokens == "patches" and (data.height % science.patch_shape[0] or data.width % science.patch_shape[1]):
+    if model.tokens == "patches" and (
+        data.height % science.patch_shape[0] or data.width % science.patch_shape[1]
+    ):
         raise UserError(f"patch {model.patch} does not divide the input {data.height}x{data.width}")

@@ -14,13 +14,17 @@ def check_inputs(shape: tuple[int, int, int], x: Tensor, t: Tensor, y: Tensor) -
         raise UserError(f"the network takes (batch, {_by(shape)}), but was given ({_by(x.shape)})")
     if t.shape != x.shape[:1] or y.shape != x.shape[:1]:
         raise UserError(
-            f"times and labels must be of shape ({x.shape[0]},), one per sample; got times ({_by(t.shape)}) "
+            f"times and labels must be of shape ({x.shape[0]},), one per sample; got times "
+            f"({_by(t.shape)}) "
             f"and labels ({_by(y.shape)})"
         )
 
 
 def check_labels(y: Tensor, null_class: int) -> None:
-    """Raise UserError where a label of y (B,) is no class (the null class is one). Waits for a GPU."""
+    """Raise UserError where a label of y (B,) is no class (the null class is one).
+
+    Waits for a GPU.
+    """
     wrong = y[(y < 0) | (y > null_class)]
     if wrong.numel():
         raise UserError(

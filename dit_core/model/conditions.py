@@ -1,7 +1,8 @@
-"""What a sample is conditioned on: its label, and where the data have more, a vector, tokens and a map.
+"""What a sample is conditioned on: its label, and where the data have more, a vector, tokens and a
+map.
 
-Everything that passes conditions on (training loop, guidance, samplers) takes either a plain tensor of labels (B,),
-which is all that the paper's models know, or `Conditions`.
+Everything that passes conditions on (training loop, guidance, samplers) takes either a plain tensor
+of labels (B,), which is all that the paper's models know, or `Conditions`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from torch import Tensor
 
 
 class Conditions(NamedTuple):
-    """Conditions of B samples; None is a condition that the model does not have. Each has its own null value."""
+    """Conditions of B samples; None is a condition that the model does not have.
+
+    Each has its own null value.
+    """
 
     label: Tensor
     """Class numbers (B,) int64; the null class is the number of classes."""
@@ -60,7 +64,9 @@ def joined(first: Given, second: Given) -> Given:
     """Return the samples of both, (2B,) in each tensor; both have the same conditions."""
     if isinstance(first, Conditions) and isinstance(second, Conditions):
         pairs = zip(first, second, strict=True)
-        return Conditions(*(None if a is None or b is None else torch.cat([a, b]) for a, b in pairs))
+        return Conditions(
+            *(None if a is None or b is None else torch.cat([a, b]) for a, b in pairs)
+        )
     return torch.cat([first, second])  # type: ignore[list-item]
 
 
@@ -78,12 +84,16 @@ def null_like(given: Given, null_class: int) -> Given:
     )
 
 
-def dropped(given: Given, drop: Tensor, null_class: int, label: float, others: tuple[float, float, float]) -> Given:
-    """Return the conditions with each one null where its probability is above `drop` (B,), uniform in [0, 1).
+def dropped(
+    given: Given, drop: Tensor, null_class: int, label: float, others: tuple[float, float, float]
+) -> Given:
+    """Return the conditions with each one null where its probability is above `drop` (B,), uniform
+    in [0, 1).
 
-    `label` and `others` (vector, context, map) are probabilities. One draw decides for all conditions of a sample, so
-    that equal probabilities drop them together: the network then learns the unconditional distribution that guidance
-    subtracts, which independent draws would show it in p^k of the samples only.
+    `label` and `others` (vector, context, map) are probabilities. One draw decides for all
+    conditions of a sample, so that equal probabilities drop them together: the network then learns
+    the unconditional distribution that guidance subtracts, which independent draws would show it in
+    p^k of the samples only.
     """
     labels = torch.where(drop < label, null_class, labels_of(given))
     if not isinstance(given, Conditions):

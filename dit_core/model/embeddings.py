@@ -1,4 +1,6 @@
-"""Embeddings of position, time and conditions (paper section 3.2; sine-cosine tables as in ViT/MAE and ADM)."""
+"""Embeddings of position, time and conditions (paper section 3.2; sine-cosine tables as in ViT/MAE
+and ADM).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ WAVES = 256  # width of the sinusoidal time embedding, as in ADM
 
 
 def sincos_1d(positions: Tensor, dim: int) -> Tensor:
-    """Return the (n, dim) sine-cosine table of `positions` (n,): dim / 2 sines, then dim / 2 cosines, in float64."""
+    """Return the (n, dim) sine-cosine table of `positions` (n,): dim / 2 sines, then dim / 2
+    cosines, in float64.
+    """
     omega = 10000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
     angles = torch.outer(positions.double(), omega)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -21,15 +25,17 @@ def sincos_1d(positions: Tensor, dim: int) -> Tensor:
 def sincos_2d(rows: int, columns: int, dim: int) -> Tensor:
     """Return the (rows * columns, dim) table of a grid in reading order.
 
-    The first half of the channels encodes the column, the second half the row: the order of the released weights.
-    `dim` is a multiple of 4.
+    The first half of the channels encodes the column, the second half the row: the order of the
+    released weights. `dim` is a multiple of 4.
     """
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     return torch.cat([sincos_1d(x.flatten(), dim // 2), sincos_1d(y.flatten(), dim // 2)], dim=1)
 
 
 def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
-    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding `kind`."""
+    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding
+    `kind`.
+    """
     rows, columns = grid
     with torch.device("cpu"):
         if kind == "none":
@@ -43,8 +49,9 @@ def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
 class TimestepEmbedder(nn.Module):
     """Time to a vector: cosines and sines of 128 frequencies, then a two-layer MLP with SiLU.
 
-    `kind` "released" spaces the frequencies as the paper's code does; "diffusers" as its port in diffusers does, whose
-    lowest frequency is exactly 1/10000: the same weights then give other outputs.
+    `kind` "released" spaces the frequencies as the paper's code does; "diffusers" as its port in
+    diffusers does, whose lowest frequency is exactly 1/10000: the same weights then give other
+    outputs.
     """
 
     def __init__(self, hidden: int, kind: str = "released") -> None:
@@ -58,7 +65,9 @@ class TimestepEmbedder(nn.Module):
         """Fill the table of frequencies: 10000^(-i/128) for i = 0..127, or 10000^(-i/127)."""
         half = WAVES // 2
         intervals = half if self.kind == "released" else half - 1
-        table = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / intervals)
+        table = torch.exp(
+            -math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / intervals
+        )
         self.frequencies.copy_(table)
 
     def forward(self, t: Tensor) -> Tensor:
@@ -69,7 +78,9 @@ class TimestepEmbedder(nn.Module):
 
 
 class VectorEmbedder(nn.Module):
-    """A standardised continuous condition to a vector, by the MLP of the time embedding; NaN to a learned null."""
+    """A standardised continuous condition to a vector, by the MLP of the time embedding; NaN to a
+    learned null.
+    """
 
     def __init__(self, parameters: int, hidden: int) -> None:
         super().__init__()
@@ -85,7 +96,9 @@ class VectorEmbedder(nn.Module):
 
 
 class SequenceEmbedder(nn.Module):
-    """A condition that is a sequence to tokens of the model's width; where it is not given, all are a learned null."""
+    """A condition that is a sequence to tokens of the model's width; where it is not given, all are
+    a learned null.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -93,6 +106,8 @@ class SequenceEmbedder(nn.Module):
         self.null = nn.Parameter(torch.empty(hidden))
 
     def forward(self, tokens: Tensor, off: Tensor) -> Tensor:
-        """Return (B, M, d) for tokens (B, M, D) of samples, of which those in off (B,) are "not given"."""
+        """Return (B, M, d) for tokens (B, M, D) of samples, of which those in off (B,) are "not
+        given".
+        """
         out = self.proj(tokens.nan_to_num(0.0))  #             (B, M, d)
         return torch.where(off[:, None, None], self.null, out)

@@ -1,4 +1,6 @@
-"""Measured multiply-accumulates and parameters of a built network, to hold `dit_core/study/price/cost.py` against."""
+"""Measured multiply-accumulates and parameters of a built network, to hold
+`dit_core/study/price/cost.py` against.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,21 @@ from dit_core.model.conditions import Conditions
 from dit_core.study.science.science import Science
 from dit_core.study.science.unet import UNet
 
-# An operation that is not counted and whose name holds one of these words might be a matrix product.
-MATRIX_WORDS = ("mm", "matmul", "linear", "conv", "attention", "einsum", "dot", "mv", "outer", "python", "fft")
+# An operation that is not counted and whose name holds one of these words might be a matrix
+# product.
+MATRIX_WORDS = (
+    "mm",
+    "matmul",
+    "linear",
+    "conv",
+    "attention",
+    "einsum",
+    "dot",
+    "mv",
+    "outer",
+    "python",
+    "fft",
+)
 
 
 class UncountedError(DitlabError):
@@ -36,10 +51,11 @@ class Count:
 
 
 def measure(science: Science) -> Count:
-    """Return multiply-accumulates of one forward pass of one sample and trained parameters, measured by fvcore.
+    """Return multiply-accumulates of one forward pass of one sample and trained parameters,
+    measured by fvcore.
 
-    A Transformer is traced without weights, so that the largest takes seconds; a U-Net with them, for convolutions
-    without weights cannot be traced. Raises UncountedError.
+    A Transformer is traced without weights, so that the largest takes seconds; a U-Net with them,
+    for convolutions without weights cannot be traced. Raises UncountedError.
     """
     device = "cpu" if isinstance(science.model, UNet) else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device):
@@ -57,7 +73,9 @@ def measure(science: Science) -> Count:
         }
         inputs += [further[name] for name in data.conditions]
     counted = _Flat(network, data.conditions) if data.conditions else network
-    return Count(count_macs(counted, inputs), sum(p.numel() for p in network.parameters() if p.requires_grad))
+    return Count(
+        count_macs(counted, inputs), sum(p.numel() for p in network.parameters() if p.requires_grad)
+    )
 
 
 class _Flat(nn.Module):
@@ -65,9 +83,12 @@ class _Flat(nn.Module):
 
     def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
-        self.network, self.names = network, tuple(names)
+        self.network = network
+        self.names = tuple(names)
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, *further: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, *further: torch.Tensor
+    ) -> torch.Tensor:
         given = dict(zip(self.names, further, strict=True))
         if "context" in given:
             given["mask"] = torch.ones_like(given["context"][..., 0], dtype=torch.bool)
@@ -75,10 +96,12 @@ class _Flat(nn.Module):
 
 
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
-    """Return the multiply-accumulates of `network(*inputs)`, linear layers, convolutions and attention.
+    """Return the multiply-accumulates of `network(*inputs)`, linear layers, convolutions and
+    attention.
 
-    Raises UncountedError naming what could not be counted, for fvcore leaves out what it does not know in silence:
-    10 % of DiT-S/2 without the handler for fused attention that is given to it here.
+    Raises UncountedError naming what could not be counted, for fvcore leaves out what it does not
+    know in silence: 10 % of DiT-S/2 without the handler for fused attention that is given to it
+    here.
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every shape that Python compares
@@ -87,7 +110,12 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
         analysis = FlopCountAnalysis(network.eval(), tuple(inputs))
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
         # fvcore counts these although they multiply no matrices; the paper does not.
-        for name in ("aten::layer_norm", "aten::group_norm", "aten::batch_norm", "aten::upsample_nearest2d"):
+        for name in (
+            "aten::layer_norm",
+            "aten::group_norm",
+            "aten::batch_norm",
+            "aten::upsample_nearest2d",
+        ):
             analysis.set_op_handle(name, _no_macs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
@@ -96,7 +124,8 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     if skipped:
         names = ", ".join(sorted(skipped))
         raise UncountedError(
-            f"the count would leave out {names}: give `count_macs` a handler for each, or write the layer with "
+            f"the count would leave out {names}: give `count_macs` a handler for each, or write "
+            "the layer with "
             "linear, matmul or scaled_dot_product_attention"
         )
     return int(sum(by_operator.values()))

@@ -1,4 +1,6 @@
-"""The three layers every block is made of: self-attention, cross-attention and the feed-forward layer."""
+"""The three layers every block is made of: self-attention, cross-attention and the feed-forward
+layer.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SHORT = 128  # keys: where bf16 attention on a CPU is quicker as two products than fused (measured for 64 and 256)
+# keys: where bf16 attention on a CPU is quicker as two products than fused (measured for 64 and
+# 256)
+SHORT = 128
 
 
 def head_norm(width: int) -> nn.LayerNorm:
-    """Return the LayerNorm over one head's queries or keys: learned scale, no shift (Dehghani et al. 2023)."""
+    """Return the LayerNorm over one head's queries or keys: learned scale, no shift (Dehghani et
+    al. 2023).
+    """
     return nn.LayerNorm(width, eps=1e-6, bias=False)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return softmax(q k^T / sqrt(e)) v (B, h, T, e), in v's type, for q (B, h, T, e), k and v (B, h, S, e).
+    """Return softmax(q k^T / sqrt(e)) v (B, h, T, e), in v's type, for q (B, h, T, e), k and v (B,
+    h, S, e).
 
-    Keys where `mask` (broadcast to (B, h, T, S)) is False are not seen. The fused kernel, but for bf16 on CPUs: there
-    its backward pass is slow, and up to `SHORT` keys two plain products take half the time; beyond, float32 does.
+    Keys where `mask` (broadcast to (B, h, T, S)) is False are not seen. The fused kernel, but for
+    bf16 on CPUs: there its backward pass is slow, and up to `SHORT` keys two plain products take
+    half the time; beyond, float32 does.
     """
     if v.device.type != "cpu" or v.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(q, k, v, mask)
@@ -32,7 +40,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
 
 def gelu(x: Tensor) -> Tensor:
-    """Return GELU in its tanh form (Hendrycks & Gimpel 2016): x (1 + tanh u) / 2 = x sigmoid(2u), u cubic in x.
+    """Return GELU in its tanh form (Hendrycks & Gimpel 2016): x (1 + tanh u) / 2 = x sigmoid(2u), u
+    cubic in x.
 
     On CPUs the compiler makes the sigmoid of one exponential, in a third of its tanh's time.
     """
@@ -43,7 +52,9 @@ def gelu(x: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: one projection to queries, keys and values, one fused attention, one projection."""
+    """Multi-head self-attention: one projection to queries, keys and values, one fused attention,
+    one projection.
+    """
 
     def __init__(self, hidden: int, heads: int, qk_norm: bool) -> None:
         super().__init__()
@@ -59,7 +70,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, h, d/h)
         q, k, v = qkv.transpose(1, 3).unbind(2)  #                      3 x (B, h, T, d/h)
         if self.q_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+            q = self.q_norm(q).to(v.dtype)
+            k = self.k_norm(k).to(v.dtype)
         out = attention(q, k, v)  #                                     (B, h, T, d/h)
         return self.proj(out.transpose(1, 2).reshape(B, T, d))  #       (B, T, d)
 
@@ -77,13 +89,18 @@ class CrossAttention(nn.Module):
         self.k_norm = head_norm(hidden // heads) if qk_norm else None
 
     def forward(self, x: Tensor, c: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return (B, T, d) for tokens x (B, T, d) that attend to conditions c (B, S, d), those in mask (B, S)."""
+        """Return (B, T, d) for tokens x (B, T, d) that attend to conditions c (B, S, d), those in
+        mask (B, S).
+        """
         B, T, d = x.shape
         q = self.q(x).view(B, T, self.heads, d // self.heads).transpose(1, 2)  #   (B, h, T, d/h)
         kv = self.kv(c).view(B, c.shape[1], 2, self.heads, d // self.heads)  #     (B, S, 2, h, d/h)
-        k, v = kv.transpose(1, 3).unbind(2)  #                                     2 x (B, h, S, d/h)
+        k, v = kv.transpose(1, 3).unbind(
+            2
+        )  #                                     2 x (B, h, S, d/h)
         if self.q_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+            q = self.q_norm(q).to(v.dtype)
+            k = self.k_norm(k).to(v.dtype)
         mask = None if mask is None else mask[:, None, None]  #                    (B, 1, 1, S)
         out = attention(q, k, v, mask)  #                                          (B, h, T, d/h)
         return self.proj(out.transpose(1, 2).reshape(B, T, d))  #                  (B, T, d)

@@ -1,4 +1,6 @@
-"""From samples to tokens and back: square patches of images, blocks of a vector's features, groups of features."""
+"""From samples to tokens and back: square patches of images, blocks of a vector's features, groups
+of features.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,11 @@ from torch import Tensor, nn
 
 
 def patchify(x: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return (B, T, C ph pw) patches in reading order for x (B, C, H, W) and patches of `shape` (ph, pw)."""
-    (_, C, H, W), (ph, pw) = x.shape, shape
+    """Return (B, T, C ph pw) patches in reading order for x (B, C, H, W) and patches of `shape`
+    (ph, pw).
+    """
+    (_, C, H, W) = x.shape
+    (ph, pw) = shape
     if shape == (1, 1):
         return x.flatten(2).transpose(1, 2)
     x = x.reshape(-1, C, H // ph, ph, W // pw, pw)
@@ -19,7 +24,9 @@ def patchify(x: Tensor, shape: tuple[int, int]) -> Tensor:
 
 def unpatchify(x: Tensor, shape: tuple[int, int], out: tuple[int, int, int]) -> Tensor:
     """Return samples (B, C, H, W), `out` being (C, H, W), of patches x (B, T, ph pw C)."""
-    B, (C, H, W), (ph, pw) = x.shape[0], out, shape
+    B = x.shape[0]
+    (C, H, W) = out
+    (ph, pw) = shape
     if shape == (1, 1):
         return x.transpose(1, 2).reshape(B, C, H, W)
     x = x.view(B, H // ph, W // pw, ph, pw, C).permute(0, 5, 1, 3, 2, 4)
@@ -37,7 +44,9 @@ class GroupsIn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, d) for vectors x (B, 1, 1, n)."""
         parts = x.flatten(1).split(self.sizes, dim=1)
-        return torch.stack([linear(part) for linear, part in zip(self.linears, parts, strict=True)], dim=1)
+        return torch.stack(
+            [linear(part) for linear, part in zip(self.linears, parts, strict=True)], dim=1
+        )
 
 
 class GroupsOut(nn.Module):
@@ -50,5 +59,7 @@ class GroupsOut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C_out, 1, n) for tokens x (B, T, d)."""
-        parts = [linear(x[:, i]).view(len(x), self.channels, -1) for i, linear in enumerate(self.linears)]
+        parts = [
+            linear(x[:, i]).view(len(x), self.channels, -1) for i, linear in enumerate(self.linears)
+        ]
         return torch.cat(parts, dim=2)[:, :, None]

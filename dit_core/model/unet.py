@@ -14,24 +14,35 @@ from dit_core.study.science.unet import UNet
 class UNetModel(nn.Module):
     """model(x (B, C, H, W), t (B,), y (B,)) -> (B, C_out, H, W).
 
-    Time and label are summed and enter every residual block as scale and shift of its second norm, as in ADM
-    (Dhariwal & Nichol 2021), whose frequencies of the time embedding are those of the Transformer here. `y` holds class
-    numbers, `null_class` stands for "no label". Built without weights: `reset_parameters` gives a start.
+    Time and label are summed and enter every residual block as scale and shift of its second norm,
+    as in ADM (Dhariwal & Nichol 2021), whose frequencies of the time embedding are those of the
+    Transformer here. `y` holds class numbers, `null_class` stands for "no label". Built without
+    weights: `reset_parameters` gives a start.
     """
 
-    def __init__(self, model: UNet, data: Data, out_channels: int, grad_checkpoint: bool = False) -> None:
+    def __init__(
+        self, model: UNet, data: Data, out_channels: int, grad_checkpoint: bool = False
+    ) -> None:
         super().__init__()
-        self.config, self.out_channels, self.null_class = model, out_channels, data.classes
+        self.config = model
+        self.out_channels = out_channels
+        self.null_class = data.classes
         self.input_shape = (data.channels, data.height, data.width)
-        with torch.device("meta"):  # no random number is drawn for weights that `reset_parameters` makes
+        with torch.device(
+            "meta"
+        ):  # no random number is drawn for weights that `reset_parameters` makes
             self.net = UNet2DModel(
                 sample_size=(data.height, data.width),
                 in_channels=data.channels,
                 out_channels=out_channels,
                 block_out_channels=model.widths,
                 layers_per_block=model.layers,
-                down_block_types=tuple("AttnDownBlock2D" if on else "DownBlock2D" for on in model.attended),
-                up_block_types=tuple("AttnUpBlock2D" if on else "UpBlock2D" for on in reversed(model.attended)),
+                down_block_types=tuple(
+                    "AttnDownBlock2D" if on else "DownBlock2D" for on in model.attended
+                ),
+                up_block_types=tuple(
+                    "AttnUpBlock2D" if on else "UpBlock2D" for on in reversed(model.attended)
+                ),
                 add_attention=model.attention != "none",
                 attention_head_dim=model.head_channels,
                 norm_num_groups=model.groups,
@@ -44,30 +55,40 @@ class UNetModel(nn.Module):
         self.net.to_empty(device=torch.empty(0).device)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """Return (B, C_out, H, W), for DDPM with learned covariance C_out = 2C: noise, then the covariance's v.
+        """Return (B, C_out, H, W), for DDPM with learned covariance C_out = 2C: noise, then the
+        covariance's v.
 
-        Raises UserError where x has another shape than the model was built for, or t or y is not (B,).
+        Raises UserError where x has another shape than the model was built for, or t or y is not
+        (B,).
         """
         check_inputs(self.input_shape, x, t, y)
         out: Tensor = self.net(x, t, y, return_dict=False)[0]
         return out
 
     def check_labels(self, y: Tensor) -> None:
-        """Raise UserError where a label is no class of the model (the null class is one). Waits for a GPU."""
+        """Raise UserError where a label is no class of the model (the null class is one).
+
+        Waits for a GPU.
+        """
         check_labels(y, self.null_class)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Initialise with numbers from torch's global generator of the device, in the order of the layers.
+        """Initialise with numbers from torch's global generator of the device, in the order of the
+        layers.
 
-        Every layer starts as torch starts it, but that the last convolution and the last layer of every residual and
-        attention branch are zero, as in ADM: each branch is the identity, and the network's first answer is zero.
+        Every layer starts as torch starts it, but that the last convolution and the last layer of
+        every residual and attention branch are zero, as in ADM: each branch is the identity, and
+        the network's first answer is zero.
         """
         for module in self.net.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.GroupNorm | nn.Embedding):
                 module.reset_parameters()
         branches = [m for m in self.net.modules() if hasattr(m, "conv2") or hasattr(m, "to_out")]
-        for last in (self.net.conv_out, *(m.conv2 if hasattr(m, "conv2") else m.to_out[0] for m in branches)):
+        for last in (
+            self.net.conv_out,
+            *(m.conv2 if hasattr(m, "conv2") else m.to_out[0] for m in branches),
+        ):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 

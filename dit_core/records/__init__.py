@@ -1,1 +1,3 @@
-"""What is kept on disk: paths, atomic files, run, attempt, metric and evaluation records, leases."""
+"""What is kept on disk: paths, atomic files, run, attempt, metric and evaluation records,
+leases.
+"""

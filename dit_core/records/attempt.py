@@ -1,4 +1,6 @@
-"""attempts/<n>/attempt.json: one start of a run on one host; its folder is claimed by creating it, so by one writer."""
+"""attempts/<n>/attempt.json: one start of a run on one host; its folder is claimed by creating it,
+so by one writer.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Attempt:
 
 
 def start_attempt(paths: RunPaths, *, device: str, job: str | None = None) -> Attempt:
-    """Claim the next free number and return the attempt; numbers order attempts, clocks never do."""
+    """Claim the next free number and return the attempt; numbers order attempts, clocks never
+    do.
+    """
     number = max(attempt_numbers(paths), default=0)
     while True:
         number += 1
@@ -84,12 +88,18 @@ class _SilentAttempt(Attempt):
 
 
 def silent_attempt(paths: RunPaths) -> Attempt:
-    """Return an attempt for a process that helps another one: the first process of a run alone writes its record."""
-    return _SilentAttempt(paths, 0, {"events": [], "images_start": None}, MetricsWriter(Path(os.devnull)))
+    """Return an attempt for a process that helps another one: the first process of a run alone
+    writes its record.
+    """
+    return _SilentAttempt(
+        paths, 0, {"events": [], "images_start": None}, MetricsWriter(Path(os.devnull))
+    )
 
 
 def read_attempts(paths: RunPaths) -> list[dict[str, Any]]:
-    """Return the records of all attempts in order; one that was killed before its record is named by number only."""
+    """Return the records of all attempts in order; one that was killed before its record is named
+    by number only.
+    """
     records = []
     for number in attempt_numbers(paths):
         try:

@@ -1,4 +1,6 @@
-"""results/bench/calibration.json: what this machine was measured to take, kept by `ditlab bench --save`."""
+"""results/bench/calibration.json: what this machine was measured to take, kept by `ditlab bench
+--save`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from dit_core.study.price.predict import Calibration
 
 
 def read_calibration(store: Store, device: str) -> Calibration | None:
-    """Return the calibration of `device`, or None where it was never measured; raise RecordError if torn."""
+    """Return the calibration of `device`, or None where it was never measured; raise RecordError if
+    torn.
+    """
     path = store.root / "bench" / "calibration.json"
     try:
         entry = read_json(path)["devices"].get(device)
@@ -17,4 +21,6 @@ def read_calibration(store: Store, device: str) -> Calibration | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (AttributeError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: is no calibration ({error}); `ditlab bench --save` makes it again") from error
+        raise RecordError(
+            f"{path}: is no calibration ({error}); `ditlab bench --save` makes it again"
+        ) from error

@@ -16,7 +16,8 @@ _NEEDED = {"schema", "run_id", "eval_id", "evaluation", "protocol", "metrics"}
 def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[str, Any]:
     """Publish an evaluation and return the whole record; ids, time and provenance are added here.
 
-    `record` holds `evaluation`, `protocol`, `metrics` ({name: {"value", "low", "high"}}), `seconds` and `device`.
+    `record` holds `evaluation`, `protocol`, `metrics` ({name: {"value", "low", "high"}}), `seconds`
+    and `device`.
     """
     whole = {
         "schema": SCHEMA,
@@ -33,7 +34,9 @@ def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[st
 
 
 def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
-    """Return the record of an evaluation, or None where there is none; raise RecordError where it is torn."""
+    """Return the record of an evaluation, or None where there is none; raise RecordError where it
+    is torn.
+    """
     path = paths.eval(eval_id)
     try:
         record = read_json(path)
@@ -42,5 +45,8 @@ def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
     if not isinstance(record, dict) or _NEEDED - record.keys():
         raise RecordError(f"{path}: is no evaluation record; `ditlab doctor` says how to mend it")
     if record["eval_id"] != eval_id or record["run_id"] != paths.root.name:
-        raise RecordError(f"{path}: belongs to run {record['run_id']}, evaluation {record['eval_id']}: a moved file")
+        raise RecordError(
+            f"{path}: belongs to run {record['run_id']}, evaluation {record['eval_id']}: a moved "
+            "file"
+        )
     return record

@@ -1,7 +1,9 @@
-"""attempts/<n>/metrics.jsonl: the training curve, one JSON object a line, each line closed by its own checksum.
+"""attempts/<n>/metrics.jsonl: the training curve, one JSON object a line, each line closed by its
+own checksum.
 
-One process writes a file; lines are appended with a single write per flush, so a kill tears at most the last line.
-Rows of later attempts replace those of earlier ones at the same training point: work that was redone counts once.
+One process writes a file; lines are appended with a single write per flush, so a kill tears at most
+the last line. Rows of later attempts replace those of earlier ones at the same training point: work
+that was redone counts once.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class MetricsWriter:
     """Append rows to one metrics file, in batches."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(
+            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+        )
         self._lines: list[bytes] = []
         self._bytes = 0
         self._flushed = time.monotonic()
@@ -43,11 +47,14 @@ class MetricsWriter:
         """Hand all rows to the operating system."""
         if self._lines:
             os.write(self._descriptor, b"".join(self._lines))
-            self._lines, self._bytes = [], 0
+            self._lines = []
+            self._bytes = 0
         self._flushed = time.monotonic()
 
     def sync(self) -> None:
-        """Put all rows on disk: to be called before a checkpoint that lies behind them is published."""
+        """Put all rows on disk: to be called before a checkpoint that lies behind them is
+        published.
+        """
         self.flush()
         with contextlib.suppress(OSError):  # a device like /dev/null cannot be synced
             os.fsync(self._descriptor)
@@ -62,7 +69,11 @@ class MetricsWriter:
 
 def encode(row: dict[str, Any]) -> bytes:
     """Return a row as one line of JSON that ends in the crc32 of what stands before it."""
-    bad = {key: str(value) for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    bad = {
+        key: str(value)
+        for key, value in row.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    }
     plain = {key: None if key in bad else value for key, value in row.items()}
     if bad:
         plain["nonfinite"] = bad
@@ -75,7 +86,8 @@ def decode(line: bytes) -> dict[str, Any] | None:
     line = line.rstrip(b"\r\n")
     if line[-18:-10] != b',"crc":"' or line[-2:] != b'"}':
         return None
-    text, crc = line[:-18] + b"}", line[-10:-2]
+    text = line[:-18] + b"}"
+    crc = line[-10:-2]
     if f"{zlib.crc32(text):08x}".encode() != crc:
         return None
     row = json.loads(text)
@@ -83,7 +95,9 @@ def decode(line: bytes) -> dict[str, Any] | None:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole rows of one file; torn or altered lines are passed over (`ditlab doctor` counts them)."""
+    """Yield the whole rows of one file; torn or altered lines are passed over (`ditlab doctor`
+    counts them).
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -94,7 +108,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_curve(paths: RunPaths) -> list[dict[str, Any]]:
-    """Return the training curve of a run, ascending in images; the latest attempt's row wins at each point."""
+    """Return the training curve of a run, ascending in images; the latest attempt's row wins at
+    each point.
+    """
     rows: dict[int, dict[str, Any]] = {}
     for number in attempt_numbers(paths):
         for row in read_rows(paths.attempt(number) / "metrics.jsonl"):

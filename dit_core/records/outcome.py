@@ -1,4 +1,6 @@
-"""outcome.json: how a training ended. Written last; only an outcome whose manifest still matches proves "done"."""
+"""outcome.json: how a training ended. Written last; only an outcome whose manifest still matches
+proves "done".
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Outcome:
 
 
 def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
-    """Publish the outcome with the hashes of the snapshots it vouches for; a later attempt's replaces a FAILED one."""
+    """Publish the outcome with the hashes of the snapshots it vouches for; a later attempt's
+    replaces a FAILED one.
+    """
     manifest = {
         folder.name: sha256_of(folder / "MANIFEST.json")
         for folder in sorted(paths.snapshots.glob("[0-9]*"))
@@ -46,15 +50,23 @@ def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
 
 
 def read_outcome(paths: RunPaths) -> Outcome | None:
-    """Return the outcome of a run, or None where there is none yet; raise RecordError where the file is torn."""
+    """Return the outcome of a run, or None where there is none yet; raise RecordError where the
+    file is torn.
+    """
     try:
         record: dict[str, Any] = read_json(paths.outcome)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        outcome = Outcome(record["outcome"], record["reason"], record["images_seen"], record["attempt"])
+        outcome = Outcome(
+            record["outcome"], record["reason"], record["images_seen"], record["attempt"]
+        )
     except (KeyError, TypeError) as error:
-        raise RecordError(f"{paths.outcome}: lacks {error}; `ditlab doctor` says how to mend it") from error
+        raise RecordError(
+            f"{paths.outcome}: lacks {error}; `ditlab doctor` says how to mend it"
+        ) from error
     if outcome.outcome not in OUTCOMES:
-        raise RecordError(f"{paths.outcome}: unknown outcome {outcome.outcome!r}; allowed: {', '.join(OUTCOMES)}")
+        raise RecordError(
+            f"{paths.outcome}: unknown outcome {outcome.outcome!r}; allowed: {', '.join(OUTCOMES)}"
+        )
     return outcome

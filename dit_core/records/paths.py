@@ -72,7 +72,8 @@ class Store:
 
     @classmethod
     def at(cls, folder: str | Path | None) -> Store:
-        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results; need not be there yet.
+        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results; need not be
+        there yet.
 
         Raises UserError where a file stands in its place or above it.
         """
@@ -81,7 +82,9 @@ class Store:
             if place.is_dir():
                 break
             if place.exists():
-                raise UserError(f"results folder {root}: {place} is a file; give a folder (--results DIR)")
+                raise UserError(
+                    f"results folder {root}: {place} is a file; give a folder (--results DIR)"
+                )
         return cls(root)
 
     @property
@@ -94,12 +97,16 @@ class Store:
         return RunPaths(self.runs / run_id[:2] / run_id)
 
     def run_ids(self) -> set[str]:
-        """Return the ids of all runs that have a folder: one listing per first two digits, not one look per run."""
+        """Return the ids of all runs that have a folder: one listing per first two digits, not one
+        look per run.
+        """
         found: set[str] = set()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for shard in os.scandir(self.runs):
                 with contextlib.suppress(NotADirectoryError):
-                    found.update(name for name in os.listdir(shard.path) if name.startswith(shard.name))
+                    found.update(
+                        name for name in os.listdir(shard.path) if name.startswith(shard.name)
+                    )
         return found
 
     def study(self, name: str) -> Path:

@@ -1,4 +1,6 @@
-"""results/studies/<name>/: the study as it was last carried out or submitted, and the runs it expanded to."""
+"""results/studies/<name>/: the study as it was last carried out or submitted, and the runs it
+expanded to.
+"""
 
 from __future__ import annotations
 
@@ -19,46 +21,64 @@ SCHEMA = 1
 
 
 def write_plan(
-    store: Store, name: str, text: str, runs: tuple[Run, ...], calibration: Calibration | None = None
+    store: Store,
+    name: str,
+    text: str,
+    runs: tuple[Run, ...],
+    calibration: Calibration | None = None,
 ) -> None:
-    """Keep the study's text, its runs and, with a calibration, the device-hours it predicts for each.
+    """Keep the study's text, its runs and, with a calibration, the device-hours it predicts for
+    each.
 
-    Runs of an earlier version of the study stay where they are. Without a calibration a run that was predicted before,
-    with the same evaluations, keeps that prediction.
+    Runs of an earlier version of the study stay where they are. Without a calibration a run that
+    was predicted before, with the same evaluations, keeps that prediction.
     """
     folder = store.study(name)
     before = {} if calibration else {entry["run_id"]: entry for entry in _entries(store, name)}
-    entries = [run_record(run) | _predicted(run, calibration, before.get(run.run_id, {})) for run in runs]
+    entries = [
+        run_record(run) | _predicted(run, calibration, before.get(run.run_id, {})) for run in runs
+    ]
     write_atomic(folder / "study.yaml", text.encode())
     write_json(folder / "plan.json", {"schema": SCHEMA, "study": name, "runs": entries})
 
 
-def _predicted(run: Run, calibration: Calibration | None, before: dict[str, Any]) -> dict[str, float]:
-    """Return the predicted device-hours of a run's training and of its evaluations; empty where nothing is known."""
+def _predicted(
+    run: Run, calibration: Calibration | None, before: dict[str, Any]
+) -> dict[str, float]:
+    """Return the predicted device-hours of a run's training and of its evaluations; empty where
+    nothing is known.
+    """
     if calibration is not None:
         training = predict.train_s(calibration, run.science)
         evaluating = predict.run_s(calibration, run) - training
         return {"predicted_hours": training / 3600, "predicted_eval_hours": evaluating / 3600}
     if set(before.get("evaluations", ())) != {planned.eval_id for planned in run.evaluations}:
         return {}
-    return {key: before[key] for key in ("predicted_hours", "predicted_eval_hours") if key in before}
+    return {
+        key: before[key] for key in ("predicted_hours", "predicted_eval_hours") if key in before
+    }
 
 
 def read_plan(store: Store, name: str) -> tuple[Run, ...]:
-    """Return the runs of a study; raise UserError naming the studies there are where it has none."""
+    """Return the runs of a study; raise UserError naming the studies there are where it has
+    none.
+    """
     try:
         record = read_json(store.study(name) / "plan.json")
     except (FileNotFoundError, NotADirectoryError):
         known = study_names(store)
         raise UserError(
             f"no study {name!r} in {store.root}{nearest(name, known)}; "
-            f"there {'are ' + ', '.join(known) if known else 'is none yet'}: `ditlab run STUDY` makes one"
+            f"there {'are ' + ', '.join(known) if known else 'is none yet'}: `ditlab run STUDY` "
+            "makes one"
         ) from None
     return tuple(run_of(entry) for entry in record["runs"])
 
 
 def planned_names(store: Store, name: str) -> dict[str, str]:
-    """Return run id to name of the runs a study had when it was last carried out or submitted; empty if never."""
+    """Return run id to name of the runs a study had when it was last carried out or submitted;
+    empty if never.
+    """
     return {entry["run_id"]: entry["name"] for entry in _entries(store, name)}
 
 

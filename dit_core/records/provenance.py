@@ -1,4 +1,6 @@
-"""Where a number comes from: code, versions, machine. Kept in every record; never secrets, never the environment."""
+"""Where a number comes from: code, versions, machine. Kept in every record; never secrets, never
+the environment.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ _PACKAGES = ("torch", "numpy", "diffusers", "torch-fidelity", "safetensors")
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """Return what made a record: commit, dirty flag, versions, host. Values that cannot be had are null."""
+    """Return what made a record: commit, dirty flag, versions, host.
+
+    Values that cannot be had are null.
+    """
     commit, dirty = _git()
     return {
         "ditlab": __version__,
@@ -47,7 +52,9 @@ def _version(name: str) -> str | None:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Return (commit, has uncommitted changes) of the tree this code lies in; a snapshot carries both in a variable."""
+    """Return (commit, has uncommitted changes) of the tree this code lies in; a snapshot carries
+    both in a variable.
+    """
     if "DITLAB_COMMIT" in os.environ:
         commit, _, state = os.environ["DITLAB_COMMIT"].partition("+")
         return commit or None, state == "dirty"
@@ -56,13 +63,17 @@ def _git() -> tuple[str | None, bool | None]:
         return None, None  # an installed copy; a repository further up would not be ours
     try:
         commit = _run("git", "-C", str(folder), "rev-parse", "HEAD")
-        return commit.strip() or None, bool(_run("git", "-C", str(folder), "status", "--porcelain", "-uno").strip())
+        return commit.strip() or None, bool(
+            _run("git", "-C", str(folder), "status", "--porcelain", "-uno").strip()
+        )
     except (OSError, subprocess.SubprocessError):
         return None, None
 
 
 def _run(*command: str) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL)
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL
+    )
     return result.stdout
 
 

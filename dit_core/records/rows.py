@@ -1,7 +1,9 @@
-"""Reading metrics files that may be damaged: every good row, and every bad one by file, line and cause.
+"""Reading metrics files that may be damaged: every good row, and every bad one by file, line and
+cause.
 
-A good row is a line whose checksum holds, whose `images` and `step` are counts and whose other values are numbers or
-null. Rows glued together by a lost line end are told apart by their checksums; a row is never guessed.
+A good row is a line whose checksum holds, whose `images` and `step` are counts and whose other
+values are numbers or null. Rows glued together by a lost line end are told apart by their
+checksums; a row is never guessed.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the store: the file (relative to the results folder where known), a kind, a remedy or cause.
+    """One thing wrong in the store: the file (relative to the results folder where known), a kind,
+    a remedy or cause.
 
-    `kind` is one of torn, altered, type, duplicate, oversized, foreign, missing, orphan, nonfinite, unreadable.
+    `kind` is one of torn, altered, type, duplicate, oversized, foreign, missing, orphan, nonfinite,
+    unreadable.
     """
 
     path: str
@@ -41,11 +45,18 @@ class Problem:
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Return (good rows in file order, problems) of one metrics file; a missing file has neither.
 
-    A UTF-8 byte order mark is passed over, a gzip file is unpacked (the readable head of a torn one).
+    A UTF-8 byte order mark is passed over, a gzip file is unpacked (the readable head of a torn
+    one).
     """
     try:
         if (size := path.stat().st_size) > MAX_FILE:
-            return [], [Problem(str(path), "oversized", f"{size:,} bytes; a curve is far shorter, none of it is used")]
+            return [], [
+                Problem(
+                    str(path),
+                    "oversized",
+                    f"{size:,} bytes; a curve is far shorter, none of it is used",
+                )
+            ]
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return [], []
@@ -55,7 +66,9 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
     if data[:2] == b"\x1f\x8b":
         data, whole = _unpack(data)
         if not whole:
-            problems.append(Problem(str(path), "torn", "the gzip stream ends early; its readable head is used"))
+            problems.append(
+                Problem(str(path), "torn", "the gzip stream ends early; its readable head is used")
+            )
     data = data.removeprefix(b"\xef\xbb\xbf")
     rows: list[dict[str, Any]] = []
     lines = data.split(b"\n")
@@ -76,7 +89,9 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def wrong(row: dict[str, Any]) -> str | None:
-    """Return why a row of the training curve is no good, or None where it is: types, ranges, names."""
+    """Return why a row of the training curve is no good, or None where it is: types, ranges,
+    names.
+    """
     for key in ("images", "step"):
         if type(row.get(key)) is not int or row[key] < 0:
             return f"{key} is {row.get(key)!r}, not a count"
@@ -90,30 +105,55 @@ def wrong(row: dict[str, Any]) -> str | None:
                 return "nonfinite does not name words"
         elif kind is not int and value is not None:
             return f"{key} is {str(value)[:40]!r}, not a number"
-    return next((f"unknown kind of name {key[:40]!r}" for key in row if not _KEY.fullmatch(key)), None)
+    return next(
+        (f"unknown kind of name {key[:40]!r}" for key in row if not _KEY.fullmatch(key)), None
+    )
 
 
-def _salvage(path: str, number: int, line: bytes, *, tail: bool) -> list[tuple[dict[str, Any] | None, Problem | None]]:
+def _salvage(
+    path: str, number: int, line: bytes, *, tail: bool
+) -> list[tuple[dict[str, Any] | None, Problem | None]]:
     """Return (row, None) or (None, problem) for each part of a line that is not one good row."""
     if len(line) > MAX_LINE:
-        return [(None, Problem(path, "oversized", f"a line of {len(line):,} bytes; rows are far shorter", number))]
+        return [
+            (
+                None,
+                Problem(
+                    path,
+                    "oversized",
+                    f"a line of {len(line):,} bytes; rows are far shorter",
+                    number,
+                ),
+            )
+        ]
     found: list[tuple[dict[str, Any] | None, Problem | None]] = []
     start = 0
     for match in _END.finditer(line):
         row, clean = _last_row(line[start : match.end()])
         start = match.end()
         if row is None:
-            found.append((None, Problem(path, "altered", "the checksum of the line does not hold", number)))
+            found.append(
+                (None, Problem(path, "altered", "the checksum of the line does not hold", number))
+            )
             continue
         if not clean:
-            found.append((None, Problem(path, "torn", "a torn row before a whole one on the same line", number)))
+            found.append(
+                (
+                    None,
+                    Problem(path, "torn", "a torn row before a whole one on the same line", number),
+                )
+            )
         cause = wrong(row)
         found.append((row, None) if cause is None else (None, Problem(path, "type", cause, number)))
     if rest := line[start:].strip(b"\r\n \x00"):
         last = "; the last line of a killed attempt often is" if tail else ""
-        found.append((None, Problem(path, "torn", f"{len(rest)} bytes that are no whole row{last}", number)))
+        found.append(
+            (None, Problem(path, "torn", f"{len(rest)} bytes that are no whole row{last}", number))
+        )
     elif start == 0:
-        found.append((None, Problem(path, "torn", f"a block of {len(line)} NUL or blank bytes", number)))
+        found.append(
+            (None, Problem(path, "torn", f"a block of {len(line)} NUL or blank bytes", number))
+        )
     return found
 
 
@@ -130,7 +170,9 @@ def _last_row(piece: bytes) -> tuple[dict[str, Any] | None, bool]:
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
-    """Return the row of a line as metrics.decode does, in a third of the time; None for one that is no JSON either."""
+    """Return the row of a line as metrics.decode does, in a third of the time; None for one that is
+    no JSON either.
+    """
     try:
         if line[-18:-10] == b',"crc":"' and crc32(b"}", crc32(line[:-18])) == int(line[-10:-2], 16):
             text = line[:-18].decode() + "}"
@@ -142,7 +184,9 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 def _right(row: dict[str, Any]) -> bool:
-    """Return whether a row is good, by way of the names met before; what is not plain at once goes through `wrong`."""
+    """Return whether a row is good, by way of the names met before; what is not plain at once goes
+    through `wrong`.
+    """
     if tuple(row) not in _names_met:
         if wrong(row) is not None:
             return False
@@ -154,7 +198,12 @@ def _right(row: dict[str, Any]) -> bool:
         if (kind is float and value - value == 0) or value is None or kind is int:
             continue
         return wrong(row) is None
-    return type(row["images"]) is int and type(row["step"]) is int and row["images"] >= 0 and row["step"] >= 0
+    return (
+        type(row["images"]) is int
+        and type(row["step"]) is int
+        and row["images"] >= 0
+        and row["step"] >= 0
+    )
 
 
 def _without_doubles(
@@ -169,15 +218,25 @@ def _without_doubles(
         if images not in kept:
             kept[images] = row
         elif kept[images] == row:
-            problems.append(Problem(path, "duplicate", f"the row at {images} images stands twice; one is used"))
+            problems.append(
+                Problem(path, "duplicate", f"the row at {images} images stands twice; one is used")
+            )
         else:
             kept[images] = None
-            problems.append(Problem(path, "duplicate", f"rows at {images} images contradict each other; none is used"))
+            problems.append(
+                Problem(
+                    path,
+                    "duplicate",
+                    f"rows at {images} images contradict each other; none is used",
+                )
+            )
     return [row for _, row in sorted(kept.items()) if row is not None], problems
 
 
 def _unpack(data: bytes) -> tuple[bytes, bool]:
-    """Return (unpacked bytes, whether the stream is whole); what follows MAX_FILE bytes is not unpacked."""
+    """Return (unpacked bytes, whether the stream is whole); what follows MAX_FILE bytes is not
+    unpacked.
+    """
     engine = zlib.decompressobj(wbits=31)
     parts: list[bytes] = []
     total = 0

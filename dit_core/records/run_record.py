@@ -1,4 +1,6 @@
-"""run.yaml: the resolved science of a run, written once and compared whenever the folder is opened again."""
+"""run.yaml: the resolved science of a run, written once and compared whenever the folder is opened
+again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from dit_core.study.science.science import Science
 def open_run(paths: RunPaths, science: Science) -> None:
     """Make the run's folder hold `science`, or check that it already does.
 
-    Raises RunConflict with the differing keys where another science lies there (a collision of ids, or a hand edit).
+    Raises RunConflict with the differing keys where another science lies there (a collision of ids,
+    or a hand edit).
     """
     record = {
         "id_version": ids.ID_VERSION,
@@ -27,8 +30,9 @@ def open_run(paths: RunPaths, science: Science) -> None:
         "derived": derived(science),
     }
     if not paths.run_yaml.exists():
-        text = "# Written once by ditlab; the folder's name is the hash of `science`.\n" + yaml.safe_dump(
-            record, sort_keys=False, allow_unicode=True
+        text = (
+            "# Written once by ditlab; the folder's name is the hash of `science`.\n"
+            + yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
         )
         write_atomic(paths.run_yaml, text.encode())
         return
@@ -36,20 +40,30 @@ def open_run(paths: RunPaths, science: Science) -> None:
     if stored["sha256"] != record["sha256"] or stored["science"] != record["science"]:
         lines = list(_differences(stored["science"], record["science"]))
         raise RunConflict(
-            f"{paths.run_yaml}: holds another science than the one to run: {'; '.join(lines) or 'hash differs'}; "
+            f"{paths.run_yaml}: holds another science than the one to run: "
+            f"{'; '.join(lines) or 'hash differs'}; "
             "move the folder away or restore the file"
         )
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """Return the stored record; raise RecordError naming the file where it is torn or lacks a part."""
+    """Return the stored record; raise RecordError naming the file where it is torn or lacks a
+    part.
+    """
     try:
         record = yaml.safe_load(paths.run_yaml.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecordError(f"{paths.run_yaml}: not readable as YAML; `ditlab doctor` says how to mend it") from error
-    missing = {"id_version", "run_id", "sha256", "science"} - set(record if isinstance(record, dict) else ())
+        raise RecordError(
+            f"{paths.run_yaml}: not readable as YAML; `ditlab doctor` says how to mend it"
+        ) from error
+    missing = {"id_version", "run_id", "sha256", "science"} - set(
+        record if isinstance(record, dict) else ()
+    )
     if missing:
-        raise RecordError(f"{paths.run_yaml}: lacks {', '.join(sorted(missing))}; `ditlab doctor` says how to mend it")
+        raise RecordError(
+            f"{paths.run_yaml}: lacks {', '.join(sorted(missing))}; `ditlab doctor` says how to "
+            "mend it"
+        )
     return dict(record)
 
 
@@ -58,12 +72,16 @@ def read_science(paths: RunPaths) -> Science:
     record = read_run(paths)
     science = Science.model_validate(record["science"])
     if record["id_version"] == ids.ID_VERSION and ids.full_hash(science) != record["sha256"]:
-        raise RecordError(f"{paths.run_yaml}: its science does not give its own hash: the file was edited")
+        raise RecordError(
+            f"{paths.run_yaml}: its science does not give its own hash: the file was edited"
+        )
     return science
 
 
 def derived(science: Science) -> dict[str, Any]:
-    """Return what follows from the science alone: size's name, tokens, params, forward Gmacs, training FLOPs."""
+    """Return what follows from the science alone: size's name, tokens, params, forward Gmacs,
+    training FLOPs.
+    """
     return {
         "model_size": science.model.size,
         "tokens": network_facts(science)["tokens"],
@@ -74,6 +92,8 @@ def derived(science: Science) -> dict[str, Any]:
 def _differences(old: Any, new: Any, path: str = "") -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+            yield from _differences(
+                old.get(key), new.get(key), f"{path}.{key}" if path else str(key)
+            )
     elif old != new:
         yield f"{path} is {old!r} there and {new!r} here"

@@ -16,11 +16,12 @@ STATES = ("new", "part", "running", "trained", "done", "diverged", "failed", "to
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """One word of STATES, the reason in words, and how many of the planned evaluations have a record.
+    """One word of STATES, the reason in words, and how many of the planned evaluations have a
+    record.
 
-    new: nothing there · part: stopped on the way · running: a living process owns it · trained: evaluations are
-    missing · done: nothing left to do · diverged: a result · failed: see the reason · torn: a record is not
-    readable.
+    new: nothing there · part: stopped on the way · running: a living process owns it · trained:
+    evaluations are missing · done: nothing left to do · diverged: a result · failed: see the reason
+    · torn: a record is not readable.
     """
 
     word: str
@@ -30,7 +31,9 @@ class RunState:
 
 
 def states_of(store: Store, runs: tuple[Run, ...]) -> tuple[RunState, ...]:
-    """Return how each of `runs` stands; of new runs the store is listed once, not asked one by one."""
+    """Return how each of `runs` stands; of new runs the store is listed once, not asked one by
+    one.
+    """
     there = store.run_ids()
     new = RunState("new", "not started")
     return tuple(state_of(store, run) if run.run_id in there else new for run in runs)
@@ -51,17 +54,25 @@ def state_of(store: Store, run: Run) -> RunState:
         return RunState("running", f"process {owner['pid']} on {owner['host']}", evaluated)
     if outcome is None:
         started = paths.attempts.exists()
-        return RunState("part", "stopped on the way", evaluated) if started else RunState("new", "not started")
+        return (
+            RunState("part", "stopped on the way", evaluated)
+            if started
+            else RunState("new", "not started")
+        )
     images = outcome.images_seen
     if outcome.outcome != "DONE":
         return RunState(outcome.outcome.lower(), outcome.reason or "", evaluated, images)
     if evaluated < len(run.evaluations):
-        return RunState("trained", f"{len(run.evaluations) - evaluated} evaluations to make", evaluated, images)
+        return RunState(
+            "trained", f"{len(run.evaluations) - evaluated} evaluations to make", evaluated, images
+        )
     return RunState("done", "nothing left to do", evaluated, images)
 
 
 def has_record(paths: RunPaths, eval_id: str) -> bool:
-    """Return whether an evaluation has a whole record; a torn one counts as missing and is measured again."""
+    """Return whether an evaluation has a whole record; a torn one counts as missing and is measured
+    again.
+    """
     try:
         return read_eval(paths, eval_id) is not None
     except RecordError:

@@ -1,4 +1,6 @@
-"""Problems found in a study, each with file, line and key path; all are collected before any is raised."""
+"""Problems found in a study, each with file, line and key path; all are collected before any is
+raised.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,15 @@ class Problems:
         """Raise StudyError with every problem, one line each, if there is one."""
         if self.lines:
             rest = len(self.lines) - LISTED
-            raise StudyError([*self.lines[:LISTED], *([f"... and {rest} more problems"] if rest > 0 else [])])
+            raise StudyError(
+                [*self.lines[:LISTED], *([f"... and {rest} more problems"] if rest > 0 else [])]
+            )
 
 
 def show(value: Any) -> str:
-    """Return the value as the user wrote it, on one line, cut to 60 characters, strange characters escaped."""
+    """Return the value as the user wrote it, on one line, cut to 60 characters, strange characters
+    escaped.
+    """
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -50,14 +56,21 @@ def show(value: Any) -> str:
     if isinstance(value, dict):
         text = "a mapping {" + ", ".join(map(str, value)) + "}"
     elif isinstance(value, list | tuple):
-        text = "a list [" + ", ".join(show(v) for v in value[:5]) + (", ..." if len(value) > 5 else "") + "]"
+        text = (
+            "a list ["
+            + ", ".join(show(v) for v in value[:5])
+            + (", ..." if len(value) > 5 else "")
+            + "]"
+        )
     else:
         text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 4] + "...'"
 
 
 def strange_letter(text: str) -> str:
-    """Return " (holds U+0430 CYRILLIC SMALL LETTER A)" for the first character outside ASCII, or an empty string."""
+    """Return " (holds U+0430 CYRILLIC SMALL LETTER A)" for the first character outside ASCII, or an
+    empty string.
+    """
     for letter in text:
         if ord(letter) > 126 or ord(letter) < 32:
             return f" (holds U+{ord(letter):04X} {unicodedata.name(letter, 'CONTROL CHARACTER')})"
@@ -65,5 +78,7 @@ def strange_letter(text: str) -> str:
 
 
 def unknown_key(key: str, allowed: list[str]) -> str:
-    """Return the text for a key that does not exist, with the nearest one and all that are allowed."""
+    """Return the text for a key that does not exist, with the nearest one and all that are
+    allowed.
+    """
     return f"unknown key {show(key)}{strange_letter(key)}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"

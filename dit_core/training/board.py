@@ -1,4 +1,6 @@
-"""The training curve as TensorBoard event files, for looking at; metrics.jsonl beside them is the record."""
+"""The training curve as TensorBoard event files, for looking at; metrics.jsonl beside them is the
+record.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from typing import Any
 
 
 class Board:
-    """Write rows as scalars over images seen. Where that fails it falls silent: it must not stop a training."""
+    """Write rows as scalars over images seen.
+
+    Where that fails it falls silent: it must not stop a training.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -19,7 +24,9 @@ class Board:
         self._broken = False
 
     def write(self, row: dict[str, Any]) -> None:
-        """Add the numbers of one row; the file and the library are opened at the first (0.2 s, once a process)."""
+        """Add the numbers of one row; the file and the library are opened at the first (0.2 s, once
+        a process).
+        """
         if self._broken:
             return
         try:
@@ -35,8 +42,14 @@ class Board:
         if self._writer is None:
             name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
             self._writer = RecordWriter(open(self._folder / name, "ab"))  # noqa: SIM115
-            self._writer.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-        numbers = {k: v for k, v in row.items() if isinstance(v, int | float) and k not in ("images", "step")}
+            self._writer.write(
+                Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()
+            )
+        numbers = {
+            k: v
+            for k, v in row.items()
+            if isinstance(v, int | float) and k not in ("images", "step")
+        }
         values = [Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()]
         event = Event(wall_time=time.time(), step=row["images"], summary=Summary(value=values))
         self._writer.write(event.SerializeToString())
@@ -47,4 +60,5 @@ class Board:
         if self._writer is not None:
             with contextlib.suppress(OSError):
                 self._writer.close()
-            self._writer, self._broken = None, True
+            self._writer = None
+            self._broken = True

@@ -1,4 +1,6 @@
-"""The rate of matrix products that this machine reaches: what a model's FLOP/s are held against (MFU)."""
+"""The rate of matrix products that this machine reaches: what a model's FLOP/s are held against
+(MFU).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ _SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 
 
 def matrix_ceiling(device: torch.device, precision: str, seconds: float = 1.0) -> float:
-    """Return the highest FLOP/s of square products over a few sizes, each repeated for `seconds` / number of sizes.
+    """Return the highest FLOP/s of square products over a few sizes, each repeated for `seconds` /
+    number of sizes.
 
     float32 on a GPU is measured with TF32, as the training runs.
     """
@@ -22,9 +25,11 @@ def matrix_ceiling(device: torch.device, precision: str, seconds: float = 1.0) -
 def _rate(side: int, device: torch.device, dtype: torch.dtype, seconds: float) -> float:
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.empty(side, side, device=device, dtype=dtype)
-    best, end = float("inf"), time.perf_counter() + seconds
+    best = float("inf")
+    end = time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
-        # Several products at a time hide the launch on a GPU; the best of many is what the machine can do.
+        # Several products at a time hide the launch on a GPU; the best of many is what the machine
+        # can do.
         count = 10 if device.type == "cuda" else 1
         begin = _now(device)
         for _ in range(count):

@@ -1,7 +1,7 @@
 """Checkpoints: bundles of safetensors files, published whole, verified before they are believed.
 
-`checkpoints/<images>/` are rolling and hold everything a run needs to go on; `snapshots/<images>/` are kept and hold
-the EMA weights of an evaluation point.
+`checkpoints/<images>/` are rolling and hold everything a run needs to go on; `snapshots/<images>/`
+are kept and hold the EMA weights of an evaluation point.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Tensors = dict[str, Tensor]
 
 
 def save_checkpoint(paths: RunPaths, state: TrainState, keep: int) -> Path:
-    """Publish the whole state and purge all but the `keep` newest checkpoints that verify; return the new folder."""
+    """Publish the whole state and purge all but the `keep` newest checkpoints that verify; return
+    the new folder.
+    """
     folder = paths.checkpoints / f"{state.images_seen:012d}"
     moments = {f"exp_avg.{n}": v for n, v in state.named(state.exp_avg).items()}
     moments |= {f"exp_avg_sq.{n}": v for n, v in state.named(state.exp_avg_sq).items()}
@@ -45,17 +47,20 @@ def save_checkpoint(paths: RunPaths, state: TrainState, keep: int) -> Path:
 
 
 def load_newest(paths: RunPaths, state: TrainState) -> list[str]:
-    """Fill `state` from the newest checkpoint that verifies and return what was wrong with newer ones.
+    """Fill `state` from the newest checkpoint that verifies and return what was wrong with newer
+    ones.
 
-    A state without any checkpoint stays at its start. Raises RecordError where a checkpoint of another run lies in
-    the folder.
+    A state without any checkpoint stays at its start. Raises RecordError where a checkpoint of
+    another run lies in the folder.
     """
     troubles: list[str] = []
     for folder in _newest_first(paths):
         try:
             manifest = bundle.verify(folder)
             if manifest.get("run_id") != paths.root.name:
-                raise RecordError(f"{folder}: belongs to run {manifest.get('run_id')}, not {paths.root.name}")
+                raise RecordError(
+                    f"{folder}: belongs to run {manifest.get('run_id')}, not {paths.root.name}"
+                )
             _fill(state, folder)
         except RecordError as error:
             troubles.append(f"{error}; going back to the checkpoint before it")
@@ -66,20 +71,31 @@ def load_newest(paths: RunPaths, state: TrainState) -> list[str]:
 
 
 def save_snapshot(paths: RunPaths, images_seen: int, ema: Tensors) -> None:
-    """Publish the EMA weights of a training point; one that is already there and whole is left alone."""
+    """Publish the EMA weights of a training point; one that is already there and whole is left
+    alone.
+    """
     folder = paths.snapshot(images_seen)
     if has_snapshot(paths, images_seen):
         return
-    bundle.publish(folder, {"ema.safetensors": _writer(ema)}, {"run_id": paths.root.name, "images_seen": images_seen})
+    bundle.publish(
+        folder,
+        {"ema.safetensors": _writer(ema)},
+        {"run_id": paths.root.name, "images_seen": images_seen},
+    )
 
 
 def load_ema(paths: RunPaths, images_seen: int) -> Tensors:
-    """Return the EMA weights by parameter name, on the CPU; raise RecordError naming what is missing or altered."""
+    """Return the EMA weights by parameter name, on the CPU; raise RecordError naming what is
+    missing or altered.
+    """
     folder = paths.snapshot(images_seen)
     if not folder.is_dir():
-        kept = ", ".join(f"{int(f.name):,}" for f in sorted(paths.snapshots.glob("[0-9]*"))) or "none"
+        kept = (
+            ", ".join(f"{int(f.name):,}" for f in sorted(paths.snapshots.glob("[0-9]*"))) or "none"
+        )
         raise RecordError(
-            f"{paths.root}: no weights were kept after {images_seen:,} images; kept points: {kept}; "
+            f"{paths.root}: no weights were kept after {images_seen:,} images; kept points: "
+            f"{kept}; "
             "evaluate at one of these, or move the run's folder away to train it again"
         )
     bundle.verify(folder)
@@ -92,23 +108,30 @@ def checkpoint_bytes(state: TrainState) -> int:
 
 
 def require_space(paths: RunPaths, state: TrainState, keep: int, snapshots: int) -> None:
-    """Raise StorageFull before anything is spent where the checkpoints of this run cannot fit on the disk."""
+    """Raise StorageFull before anything is spent where the checkpoints of this run cannot fit on
+    the disk.
+    """
     needed = checkpoint_bytes(state) * (keep + 1) + snapshots * (state.weights.numel() * 4 + 4096)
     paths.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(paths.root).free
     if free < needed:
         raise StorageFull(
-            f"{paths.root}: {free / 1e9:.3f} GB free, but checkpoints and snapshots of this run need {needed / 1e9:.3f}"
+            f"{paths.root}: {free / 1e9:.3f} GB free, but checkpoints and snapshots of this run "
+            f"need {needed / 1e9:.3f}"
             " GB; free some space (`ditlab gc`) or keep fewer (`execution.keep_checkpoints`)"
         )
 
 
 def _writer(tensors: Tensors) -> Callable[[Path], None]:
-    return lambda path: save_file({n: t.detach().to("cpu").contiguous() for n, t in tensors.items()}, path)
+    return lambda path: save_file(
+        {n: t.detach().to("cpu").contiguous() for n, t in tensors.items()}, path
+    )
 
 
 def _fill(state: TrainState, folder: Path) -> None:
-    """Copy a verified checkpoint into the state; raise RecordError where names or shapes are another network's."""
+    """Copy a verified checkpoint into the state; raise RecordError where names or shapes are
+    another network's.
+    """
     try:
         moments = load_file(folder / "optimizer.safetensors")
         parts = {
@@ -117,7 +140,8 @@ def _fill(state: TrainState, folder: Path) -> None:
             "exp_avg": (state.exp_avg, _strip(moments, "exp_avg.")),
             "exp_avg_sq": (state.exp_avg_sq, _strip(moments, "exp_avg_sq.")),
         }
-        steps, window = moments["steps"], moments["window"]
+        steps = moments["steps"]
+        window = moments["window"]
     except Exception as error:  # safetensors raises its own type for a torn header
         raise RecordError(f"{folder}: not readable ({error})") from error
     for part, (_, tensors) in parts.items():  # all is looked at before anything is overwritten
@@ -142,7 +166,10 @@ def _newest_first(paths: RunPaths) -> list[Path]:
 
 
 def _purge(paths: RunPaths, keep: int, trusted: set[Path]) -> None:
-    """Remove old checkpoints; only such as verify count among the kept. Those in `trusted` are not hashed again."""
+    """Remove old checkpoints; only such as verify count among the kept.
+
+    Those in `trusted` are not hashed again.
+    """
     verified = 0
     for folder in _newest_first(paths):
         if verified >= keep:

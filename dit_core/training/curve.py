@@ -1,4 +1,6 @@
-"""The training curve: means over windows of images, whose borders do not move when a run is stopped and resumed."""
+"""The training curve: means over windows of images, whose borders do not move when a run is stopped
+and resumed.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +17,38 @@ from dit_core.training.board import Board
 from dit_core.training.state import TrainState
 
 _ROWS_PER_RUN = 200
-_SPIKE_STEPS, _SPIKE_SIGMAS = 128, 6.0
+_SPIKE_STEPS = 128
+_SPIKE_SIGMAS = 6.0
 _TERMS = ("loss", "mse", "vb", "grad_norm")
 
 
 class Curve:
     """Write one row per window to the attempt's metrics and event file; note loss spikes as events.
 
-    `ceiling` is the FLOP/s of matrix products on this device, where it was measured: rows then hold the model FLOP
-    utilisation "mfu". "memory_bytes" is the peak so far, of the GPU or of this process.
+    `ceiling` is the FLOP/s of matrix products on this device, where it was measured: rows then hold
+    the model FLOP utilisation "mfu". "memory_bytes" is the peak so far, of the GPU or of this
+    process.
     """
 
     def __init__(
-        self, attempt: Attempt, science: Science, log_every_images: int | None, ceiling: float | None = None
+        self,
+        attempt: Attempt,
+        science: Science,
+        log_every_images: int | None,
+        ceiling: float | None = None,
     ) -> None:
         self._train = science.train
         every = log_every_images or max(self._train.images // _ROWS_PER_RUN, self._train.batch)
         self._every = max(every // self._train.batch, 1) * self._train.batch
-        self._attempt, self._fwd_macs, self._ceiling = attempt, cost.fwd_macs(science), ceiling
+        self._attempt = attempt
+        self._fwd_macs = cost.fwd_macs(science)
+        self._ceiling = ceiling
         self._board = Board(attempt.paths.attempt(attempt.number)) if attempt.number else None
         has_vb = isinstance(science.objective, Ddpm) and science.objective.learn_sigma
         self._absent = () if has_vb else ("vb",)  # a term the objective lacks is missing, not zero
         self._spikes = _Spikes()
-        self._since, self._images_since = time.perf_counter(), 0
+        self._since = time.perf_counter()
+        self._images_since = 0
         self.images_per_s = 0.0
 
     def step(self, state: TrainState, seen: dict[str, float]) -> bool:
@@ -54,7 +65,9 @@ class Curve:
         return True
 
     def diverged(self, state: TrainState, seen: dict[str, float]) -> None:
-        """Write the row of the step that was not taken; its non-finite numbers are named, not hidden."""
+        """Write the row of the step that was not taken; its non-finite numbers are named, not
+        hidden.
+        """
         self._attempt.metrics.write(self._place(state) | {name: seen[name] for name in _TERMS})
         self._attempt.metrics.flush()
 
@@ -74,7 +87,8 @@ class Curve:
         self._attempt.metrics.write(row)
         if self._board is not None:
             self._board.write(row)
-        self._since, self._images_since = now, 0
+        self._since = now
+        self._images_since = 0
 
     def _place(self, state: TrainState) -> dict[str, int]:
         return {"images": state.images_seen, "step": state.images_seen // self._train.batch}
@@ -94,14 +108,20 @@ class _Spikes:
         self._sum = self._squares = 0.0
 
     def usual(self, loss: float) -> float | None:
-        """Take a loss; return the recent mean if the loss is a spike (over six deviations above it), else None."""
-        count, mean, spike = len(self._recent), None, False
+        """Take a loss; return the recent mean if the loss is a spike (over six deviations above
+        it), else None.
+        """
+        count = len(self._recent)
+        mean = None
+        spike = False
         if count == _SPIKE_STEPS:
             mean = self._sum / count
             sigma = max(self._squares / count - mean * mean, 0.0) ** 0.5
             spike = loss > mean + _SPIKE_SIGMAS * sigma
             old = self._recent.popleft()
-            self._sum, self._squares = self._sum - old, self._squares - old * old
+            self._sum = self._sum - old
+            self._squares = self._squares - old * old
         self._recent.append(loss)
-        self._sum, self._squares = self._sum + loss, self._squares + loss * loss
+        self._sum = self._sum + loss
+        self._squares = self._squares + loss * loss
         return mean if spike else None

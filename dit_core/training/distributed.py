@@ -1,7 +1,8 @@
-"""The processes one run is trained on: each takes its share of every batch, and one all-reduce joins them.
+"""The processes one run is trained on: each takes its share of every batch, and one all-reduce
+joins them.
 
-Two channels: sums of gradients travel over NCCL (GPUs) or gloo (CPUs); orders from rank 0 always over gloo, where
-the others may wait for days.
+Two channels: sums of gradients travel over NCCL (GPUs) or gloo (CPUs); orders from rank 0 always
+over gloo, where the others may wait for days.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from torch import Tensor
 
 from dit_core.errors import UserError
 
-_PATIENCE = timedelta(days=30)  # between two trainings rank 0 may wait for a lease or make evaluations alone
+_PATIENCE = timedelta(
+    days=30
+)  # between two trainings rank 0 may wait for a lease or make evaluations alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,14 @@ class Group:
     orders: Any = None
 
     def share(self, batch: int) -> slice:
-        """Return this process's part of a batch; raise UserError where the batch does not divide evenly."""
+        """Return this process's part of a batch; raise UserError where the batch does not divide
+        evenly.
+        """
         if batch % self.world:
             fits = [w for w in range(1, batch + 1) if batch % w == 0][:12]
-            raise UserError(f"train.batch {batch} does not divide over {self.world} processes; these do: {fits}")
+            raise UserError(
+                f"train.batch {batch} does not divide over {self.world} processes; these do: {fits}"
+            )
         size = batch // self.world
         return slice(self.rank * size, (self.rank + 1) * size)
 
@@ -49,7 +56,8 @@ class Group:
                 dist.broadcast(tensor, src=0)
 
     def announce(self, training: bool = False) -> bool:
-        """Return on every process what the first one passes: whether there is a training to take part in.
+        """Return on every process what the first one passes: whether there is a training to take
+        part in.
 
         Raises RuntimeError where the first process has gone.
         """
@@ -60,11 +68,17 @@ class Group:
         return training
 
 
-def join(device: torch.device, *, rank: int | None = None, world: int | None = None, meet: str | None = None) -> Group:
+def join(
+    device: torch.device,
+    *,
+    rank: int | None = None,
+    world: int | None = None,
+    meet: str | None = None,
+) -> Group:
     """Return the group this process was started in, or a group of one.
 
-    `rank`, `world` and `meet` (a file:// or tcp:// address) name it; without them RANK, WORLD_SIZE and MASTER_* in the
-    environment do, as torchrun and a Slurm task set them.
+    `rank`, `world` and `meet` (a file:// or tcp:// address) name it; without them RANK, WORLD_SIZE
+    and MASTER_* in the environment do, as torchrun and a Slurm task set them.
     """
     world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
     if world == 1:

@@ -1,8 +1,9 @@
 """All that changes while a run trains, in one object: exactly what a checkpoint holds.
 
-Weights, gradients, EMA and the two moments of AdamW are one flat float32 vector each, and the network's parameters
-are views into the first. The optimiser, the EMA and the gradient norm are then one operation each instead of one per
-parameter, which is what small networks spend their time on, and one all-reduce moves all gradients.
+Weights, gradients, EMA and the two moments of AdamW are one flat float32 vector each, and the
+network's parameters are views into the first. The optimiser, the EMA and the gradient norm are then
+one operation each instead of one per parameter, which is what small networks spend their time on,
+and one all-reduce moves all gradients.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _RIDERS = ("loss", "mse", "vb", "stop")
 class TrainState:
     """Weights, EMA, optimiser, position and log window of one run.
 
-    `weights`, `ema`, `exp_avg`, `exp_avg_sq`: (P,) float32 on the run's device. `images_seen` is the clock.
+    `weights`, `ema`, `exp_avg`, `exp_avg_sq`: (P,) float32 on the run's device. `images_seen` is
+    the clock.
     """
 
     def __init__(self, model: nn.Module, train: Train) -> None:
@@ -32,7 +34,8 @@ class TrainState:
         count = sum(parameter.numel() for parameter in parameters.values())
         self.weights = torch.empty(count, dtype=torch.float32, device=first.device)
         self.reduced = torch.zeros(count + len(_RIDERS), dtype=torch.float32, device=first.device)
-        self.gradients, self._riders = self.reduced[:count], self.reduced[count:]
+        self.gradients = self.reduced[:count]
+        self._riders = self.reduced[count:]
         for name, view in self.named(self.weights).items():
             view.copy_(parameters[name].detach())
             parameters[name].data = view
@@ -42,23 +45,32 @@ class TrainState:
         flat = nn.Parameter(self.weights, requires_grad=True)
         flat.grad = self.gradients
         self.optimizer = torch.optim.AdamW(
-            [flat], lr=train.lr, betas=(train.beta1, train.beta2), weight_decay=train.weight_decay, fused=True
+            [flat],
+            lr=train.lr,
+            betas=(train.beta1, train.beta2),
+            weight_decay=train.weight_decay,
+            fused=True,
         )
-        # AdamW makes its state at the first step; making it now gives every checkpoint the same contents.
-        self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        # AdamW makes its state at the first step; making it now gives every checkpoint the same
+        # contents.
+        self.exp_avg = torch.zeros_like(self.weights)
+        self.exp_avg_sq = torch.zeros_like(self.weights)
         self.optimizer_steps = torch.zeros((), dtype=torch.float32, device=first.device)
         self.optimizer.state[flat] = {
             "step": self.optimizer_steps,
             "exp_avg": self.exp_avg,
             "exp_avg_sq": self.exp_avg_sq,
         }
-        self.window = torch.zeros(5, dtype=torch.float64)  # sums of the running log row: see curve.py
+        self.window = torch.zeros(
+            5, dtype=torch.float64
+        )  # sums of the running log row: see curve.py
         self.images_seen = 0
         self.published: set[Path] = set()  # checkpoints that this process itself wrote and hashed
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
         """Return views of a flat vector (P,) by parameter name, each in its parameter's shape."""
-        views, start = {}, 0
+        views = {}
+        start = 0
         for name, shape in self.shapes.items():
             views[name] = flat[start : start + shape.numel()].view(shape)
             start += shape.numel()
@@ -66,16 +78,22 @@ class TrainState:
 
     def add_terms(self, terms: dict[str, Tensor], batch: int) -> None:
         """Add a micro-batch's loss terms (b,) to this step's means over the whole batch."""
-        present = [name for name in _RIDERS[:3] if name in terms]  # loss, mse, and vb where there is one
+        present = [
+            name for name in _RIDERS[:3] if name in terms
+        ]  # loss, mse, and vb where there is one
         sums = torch.stack([terms[name].detach() for name in present]).sum(1)
         self._riders[: len(present)].add_(sums, alpha=1.0 / batch)
 
     def ask_stop(self, wanted: bool) -> None:
-        """Tell the other processes, with this step's all-reduce, whether this one was told to stop."""
+        """Tell the other processes, with this step's all-reduce, whether this one was told to
+        stop.
+        """
         if wanted:
             self._riders[3] = 1.0
 
     def read(self, grad_norm: Tensor) -> dict[str, float]:
-        """Return this step's loss terms, stop votes and gradient norm as numbers: the one wait for the device."""
+        """Return this step's loss terms, stop votes and gradient norm as numbers: the one wait for
+        the device.
+        """
         *riders, norm = torch.cat([self._riders, grad_norm[None]]).tolist()
         return dict(zip(_RIDERS, riders, strict=True)) | {"grad_norm": norm}

@@ -36,14 +36,18 @@ from dit_core.training.draws import Draws, init_seed, step_draws
 from dit_core.training.schedule import learning_rate
 from dit_core.training.state import TrainState
 
-# Compiling on a CPU takes about a minute; it must be repaid. FLOP/s of one core, for that decision alone.
-_COMPILE_PAYS_S, _CORE_FLOPS_PER_S = 600.0, 5e10
+# Compiling on a CPU takes about a minute; it must be repaid. FLOP/s of one core, for that decision
+# alone.
+_COMPILE_PAYS_S = 600.0
+_CORE_FLOPS_PER_S = 5e10
 _CEILING_PAYS_FLOPS = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt at training ended: "done", "diverged" or "stopped", after how many images, and why."""
+    """How an attempt at training ended: "done", "diverged" or "stopped", after how many images, and
+    why.
+    """
 
     how: str
     images_seen: int
@@ -54,8 +58,8 @@ class Ending:
 class Surroundings:
     """What a training is given besides its science: none of it changes the numbers.
 
-    `mark` hears the name of each part of a step as it ends (data, forward, backward, reduce, check, optimiser, ema,
-    log, save): `ditlab bench` measures with it.
+    `mark` hears the name of each part of a step as it ends (data, forward, backward, reduce, check,
+    optimiser, ema, log, save): `ditlab bench` measures with it.
     """
 
     paths: RunPaths
@@ -71,7 +75,9 @@ class Surroundings:
 
 @contextlib.contextmanager
 def _tf32() -> Iterator[None]:
-    """Let GPUs multiply float32 matrices with TF32, as the paper's models were trained; evaluations keep their own."""
+    """Let GPUs multiply float32 matrices with TF32, as the paper's models were trained; evaluations
+    keep their own.
+    """
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
@@ -84,11 +90,16 @@ def _tf32() -> Iterator[None]:
 def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     """Train until the end, a stop or a divergence, from the newest valid checkpoint on.
 
-    Paper section 4: AdamW, constant rate, EMA of the weights, labels dropped for guidance. Every draw is a function of
-    the position, so a stopped and resumed run gives the same numbers as an undisturbed one. Raises StorageFull with
-    the last good checkpoint in place where the disk fills up.
+    Paper section 4: AdamW, constant rate, EMA of the weights, labels dropped for guidance. Every
+    draw is a function of the position, so a stopped and resumed run gives the same numbers as an
+    undisturbed one. Raises StorageFull with the last good checkpoint in place where the disk fills
+    up.
     """
-    recipe, execution, paths, group, mark = science.train, around.execution, around.paths, around.group, around.mark
+    recipe = science.train
+    execution = around.execution
+    paths = around.paths
+    group = around.group
+    mark = around.mark
     share = group.share(recipe.batch)
     state, forward = build_state(science, execution, around.device)
     leads = group.rank == 0
@@ -117,7 +128,8 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         step = state.images_seen // recipe.batch
         drawn = step_draws(generator, recipe.seed, step, recipe.batch, shape)
         drawn = Draws(*(part[share] for part in drawn))
-        x, y = x.to(around.device, non_blocking=True), to_device(y, around.device)
+        x = x.to(around.device, non_blocking=True)
+        y = to_device(y, around.device)
         y = dropped(y, drawn.drop, science.data.classes, recipe.label_dropout, others)
         mark("data")
 
@@ -126,7 +138,9 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         for at in range(0, len(x), micro):
             part = slice(at, at + micro)
             with autocast():
-                terms = objective.loss(forward, x[part], drawn.u[part], drawn.noise[part], take(y, part))
+                terms = objective.loss(
+                    forward, x[part], drawn.u[part], drawn.noise[part], take(y, part)
+                )
             loss = terms["loss"].sum() / recipe.batch
             mark("forward")
             loss.backward()
@@ -136,7 +150,8 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         group.sum(state.reduced)
         mark("reduce")
 
-        # a non-finite loss or gradient on any process has reached all of them: stop before it touches the weights
+        # a non-finite loss or gradient on any process has reached all of them: stop before it
+        # touches the weights
         norm = torch.linalg.vector_norm(state.gradients)
         seen = state.read(norm)
         if not (math.isfinite(seen["loss"]) and math.isfinite(seen["grad_norm"])):
@@ -168,18 +183,27 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
             saved = time.monotonic()
         mark("save")
         if stopped and state.images_seen < recipe.images:
-            return Ending("stopped", state.images_seen, around.should_stop() or "another process was told to stop")
+            return Ending(
+                "stopped",
+                state.images_seen,
+                around.should_stop() or "another process was told to stop",
+            )
     return Ending("done", state.images_seen)
 
 
 def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
-    """Fill the state from the newest valid checkpoint; the first process reads it, the others get a copy."""
+    """Fill the state from the newest valid checkpoint; the first process reads it, the others get a
+    copy.
+    """
     if around.group.rank == 0:
         require_space(around.paths, state, around.execution.keep_checkpoints, len(around.snapshots))
         sweep_temporaries(around.paths.checkpoints)
         sweep_temporaries(around.paths.snapshots)
         troubles = load_newest(around.paths, state)
-        facts: dict[str, Any] = {"tf32": around.device.type == "cuda", "processes": around.group.world}
+        facts: dict[str, Any] = {
+            "tf32": around.device.type == "cuda",
+            "processes": around.group.world,
+        }
         if isinstance(data, ConditionedDataset) and data.standard is not None:
             mean, std = data.standard  # a condition v means v * std + mean in its own units
             facts |= {"vector_mean": mean.tolist(), "vector_std": std.tolist()}
@@ -187,12 +211,16 @@ def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
         around.attempt.note(images_start=state.images_seen, events=events, **facts)
     position = torch.tensor(float(state.images_seen), dtype=torch.float64, device=around.device)
     group = around.group
-    group.copy((state.weights, state.ema, state.exp_avg, state.exp_avg_sq, state.optimizer_steps, position))
+    group.copy(
+        (state.weights, state.ema, state.exp_avg, state.exp_avg_sq, state.optimizer_steps, position)
+    )
     state.images_seen = int(position)
 
 
 def _ceiling(science: Science, around: Surroundings) -> float | None:
-    """Return the FLOP/s of matrix products here, measured where a second of it is nothing beside the run; else None."""
+    """Return the FLOP/s of matrix products here, measured where a second of it is nothing beside
+    the run; else None.
+    """
     if around.group.rank != 0 or cost.train_flops(science) < _CEILING_PAYS_FLOPS:
         return None
     ceiling = matrix_ceiling(around.device, science.train.precision)
@@ -205,7 +233,9 @@ def build_state(
 ) -> tuple[TrainState, Callable[..., Tensor]]:
     """Return the state at image 0 and the network to call (compiled where that pays)."""
     if device.type == "cpu":
-        torch.set_flush_denormal(True)  # denormal moments would make AdamW several times slower late in a run
+        torch.set_flush_denormal(
+            True
+        )  # denormal moments would make AdamW several times slower late in a run
     torch.manual_seed(init_seed(science.train.seed))
     model = build_model(science, grad_checkpoint=execution.grad_checkpoint).to(device)
     model.train()
@@ -213,20 +243,26 @@ def build_state(
     return state, compiled(model, science, execution, device)
 
 
-def compiled(model: nn.Module, science: Science, execution: Execution, device: torch.device) -> Callable[..., Tensor]:
+def compiled(
+    model: nn.Module, science: Science, execution: Execution, device: torch.device
+) -> Callable[..., Tensor]:
     """Return the network, through torch.compile where `execution.compile` says so."""
     seconds = cost.train_flops(science) / _CORE_FLOPS_PER_S
     pays = seconds > _COMPILE_PAYS_S if device.type == "cpu" else science.train.steps >= 500
     wanted = execution.compile == "on" or (execution.compile == "auto" and pays)
     if not wanted:
         return model
-    torch.compiler.reset()  # the compiler counts all networks of a process together and refuses the ninth
-    # By default the compiler's backward pass is made under the forward's autocast: modulations' gradients in bf16.
+    # the compiler counts all networks of a process together and refuses the ninth
+    torch.compiler.reset()
+    # By default the compiler's backward pass is made under the forward's autocast: modulations'
+    # gradients in bf16.
     torch._functorch.config.backward_pass_autocast = "off"
     return torch.compile(model, fullgraph=True, dynamic=False)
 
 
-def autocast_of(precision: str, device: torch.device) -> Callable[[], torch.autocast | nullcontext[None]]:
+def autocast_of(
+    precision: str, device: torch.device
+) -> Callable[[], torch.autocast | nullcontext[None]]:
     """Return what opens the autocast region of a forward pass: bf16, or nothing for float32."""
     if precision == "bf16":
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)

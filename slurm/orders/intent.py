@@ -1,8 +1,9 @@
 """The write-ahead record of one sbatch call, so that a submitter may die at any moment.
 
-An intent is a folder `intents/<uuid>` with all that its tasks need, published whole before sbatch is called; the uuid
-is in the job's name. `job.json` says which job came of it. An intent without one is looked up by its uuid and adopted,
-or withdrawn for good: a task of a withdrawn intent that starts after all leaves at once.
+An intent is a folder `intents/<uuid>` with all that its tasks need, published whole before sbatch
+is called; the uuid is in the job's name. `job.json` says which job came of it. An intent without
+one is looked up by its uuid and adopted, or withdrawn for good: a task of a withdrawn intent that
+starts after all leaves at once.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ def withdraw(intent: Intent, why: str) -> None:
 
 
 def note_seen(intent: Intent, words: dict[str, str]) -> None:
-    """Keep Slurm's last words about ended tasks; a results folder that cannot be written to is no obstacle."""
+    """Keep Slurm's last words about ended tasks; a results folder that cannot be written to is no
+    obstacle.
+    """
     with contextlib.suppress(OSError):
         write_json(intent.seen_file, intent.seen() | words)
 
@@ -159,7 +162,10 @@ def recover(intents: Iterable[Intent], queue: Queue, accounting: Queue) -> list[
     for intent in intents:
         if intent.uuid in jobs:
             record_job(intent, jobs[intent.uuid], "adopted")
-            said.append(f"job {jobs[intent.uuid]} adopted: its submission was cut short (intent {intent.uuid})")
+            said.append(
+                f"job {jobs[intent.uuid]} adopted: its submission was cut short (intent "
+                f"{intent.uuid})"
+            )
         elif queue.trouble is None:
             withdraw(intent, "no job carries its name")
             said.append(f"intent {intent.uuid} withdrawn: cut short before Slurm accepted it")

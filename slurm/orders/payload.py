@@ -1,6 +1,9 @@
-"""What a task is told: which runs, whether to train, which evaluations. Plain JSON, written before sbatch is called.
+"""What a task is told: which runs, whether to train, which evaluations.
 
-`payload.json` names run ids only; what they mean stands in `runs.jsonl` beside it and is held against the ids by hash.
+Plain JSON, written before sbatch is called.
+
+`payload.json` names run ids only; what they mean stands in `runs.jsonl` beside it and is held
+against the ids by hash.
 """
 
 from __future__ import annotations
@@ -32,8 +35,9 @@ class Item:
 class Payload:
     """One array. `tasks[k]` is what the task with array index `indices[k]` does, in order.
 
-    `code` holds folder, sha256 and commit of the code to run; `requeue` says who brings a stopped task back;
-    `followers` are the intents of the evaluation arrays that wait for this one, index by index.
+    `code` holds folder, sha256 and commit of the code to run; `requeue` says who brings a stopped
+    task back; `followers` are the intents of the evaluation arrays that wait for this one, index by
+    index.
     """
 
     uuid: str
@@ -47,11 +51,15 @@ class Payload:
     followers: tuple[str, ...] = ()
 
     def task(self, index: int) -> tuple[Item, ...]:
-        """Return what the task with this array index does; raise RecordError where there is none."""
+        """Return what the task with this array index does; raise RecordError where there is
+        none.
+        """
         try:
             return self.tasks[self.indices.index(index)]
         except ValueError:
-            raise RecordError(f"payload {self.uuid} has no task {index}; it has {len(self.tasks)}") from None
+            raise RecordError(
+                f"payload {self.uuid} has no task {index}; it has {len(self.tasks)}"
+            ) from None
 
 
 def encode_payload(payload: Payload) -> dict[str, Any]:
@@ -60,14 +68,24 @@ def encode_payload(payload: Payload) -> dict[str, Any]:
 
 
 def read_payload(path: Path) -> Payload:
-    """Return the payload in the file at `path`; raise RecordError where it is torn or of another schema."""
+    """Return the payload in the file at `path`; raise RecordError where it is torn or of another
+    schema.
+    """
     raw = read_json(path)
     try:
         raw.pop("made", None)
         if raw.pop("schema") != SCHEMA:
             raise RecordError(f"{path}: written by another version of ditlab; submit again")
-        tasks = tuple(tuple(Item(i["run"], i["train"], tuple(i["evals"])) for i in task) for task in raw.pop("tasks"))
-        return Payload(tasks=tasks, indices=tuple(raw.pop("indices")), followers=tuple(raw.pop("followers")), **raw)
+        tasks = tuple(
+            tuple(Item(i["run"], i["train"], tuple(i["evals"])) for i in task)
+            for task in raw.pop("tasks")
+        )
+        return Payload(
+            tasks=tasks,
+            indices=tuple(raw.pop("indices")),
+            followers=tuple(raw.pop("followers")),
+            **raw,
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: is no payload ({error})") from error
 
@@ -78,11 +96,15 @@ def encode_run(run: Run) -> str:
 
 
 def read_runs(path: Path, wanted: set[str]) -> dict[str, Run]:
-    """Return the wanted runs of a runs.jsonl; raise RecordError where one is missing or its hash is not its id."""
+    """Return the wanted runs of a runs.jsonl; raise RecordError where one is missing or its hash is
+    not its id.
+    """
     found: dict[str, Run] = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
-            if line[11:27] in wanted:  # the id comes first in every line; parsing all of them would be slow
+            if (
+                line[11:27] in wanted
+            ):  # the id comes first in every line; parsing all of them would be slow
                 found[line[11:27]] = _checked(run_of(json.loads(line)), path)
     if missing := wanted - found.keys():
         raise RecordError(f"{path}: does not define run {', '.join(sorted(missing))}")
@@ -91,8 +113,12 @@ def read_runs(path: Path, wanted: set[str]) -> dict[str, Run]:
 
 def _checked(run: Run, path: Path) -> Run:
     if ids.run_id(run.science) != run.run_id:
-        raise RecordError(f"{path}: the science of run {run.run_id} gives another id: the file was altered")
+        raise RecordError(
+            f"{path}: the science of run {run.run_id} gives another id: the file was altered"
+        )
     for planned in run.evaluations:
         if ids.eval_id(run.run_id, planned.evaluation) != planned.eval_id:
-            raise RecordError(f"{path}: evaluation {planned.eval_id} gives another id: the file was altered")
+            raise RecordError(
+                f"{path}: evaluation {planned.eval_id} gives another id: the file was altered"
+            )
     return run

@@ -1,4 +1,6 @@
-"""The code as it was at submission: a copy named by the hash of its content, checked again before anything runs."""
+"""The code as it was at submission: a copy named by the hash of its content, checked again before
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _SKIP = {"__pycache__"}
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A copy of the packages: its folder and the sha256 over the names and contents of all its files."""
+    """A copy of the packages: its folder and the sha256 over the names and contents of all its
+    files.
+    """
 
     folder: Path
     sha256: str
@@ -33,10 +37,11 @@ def source_root() -> Path:
 
 
 def take_snapshot(codes: Path, root: Path | None = None) -> Code:
-    """Copy the packages below `root` into `codes`/<hash> unless that copy is there already; return it.
+    """Copy the packages below `root` into `codes`/<hash> unless that copy is there already; return
+    it.
 
-    Published by rename, so two submitters at once leave one whole copy. A file that changes while it is copied makes
-    the copy's hash another one than its name's: it is then taken again.
+    Published by rename, so two submitters at once leave one whole copy. A file that changes while
+    it is copied makes the copy's hash another one than its name's: it is then taken again.
     """
     root = root or source_root()
     for _ in range(5):
@@ -47,27 +52,37 @@ def take_snapshot(codes: Path, root: Path | None = None) -> Code:
         temporary = codes / f".{sha[:16]}.{uuid.uuid4().hex[:8]}.tmp"
         _copy(root, temporary)
         if tree_hash(temporary) == sha:
-            (temporary / _MANIFEST).write_text(json.dumps({"sha256": sha, "packages": PACKAGES}) + "\n")
+            (temporary / _MANIFEST).write_text(
+                json.dumps({"sha256": sha, "packages": PACKAGES}) + "\n"
+            )
             _publish(temporary, target)
             return Code(target, sha)
         shutil.rmtree(temporary)
-    raise CodeChangedError(f"{root}: the code changes faster than it can be copied; submit again when it is at rest")
+    raise CodeChangedError(
+        f"{root}: the code changes faster than it can be copied; submit again when it is at rest"
+    )
 
 
 def verify(folder: Path, sha256: str) -> None:
-    """Check that `folder` still holds the code submitted; raise CodeChangedError saying which and what to do."""
+    """Check that `folder` still holds the code submitted; raise CodeChangedError saying which and
+    what to do.
+    """
     if not folder.is_dir():
         raise CodeChangedError(
-            f"{folder}: the code this job was submitted with is gone; submit again to take a new copy"
+            f"{folder}: the code this job was submitted with is gone; submit again to take a new "
+            "copy"
         )
     if not _matches(folder, sha256):
         raise CodeChangedError(
-            f"{folder}: the code differs from what was submitted; remove the folder and submit again"
+            f"{folder}: the code differs from what was submitted; remove the folder and submit "
+            "again"
         )
 
 
 def tree_hash(root: Path) -> str:
-    """Return the sha256 over path and content of every file of the packages below `root`, in order of path."""
+    """Return the sha256 over path and content of every file of the packages below `root`, in order
+    of path.
+    """
     digest = hashlib.sha256()
     for path in _files(root):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
@@ -87,7 +102,11 @@ def _files(root: Path) -> list[Path]:
     for package in PACKAGES:
         for folder, folders, names in os.walk(root / package):
             folders[:] = [f for f in folders if f not in _SKIP and not f.startswith(".")]
-            found += [Path(folder, n) for n in names if not n.endswith((".pyc", ".tmp")) and not n.startswith(".")]
+            found += [
+                Path(folder, n)
+                for n in names
+                if not n.endswith((".pyc", ".tmp")) and not n.startswith(".")
+            ]
     return sorted(found)
 
 
@@ -100,7 +119,8 @@ def _copy(root: Path, target: Path) -> None:
 
 def _publish(temporary: Path, target: Path) -> None:
     if target.exists() and not _matches(target, tree_hash(temporary)):
-        # Altered since it was taken. Jobs that still point at it would refuse it anyway; keep it out of the way.
+        # Altered since it was taken. Jobs that still point at it would refuse it anyway; keep it
+        # out of the way.
         target.rename(target.with_name(f".{target.name}.altered.{uuid.uuid4().hex[:8]}"))
     try:
         temporary.rename(target)

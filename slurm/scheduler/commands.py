@@ -1,4 +1,6 @@
-"""Slurm's own commands, called with a time limit and an environment that no surrounding job leaks into."""
+"""Slurm's own commands, called with a time limit and an environment that no surrounding job leaks
+into.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +61,15 @@ def ask(*command: str, timeout_s: float | None = None) -> Answer:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without what a surrounding allocation set, which a new job would inherit."""
+    """Return the environment without what a surrounding allocation set, which a new job would
+    inherit.
+    """
     keep = ("SLURM_CONF", "SLURM_CLUSTERS")
-    return {k: v for k, v in os.environ.items() if k in keep or not k.startswith(("SLURM", "SBATCH", "SRUN", "SALLOC"))}
+    return {
+        k: v
+        for k, v in os.environ.items()
+        if k in keep or not k.startswith(("SLURM", "SBATCH", "SRUN", "SALLOC"))
+    }
 
 
 @dataclass(frozen=True, slots=True)

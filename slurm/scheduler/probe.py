@@ -18,7 +18,9 @@ _LAG_S = 5.0
 
 
 def probe_results(store: Store, profile: Profile) -> str:
-    """Have a node write into the results folder and return its name; raise EnvironmentProblem where it cannot."""
+    """Have a node write into the results folder and return its name; raise EnvironmentProblem where
+    it cannot.
+    """
     store.root.mkdir(parents=True, exist_ok=True)
     mark = store.root / f".probe-{secrets.token_hex(8)}"
     job = _start(mark, profile)
@@ -39,7 +41,8 @@ def probe_results(store: Store, profile: Profile) -> str:
         mark.unlink(missing_ok=True)
         ask("scancel", job)
     raise EnvironmentProblem(
-        f"the probe job {job} did not start within {_START_S:g} s; submit without --probe, or wait for a free node"
+        f"the probe job {job} did not start within {_START_S:g} s; submit without --probe, or wait "
+        "for a free node"
     )
 
 

@@ -1,7 +1,8 @@
 """A cluster profile: what one site wants to hear from sbatch, in a file of the user's own.
 
-Values are held to an allow-list of characters: sbatch reads its options from a script, so a newline in a value would
-be a command. Set-up lines are shell by nature; they come from this file alone, never from a study.
+Values are held to an allow-list of characters: sbatch reads its options from a script, so a newline
+in a value would be a command. Set-up lines are shell by nature; they come from this file alone,
+never from a study.
 """
 
 from __future__ import annotations
@@ -24,18 +25,41 @@ MAX_BYTES = 1_000_000
 _WORD = re.compile(r"[A-Za-z0-9_@+=:,./\[\]-]{1,256}")
 _VALUE = re.compile(r"[A-Za-z0-9_@+=:,./~ \[\]-]{0,1024}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# Further options of sbatch that a profile may set. What ditlab sets itself (name, array, output, …) is not here.
+# Further options of sbatch that a profile may set. What ditlab sets itself (name, array, output, …)
+# is not here.
 EXTRA = (
-    "reservation", "nodelist", "exclude", "licenses", "mail-user", "mail-type", "nice", "tmp", "switches", "wckey",
-    "gres", "clusters", "comment", "exclusive", "mem-per-gpu", "mem-per-cpu", "cpus-per-gpu", "network", "hint",
-)  # fmt: skip
+    "reservation",
+    "nodelist",
+    "exclude",
+    "licenses",
+    "mail-user",
+    "mail-type",
+    "nice",
+    "tmp",
+    "switches",
+    "wckey",
+    "gres",
+    "clusters",
+    "comment",
+    "exclusive",
+    "mem-per-gpu",
+    "mem-per-cpu",
+    "cpus-per-gpu",
+    "network",
+    "hint",
+)
 _MANAGED = re.compile(r"SLURM_|SBATCH_|PYTHONPATH$|PYTHONSAFEPATH$|DITLAB_")
 
 
 def _word(value: str) -> str:
     if not _WORD.fullmatch(value):
-        bad = sorted({c for c in value if not _WORD.fullmatch(c)}) or ["(empty)" if not value else "(too long)"]
-        raise ValueError(f"{value!r} may hold letters, digits and _@+=:,./[]- only; not {' '.join(map(repr, bad))}")
+        bad = sorted({c for c in value if not _WORD.fullmatch(c)}) or [
+            "(empty)" if not value else "(too long)"
+        ]
+        raise ValueError(
+            f"{value!r} may hold letters, digits and _@+=:,./[]- only; not "
+            f"{' '.join(map(repr, bad))}"
+        )
     return value
 
 
@@ -51,7 +75,10 @@ Features = Annotated[str, AfterValidator(_features)]
 
 
 class Profile(Frozen):
-    """How runs are asked for on one cluster. Unset fields leave the choice to the site's defaults."""
+    """How runs are asked for on one cluster.
+
+    Unset fields leave the choice to the site's defaults.
+    """
 
     partition: Word | None = None
     """Partition, or several separated by commas."""
@@ -78,13 +105,19 @@ class Profile(Frozen):
     concurrency: Positive = 64
     """Tasks of one array that may run at once."""
     max_queued: Positive | None = None
-    """Tasks of this user that may be queued or running at once; null takes the site's limits only."""
+    """Tasks of this user that may be queued or running at once; null takes the site's limits only.
+    """
     runs_per_job: Positive = 1
-    """Runs one task carries out one after another; more than one saves start-up time of short runs."""
+    """Runs one task carries out one after another; more than one saves start-up time of short runs.
+    """
     requeue: Literal["slurm", "ditlab"] = "slurm"
-    """Who brings a stopped run back: Slurm requeues the task itself, or the next `ditlab submit` does."""
+    """Who brings a stopped run back: Slurm requeues the task itself, or the next `ditlab submit`
+    does.
+    """
     evaluations: Literal["apart", "together"] = "apart"
-    """Evaluations as tasks of their own that start when their weights are there, or inside the training task."""
+    """Evaluations as tasks of their own that start when their weights are there, or inside the
+    training task.
+    """
     signal_s: Annotated[int, Field(ge=10, le=3600)] = 90
     """Seconds before the time limit at which a task is told to save and leave."""
     setup: tuple[str, ...] = ()
@@ -112,7 +145,10 @@ class Profile(Frozen):
     def _plain_variables(cls, variables: dict[str, str]) -> dict[str, str]:
         for name, value in variables.items():
             if not _NAME.fullmatch(name) or _MANAGED.match(name):
-                raise ValueError(f"{name!r} cannot be set here: not a variable's name, or one that ditlab sets itself")
+                raise ValueError(
+                    f"{name!r} cannot be set here: not a variable's name, or one that ditlab sets "
+                    "itself"
+                )
             if not _VALUE.fullmatch(value):
                 raise ValueError(f"{name}={value!r}: letters, digits, blanks and _@+=:,./~[]- only")
         return variables
@@ -123,7 +159,8 @@ class Profile(Frozen):
         for key in options:
             if key not in EXTRA:
                 raise ValueError(
-                    f"{key!r} is not an option a profile may set{nearest(key, EXTRA)}; allowed: {', '.join(EXTRA)}"
+                    f"{key!r} is not an option a profile may set{nearest(key, EXTRA)}; allowed: "
+                    f"{', '.join(EXTRA)}"
                 )
         return options
 
@@ -132,16 +169,20 @@ class Profile(Frozen):
         return self.processes_per_node or max(self.gpus_per_node, 1)
 
     def shape(self, processes: int) -> tuple[int, int]:
-        """Return (nodes, tasks per node) for a run of `processes`; raise UserError where they do not fill nodes."""
+        """Return (nodes, tasks per node) for a run of `processes`; raise UserError where they do
+        not fill nodes.
+        """
         per_node = min(self.per_node(), processes)
         if self.gpus_per_node and per_node > self.gpus_per_node:
             raise UserError(
-                f"processes_per_node {per_node} needs one GPU each, but a node has gpus_per_node {self.gpus_per_node}"
+                f"processes_per_node {per_node} needs one GPU each, but a node has gpus_per_node "
+                f"{self.gpus_per_node}"
             )
         if processes % per_node:
             fits = [p for p in range(1, 4 * per_node + 1) if p % min(per_node, p) == 0]
             raise UserError(
-                f"execution.processes {processes} does not fill nodes of {per_node} processes; these do: {fits}"
+                f"execution.processes {processes} does not fill nodes of {per_node} processes; "
+                f"these do: {fits}"
             )
         return processes // per_node, per_node
 
@@ -149,14 +190,15 @@ class Profile(Frozen):
 def load_profile(name: str, file: Path | None = None) -> Profile:
     """Return profile `name` of a clusters file (default ~/.config/ditlab/clusters.yaml).
 
-    Raises UserError naming the file, the key and the nearest known one. A file that others may write is refused: its
-    set-up lines run as you.
+    Raises UserError naming the file, the key and the nearest known one. A file that others may
+    write is refused: its set-up lines run as you.
     """
     profiles = read_profiles(file)
     path = clusters_file(file)
     if name not in profiles:
         raise UserError(
-            f"{path}: no profile {name!r}{nearest(name, profiles)}; it has: {', '.join(profiles) or 'none'}"
+            f"{path}: no profile {name!r}{nearest(name, profiles)}; it has: "
+            f"{', '.join(profiles) or 'none'}"
         )
     return parse_profile(profiles[name], f"{path}: {name}")
 
@@ -167,14 +209,22 @@ def read_profiles(file: Path | None = None) -> dict[str, Any]:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UserError(f"{path}: is a folder; give the YAML file of the profiles, as {path / DEFAULT_FILE.name}")
+            raise UserError(
+                f"{path}: is a folder; give the YAML file of the profiles, as "
+                f"{path / DEFAULT_FILE.name}"
+            )
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise UserError(f"{path}: others may write this file, and its set-up lines run as you; chmod go-w it")
+            raise UserError(
+                f"{path}: others may write this file, and its set-up lines run as you; chmod go-w "
+                "it"
+            )
         if status.st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES} bytes, which no profile file is")
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `ditlab clusters --write` proposes one from this cluster") from None
+        raise UserError(
+            f"{path}: no such file; `ditlab clusters --write` proposes one from this cluster"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
@@ -183,24 +233,32 @@ def read_profiles(file: Path | None = None) -> dict[str, Any]:
 
 
 def parse_profile(raw: Any, where: str) -> Profile:
-    """Return the profile in a plain mapping; raise UserError naming `where`, each wrong key and what is allowed."""
+    """Return the profile in a plain mapping; raise UserError naming `where`, each wrong key and
+    what is allowed.
+    """
     if not isinstance(raw, dict):
         raise UserError(f"{where}: is no mapping; keys are {', '.join(Profile.model_fields)}")
     try:
         return Profile.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(f"{where}.{_explain(problem)}" for problem in error.errors())) from None
+        raise UserError(
+            "\n".join(f"{where}.{_explain(problem)}" for problem in error.errors())
+        ) from None
 
 
 def _explain(problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key{nearest(path, Profile.model_fields)}; keys are {', '.join(Profile.model_fields)}"
-    return f"{path}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r:.80})"
+    return (
+        f"{path}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r:.80})"
+    )
 
 
 def clusters_file(file: Path | None) -> Path:
-    """Return where the clusters file is: the one given, $DITLAB_CLUSTERS, or the one in the home folder."""
+    """Return where the clusters file is: the one given, $DITLAB_CLUSTERS, or the one in the home
+    folder.
+    """
     return (file or Path(os.environ.get("DITLAB_CLUSTERS", DEFAULT_FILE))).expanduser()
 
 
@@ -210,7 +268,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse aliases."""
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"line {self.peek_event().start_mark.line + 1}: aliases are not allowed")
+            raise yaml.YAMLError(
+                f"line {self.peek_event().start_mark.line + 1}: aliases are not allowed"
+            )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -218,13 +278,17 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+                raise yaml.YAMLError(
+                    f"line {key.start_mark.line + 1}: key {key.value!r} stands twice"
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def key_table() -> str:
-    """Return the keys of a profile as rows of a Markdown table: docs/slurm.md holds them, and a test compares."""
+    """Return the keys of a profile as rows of a Markdown table: docs/slurm.md holds them, and a
+    test compares.
+    """
     rows = []
     for name, info in Profile.model_fields.items():
         default = "none" if info.default is None else info.get_default(call_default_factory=True)

@@ -1,4 +1,6 @@
-"""What the scheduler says about our tasks: one squeue for all, sacct only for those that squeue no longer knows."""
+"""What the scheduler says about our tasks: one squeue for all, sacct only for those that squeue no
+longer knows.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,30 @@ from dataclasses import dataclass, field
 
 from slurm.scheduler.commands import ask
 
-# Every job state word of Slurm (job_state_base and flags, 22.05 to 25.05): what it means for a task of ours.
-# waiting and running tasks live; ended ones do not, and the word says why; any other word is "unknown".
+# Every job state word of Slurm (job_state_base and flags, 22.05 to 25.05): what it means for a task
+# of ours. waiting and running tasks live; ended ones do not, and the word says why; any other word
+# is "unknown".
 WAITING = {
-    "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT",
+    "PENDING",
+    "CONFIGURING",
+    "REQUEUED",
+    "REQUEUE_FED",
+    "REQUEUE_HOLD",
+    "RESV_DEL_HOLD",
+    "SPECIAL_EXIT",
     "POWER_UP_NODE",
-}  # fmt: skip
+}
 RUNNING = {
-    "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT", "UPDATE_DB", "EXPEDITING",
-}  # fmt: skip
+    "RUNNING",
+    "COMPLETING",
+    "SUSPENDED",
+    "STOPPED",
+    "RESIZING",
+    "SIGNALING",
+    "STAGE_OUT",
+    "UPDATE_DB",
+    "EXPEDITING",
+}
 ENDED = {
     "COMPLETED": "completed",
     "FAILED": "failed",
@@ -35,7 +52,9 @@ ENDED = {
 
 
 def meaning(word: str) -> tuple[str, str | None]:
-    """Return (phase, kind): phase is waiting, running, ended or unknown; kind says how an ended one ended."""
+    """Return (phase, kind): phase is waiting, running, ended or unknown; kind says how an ended one
+    ended.
+    """
     plain = word.split()[0].rstrip("+").upper() if word.split() else ""
     if plain in WAITING:
         return "waiting", None
@@ -63,7 +82,9 @@ class Task:
 
     @property
     def held_after_launch(self) -> bool:
-        """Return whether Slurm put the task on hold because a node could not start it; nobody else ever lets it go."""
+        """Return whether Slurm put the task on hold because a node could not start it; nobody else
+        ever lets it go.
+        """
         return self.phase == "waiting" and self.reason.lower().startswith("launch failed")
 
     @property
@@ -71,13 +92,17 @@ class Task:
         """Return how an ended task ended."""
         kind = meaning(self.word)[1]
         if kind == "cancelled" and self.reason.startswith("Dependency"):
-            return "dependency"  # Slurm gave it up because its training did not end well; nobody cancelled it
+            # Slurm gave it up because its training did not end well; nobody cancelled it
+            return "dependency"
         return kind
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Our tasks by key. Where `trouble` is set the scheduler did not answer, and an absent task means nothing."""
+    """Our tasks by key.
+
+    Where `trouble` is set the scheduler did not answer, and an absent task means nothing.
+    """
 
     tasks: dict[str, Task] = field(default_factory=dict)
     trouble: str | None = None
@@ -93,7 +118,9 @@ def uuid_in(name: str) -> str | None:
 
 
 def read_queue() -> Queue:
-    """Return all tasks of this user that squeue knows, ended ones of the last minutes included, in one call."""
+    """Return all tasks of this user that squeue knows, ended ones of the last minutes included, in
+    one call.
+    """
     answer = ask("squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%i|%T|%r|%N|%j")
     if not answer.ok:
         return Queue(trouble=f"squeue: {answer.trouble}")
@@ -108,10 +135,24 @@ def read_queue() -> Queue:
 
 
 def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
-    """Return what sacct says about array jobs by id, or about jobs by name. Sites without accounting give a trouble."""
+    """Return what sacct says about array jobs by id, or about jobs by name.
+
+    Sites without accounting give a trouble.
+    """
     tasks: dict[str, Task] = {}
-    columns = ("-X", "-n", "-P", "-S", "2000-01-01", "-o", "JobID,State,Reason,NodeList,JobName%200")
-    for option, chunk in [*(("-j", c) for c in _chunks(jobs)), *(("--name", c) for c in _chunks(names))]:
+    columns = (
+        "-X",
+        "-n",
+        "-P",
+        "-S",
+        "2000-01-01",
+        "-o",
+        "JobID,State,Reason,NodeList,JobName%200",
+    )
+    for option, chunk in [
+        *(("-j", c) for c in _chunks(jobs)),
+        *(("--name", c) for c in _chunks(names)),
+    ]:
         answer = ask("sacct", *columns, option, chunk)
         if not answer.ok:
             return Queue(tasks, f"sacct: {answer.trouble}")
@@ -124,7 +165,8 @@ def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
 
 
 def expand_ids(text: str) -> Iterator[str]:
-    """Yield the task keys a job id stands for: "7", "7_3", and pending arrays such as "7_[0-5:2,9%4]".
+    """Yield the task keys a job id stands for: "7", "7_3", and pending arrays such as
+    "7_[0-5:2,9%4]".
 
     A list that Slurm cut short ("...") yields what is there.
     """
@@ -137,7 +179,9 @@ def expand_ids(text: str) -> Iterator[str]:
     for part in ranges.split("%")[0].split(","):
         span = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part)
         if span:
-            first, last, step = int(span[1]), int(span[2] or span[1]), int(span[3] or 1)
+            first = int(span[1])
+            last = int(span[2] or span[1])
+            step = int(span[3] or 1)
             yield from (f"{job}_{i}" for i in range(first, last + 1, max(step, 1)))
 
 

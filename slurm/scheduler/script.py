@@ -1,7 +1,9 @@
-"""The batch script of one array, as submitit writes it, with ditlab's worker in the place of submitit's pickles.
+"""The batch script of one array, as submitit writes it, with ditlab's worker in the place of
+submitit's pickles.
 
-submitit's own worker unpickles a file that gets its name only after sbatch has answered: a submitter that dies in
-between loses its tasks. Here the task's orders lie in place before, as JSON, and the command names them.
+submitit's own worker unpickles a file that gets its name only after sbatch has answered: a
+submitter that dies in between loses its tasks. Here the task's orders lie in place before, as JSON,
+and the command names them.
 """
 
 from __future__ import annotations
@@ -36,12 +38,18 @@ class Job:
 
 
 def render(profile: Profile, job: Job, code: Code, commit: str) -> str:
-    """Return the batch script of `job`; raise UserError where the results folder cannot be named in one."""
+    """Return the batch script of `job`; raise UserError where the results folder cannot be named in
+    one.
+    """
     if shutil.which("srun") is None:
-        raise EnvironmentProblem("no srun on this machine: Slurm's commands are not installed or not on PATH")
+        raise EnvironmentProblem(
+            "no srun on this machine: Slurm's commands are not installed or not on PATH"
+        )
     for path in (job.folder, code.folder):
         if "%" in str(path) or not str(path).isprintable():
-            raise UserError(f"--results {str(path)!r}: Slurm expands % in paths; use a folder without it")
+            raise UserError(
+                f"--results {str(path)!r}: Slurm expands % in paths; use a folder without it"
+            )
     executor = submitit.SlurmExecutor(folder=job.folder / "logs")
     executor.update_parameters(**_parameters(profile, job, code, commit))
     executor.parameters["map_count"] = len(job.indices)
@@ -72,7 +80,8 @@ def _parameters(profile: Profile, job: Job, code: Code, commit: str) -> dict[str
         "stderr_to_stdout": True,
         "wckey": None,
         "setup": _setup(profile, job, code, commit),
-        # srun does not take over its job's cores per task, and one dead process must not leave the others waiting
+        # srun does not take over its job's cores per task, and one dead process must not leave the
+        # others waiting
         "srun_args": [
             f"--cpus-per-task={profile.cpus_per_process}",
             "--kill-on-bad-exit=1",
@@ -97,14 +106,24 @@ def _further(profile: Profile, job: Job) -> dict[str, object]:
 
 
 def _setup(profile: Profile, job: Job, code: Code, commit: str) -> list[str]:
-    """Return the lines before the worker: on a network file system what was just written may not be visible yet."""
-    mark, payload = (shlex.quote(str(p)) for p in (code.folder / "SNAPSHOT.json", job.folder / "payload.json"))
+    """Return the lines before the worker: on a network file system what was just written may not be
+    visible yet.
+    """
+    mark, payload = (
+        shlex.quote(str(p)) for p in (code.folder / "SNAPSHOT.json", job.folder / "payload.json")
+    )
     return [
         *profile.setup,
-        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(profile.environment.items())),
-        f"export PYTHONPATH={shlex.quote(str(code.folder))} PYTHONSAFEPATH=1 DITLAB_COMMIT={shlex.quote(commit)}",
-        f"for second in $(seq {VISIBLE_S}); do [ -e {mark} ] && [ -e {payload} ] && break; sleep 1; done",
-        f'for file in {mark} {payload}; do [ -e "$file" ] || {{ echo "ditlab: $file is gone, or this node cannot see '
+        *(
+            f"export {name}={shlex.quote(value)}"
+            for name, value in sorted(profile.environment.items())
+        ),
+        f"export PYTHONPATH={shlex.quote(str(code.folder))} PYTHONSAFEPATH=1 "
+        f"DITLAB_COMMIT={shlex.quote(commit)}",
+        f"for second in $(seq {VISIBLE_S}); do [ -e {mark} ] && [ -e {payload} ] && break; sleep "
+        "1; done",
+        f'for file in {mark} {payload}; do [ -e "$file" ] || {{ echo "ditlab: $file is gone, or '
+        "this node cannot see "
         f'it; submit again"; exit {EXIT_SETUP}; }}; done',
     ]
 

@@ -1,4 +1,6 @@
-"""Gathers what is known about the runs of a study: records, leases, one squeue for all of them, sacct for the rest."""
+"""Gathers what is known about the runs of a study: records, leases, one squeue for all of them,
+sacct for the rest.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ from slurm.scheduler.queue import Queue, Task, read_accounting, read_queue, uuid
 from slurm.standing.progress import eval_lease, idle_attempts, newest_checkpoint, read_wish
 from slurm.standing.standing import EvalFacts, Facts
 
-# A lease whose file has not been touched for this long belongs to nobody who could be asked. By the clock of the file
-# system on both sides; only a display depends on it: a task that starts finds out by watching the heartbeat.
+# A lease whose file has not been touched for this long belongs to nobody who could be asked. By the
+# clock of the file system on both sides; only a display depends on it: a task that starts finds out
+# by watching the heartbeat.
 QUIET_S = 6 * lease.BEAT_S
 
 
@@ -49,7 +52,9 @@ class View:
 
 
 def look(store: Store, study: str, runs: Iterable[Run], *, ask_scheduler: bool = True) -> View:
-    """Return what is known about `runs`. One squeue call; sacct only for accepted tasks that squeue does not know."""
+    """Return what is known about `runs`. One squeue call; sacct only for accepted tasks that squeue
+    does not know.
+    """
     book = Book(queue=_queue() if ask_scheduler else Queue(trouble="the scheduler was not asked"))
     _read_intents(book, store, study)
     _enter_forgotten(book, _enter_queue(book), store)
@@ -69,13 +74,17 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     except RecordError as error:
         return Facts(torn=str(error), **common)
     if outcome is None and not paths.root.exists():
-        return Facts(evals={e.eval_id: _new_eval(e.eval_id, book) for e in run.evaluations}, **common)
+        return Facts(
+            evals={e.eval_id: _new_eval(e.eval_id, book) for e in run.evaluations}, **common
+        )
     settled = outcome is not None and outcome.outcome != "FAILED"
     evals = _evals(paths, run, book)
     if outcome is not None and settled and all(e.done for e in evals.values()):
         # Nothing else can change how this run stands: with ten thousand of them every file counts.
         past = (outcome.outcome, outcome.reason, outcome.attempt)
-        return Facts(outcome=past, images_seen=outcome.images_seen, started=True, evals=evals, **common)
+        return Facts(
+            outcome=past, images_seen=outcome.images_seen, started=True, evals=evals, **common
+        )
     wish = read_wish(paths)
     attempts = [] if settled else read_attempts_safely(paths)
     after = wish.attempt if wish and wish.word == "retry" else 0
@@ -93,7 +102,9 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
 
 
 def owner_in_words(path: Path) -> str | None:
-    """Return who holds a lease, or None where nobody does or its heartbeat has been silent for long."""
+    """Return who holds a lease, or None where nobody does or its heartbeat has been silent for
+    long.
+    """
     owner = lease.holder(path)
     if owner is None:
         return None
@@ -123,7 +134,9 @@ def _queue() -> Queue:
 
 
 def _read_intents(book: Book, store: Store, study: str) -> None:
-    """Enter this study's intents, and those of other studies whose jobs are in the queue: runs may be shared."""
+    """Enter this study's intents, and those of other studies whose jobs are in the queue: runs may
+    be shared.
+    """
     found = {i.uuid: i for i in intents.all_intents(store.study(study))}
     for task in book.queue.tasks.values():
         uuid = uuid_in(task.name)
@@ -158,13 +171,15 @@ def _enter_queue(book: Book) -> set[tuple[str, int]]:
 
 
 def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> None:
-    """Enter tasks that squeue no longer lists, from the last words kept beside their intent or else from sacct.
+    """Enter tasks that squeue no longer lists, from the last words kept beside their intent or else
+    from sacct.
 
     Asked only about tasks whose work has no record: what is recorded needs no scheduler.
     """
     missing: dict[str, set[str]] = {}
     for uuid, intent in book.intents.items():
-        job, payload = intent.job(), book.payloads[uuid]
+        job = intent.job()
+        payload = book.payloads[uuid]
         absent = [i for i in payload.indices if (uuid, i) not in listed]
         if job is None or not absent:
             continue
@@ -178,8 +193,13 @@ def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> 
     if missing and book.queue.trouble is None:
         for task in read_accounting(missing).tasks.values():
             uuid = uuid_in(task.name)
-            # sacct may lag: it may end a task that squeue has forgotten, never keep one alive that squeue denies.
-            if task.phase == "ended" and uuid in book.payloads and task.key in missing[task.key.split("_")[0]]:
+            # sacct may lag: it may end a task that squeue has forgotten, never keep one alive that
+            # squeue denies.
+            if (
+                task.phase == "ended"
+                and uuid in book.payloads
+                and task.key in missing[task.key.split("_")[0]]
+            ):
                 _enter(book, str(uuid), task)
     _keep_words(book)
 
@@ -187,7 +207,9 @@ def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> 
 def _keep_words(book: Book) -> None:
     """Write down the last words that no record of ours tells, before Slurm forgets them."""
     words: dict[str, dict[str, str]] = {}
-    for task in {t.key: t for tasks in (*book.training.values(), *book.evaluating.values()) for t in tasks}.values():
+    for task in {
+        t.key: t for tasks in (*book.training.values(), *book.evaluating.values()) for t in tasks
+    }.values():
         uuid = uuid_in(task.name)
         if task.kind in ("cancelled", "out of memory", "failed") and uuid in book.intents:
             words.setdefault(str(uuid), {})[task.key] = task.word
@@ -199,7 +221,9 @@ def _keep_words(book: Book) -> None:
 
 def _settled(store: Store, item: Item) -> bool:
     paths = store.run(item.run)
-    return (not item.train or paths.outcome.exists()) and all(paths.eval(e).exists() for e in item.evals)
+    return (not item.train or paths.outcome.exists()) and all(
+        paths.eval(e).exists() for e in item.evals
+    )
 
 
 def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
@@ -213,7 +237,9 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
         if f"{key}.json" in present:
             found[key] = EvalFacts(done=True)
             continue
-        error = _first_line(paths.evals / f"{key}.error.txt") if f"{key}.error.txt" in present else None
+        error = (
+            _first_line(paths.evals / f"{key}.error.txt") if f"{key}.error.txt" in present else None
+        )
         point = paths.snapshot(planned.evaluation.images_seen)
         found[key] = EvalFacts(
             weights=point.name in kept and (point / MANIFEST).exists(),
@@ -226,7 +252,9 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
 
 
 def _in_order(tasks: Iterable[Task]) -> tuple[Task, ...]:
-    """Return tasks oldest first: squeue lists them in any order, and the last word is the newest task's."""
+    """Return tasks oldest first: squeue lists them in any order, and the last word is the newest
+    task's.
+    """
     return tuple(sorted(tasks, key=lambda t: int(t.key.partition("_")[0])))
 
 

@@ -24,7 +24,9 @@ class LogFile:
 
 
 def story(store: Store, run: Run, facts: Facts, book: Book) -> dict[str, Any]:
-    """Return the story of one run as plain values: how it stands, its attempts, tasks, evaluations and logs."""
+    """Return the story of one run as plain values: how it stands, its attempts, tasks, evaluations
+    and logs.
+    """
     training = stand(facts)
     attempts = read_attempts_safely(store.run(run.run_id))
     wish = read_wish(store.run(run.run_id))
@@ -36,7 +38,10 @@ def story(store: Store, run: Run, facts: Facts, book: Book) -> dict[str, Any]:
         "task": training.task,
         "images": run.science.train.images,
         "images_seen": facts.images_seen,
-        "attempts": [_attempt(a, attempts[k + 1] if k + 1 < len(attempts) else None) for k, a in enumerate(attempts)],
+        "attempts": [
+            _attempt(a, attempts[k + 1] if k + 1 < len(attempts) else None)
+            for k, a in enumerate(attempts)
+        ],
         "wish": {"wish": wish.word, "after_attempt": wish.attempt} if wish else None,
         "tasks": [{"task": t.key, "slurm": t.word, "reason": t.reason} for t in facts.tasks],
         "evaluations": [_evaluation(run, key, facts, training) for key in facts.evals],
@@ -58,29 +63,39 @@ def in_words(told: dict[str, Any]) -> list[str]:
     if not told["attempts"]:
         lines.append("  no attempt has begun")
     if told["wish"]:
-        lines.append(f"  `ditlab {told['wish']['wish']}` was asked for after attempt {told['wish']['after_attempt']}")
+        lines.append(
+            f"  `ditlab {told['wish']['wish']}` was asked for after attempt "
+            f"{told['wish']['after_attempt']}"
+        )
     for task in told["tasks"]:
         reason = f" ({task['reason']})" if task["reason"] not in ("", "None") else ""
         lines.append(f"  Slurm: task {task['task']} {task['slurm']}{reason}")
     for e in told["evaluations"]:
-        lines.append(f"  evaluation {e['eval_id']} after {e['images_seen']} images: {e['state']}, {e['why']}")
+        lines.append(
+            f"  evaluation {e['eval_id']} after {e['images_seen']} images: {e['state']}, {e['why']}"
+        )
     lines += [f"  log {path}" for path in told["logs"]]
     return lines
 
 
 def log_files(run: Run, book: Book) -> list[LogFile]:
-    """Return the logs of every task that worked on a run, oldest submission first, one per process."""
+    """Return the logs of every task that worked on a run, oldest submission first, one per
+    process.
+    """
     evals = {planned.eval_id for planned in run.evaluations}
     found = []
     for uuid, intent in sorted(book.intents.items(), key=lambda pair: _age(pair[1])):
-        job, payload = intent.job(), book.payloads[uuid]
+        job = intent.job()
+        payload = book.payloads[uuid]
         if job is None:
             continue
         for index, items in zip(payload.indices, payload.tasks, strict=True):
             mine = [i for i in items if i.run == run.run_id]
             if any(i.train or evals & set(i.evals) for i in mine):
                 paths = sorted(intent.logs.glob(f"{job}_{index}_*_log.out"))
-                found += [LogFile(path, f"{job}_{index}", any(i.train for i in mine)) for path in paths]
+                found += [
+                    LogFile(path, f"{job}_{index}", any(i.train for i in mine)) for path in paths
+                ]
     return found
 
 
@@ -92,17 +107,25 @@ def _age(intent: Intent) -> float:
 
 
 def _attempt(a: dict[str, Any], following: dict[str, Any] | None) -> dict[str, Any]:
-    start, end = a.get("images_start"), a.get("images_end")
+    start = a.get("images_start")
+    end = a.get("images_end")
     how = a.get("end")
     if how is None:
         reached = (following or {}).get("images_start")
-        words = "was killed before it could say how it ended" if following else "is at work, or was killed"
+        words = (
+            "was killed before it could say how it ended"
+            if following
+            else "is at work, or was killed"
+        )
         if following and reached is not None and start is not None:
             words += f"; from image {start}, saved up to {reached}"
     else:
-        words = {"done": "finished", "stopped": "saved and left", "failed": "failed", "diverged": "diverged"}.get(
-            how, how
-        )
+        words = {
+            "done": "finished",
+            "stopped": "saved and left",
+            "failed": "failed",
+            "diverged": "diverged",
+        }.get(how, how)
         words += f" at image {end}, begun at {start}" if start is not None else ""
         words += f": {a['reason']}" if a.get("reason") else ""
     return {

@@ -1,4 +1,6 @@
-"""Whether trying again makes sense: attempts that got nowhere, and what a person has asked for since."""
+"""Whether trying again makes sense: attempts that got nowhere, and what a person has asked for
+since.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ IDLE_LIMIT = 2
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asked for: "retry" or "cancel", after which attempt, and the tasks that are no longer meant."""
+    """What a person asked for: "retry" or "cancel", after which attempt, and the tasks that are no
+    longer meant.
+    """
 
     word: str
     attempt: int
@@ -37,11 +41,15 @@ def read_wish(paths: RunPaths) -> Wish | None:
 def make_wish(paths: RunPaths, word: str, tasks: tuple[str, ...] = ()) -> None:
     """Keep a wish about a run; it stands until the next one."""
     last = max((a["attempt"] for a in read_attempts(paths)), default=0)
-    write_json(_wish_file(paths), {"wish": word, "attempt": last, "tasks": list(tasks), "at": now()})
+    write_json(
+        _wish_file(paths), {"wish": word, "attempt": last, "tasks": list(tasks), "at": now()}
+    )
 
 
 def newest_checkpoint(paths: RunPaths) -> int:
-    """Return the images seen at the newest published checkpoint, 0 where there is none; nothing is verified."""
+    """Return the images seen at the newest published checkpoint, 0 where there is none; nothing is
+    verified.
+    """
     try:
         names = os.listdir(paths.checkpoints)
     except FileNotFoundError:
@@ -50,10 +58,11 @@ def newest_checkpoint(paths: RunPaths) -> int:
 
 
 def idle_attempts(attempts: list[dict[str, Any]], newest: int, after: int = 0) -> int:
-    """Return how many of the last attempts (numbered above `after`) ended without a step that was kept.
+    """Return how many of the last attempts (numbered above `after`) ended without a step that was
+    kept.
 
-    An attempt made progress when the next one, or the newest checkpoint, stands further than it began. Attempts by
-    order, never by clock.
+    An attempt made progress when the next one, or the newest checkpoint, stands further than it
+    began. Attempts by order, never by clock.
     """
     starts = [a.get("images_start") or 0 for a in attempts if a["attempt"] > after]
     if not starts:
@@ -71,14 +80,18 @@ def out_of_patience(paths: RunPaths) -> str | None:
     """Return why a run shall not be tried again by itself, or None."""
     wish = read_wish(paths)
     attempts = read_attempts(paths)
-    idle = idle_attempts(attempts, newest_checkpoint(paths), wish.attempt if wish and wish.word == "retry" else 0)
+    idle = idle_attempts(
+        attempts, newest_checkpoint(paths), wish.attempt if wish and wish.word == "retry" else 0
+    )
     if idle < IDLE_LIMIT:
         return None
     return f"{idle} attempts in a row ended without progress; see `ditlab why`, then `ditlab retry` tries again"
 
 
 def eval_lease(paths: RunPaths, eval_id: str) -> Path:
-    """Return the lease of one evaluation, which may be made while the run's own lease is held by its training."""
+    """Return the lease of one evaluation, which may be made while the run's own lease is held by
+    its training.
+    """
     return paths.root / "leases" / f"{eval_id}.json"
 
 

@@ -1,7 +1,8 @@
-"""How a run and its evaluations stand, from facts that were gathered before: pure, so that every case can be tried.
+"""How a run and its evaluations stand, from facts that were gathered before: pure, so that every
+case can be tried.
 
-Durable records come first, the lease second, the queue third, accounting last. What cannot be known stays "unknown";
-nothing is ever called done or failed because something is absent.
+Durable records come first, the lease second, the queue third, accounting last. What cannot be known
+stays "unknown"; nothing is ever called done or failed because something is absent.
 """
 
 from __future__ import annotations
@@ -12,8 +13,18 @@ from slurm.scheduler.queue import Task
 from slurm.standing.progress import IDLE_LIMIT, Wish
 
 STATES = (
-    "done", "diverged", "failed", "running", "waiting", "stopped", "lost", "cancelled", "unknown", "torn", "new",
-)  # fmt: skip
+    "done",
+    "diverged",
+    "failed",
+    "running",
+    "waiting",
+    "stopped",
+    "lost",
+    "cancelled",
+    "unknown",
+    "torn",
+    "new",
+)
 LIVE = ("running", "waiting")
 
 # How the scheduler's last word on an ended task is taken where no record of ours says more.
@@ -29,10 +40,12 @@ _AGAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about one run. `tasks` are those that train it, `eval_tasks` those of each evaluation.
+    """What is known about one run.
 
-    `outcome` is (word, reason, attempt); `owner` is the live lease's process in words; `submitted` says whether an
-    accepted intent names the run; `queue_ok` whether the scheduler answered.
+    `tasks` are those that train it, `eval_tasks` those of each evaluation.
+
+    `outcome` is (word, reason, attempt); `owner` is the live lease's process in words; `submitted`
+    says whether an accepted intent names the run; `queue_ok` whether the scheduler answered.
     """
 
     outcome: tuple[str, str | None, int] | None = None
@@ -84,8 +97,12 @@ def stand(facts: Facts) -> Standing:
     if live is not None:
         return Standing(live.phase, _live_reason(live), live.key)
     if facts.wish is not None and facts.wish.word == "cancel":
-        return Standing("cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again")
-    retried = facts.wish is not None and facts.wish.word == "retry" and facts.wish.attempt >= attempt
+        return Standing(
+            "cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again"
+        )
+    retried = (
+        facts.wish is not None and facts.wish.word == "retry" and facts.wish.attempt >= attempt
+    )
     if word == "FAILED" and not retried:
         return Standing("failed", reason or "no reason was written")
     return _not_live(facts, _meant(facts.tasks, facts.wish))
@@ -104,10 +121,17 @@ def stand_eval(facts: Facts, evaluation: EvalFacts, training: Standing) -> Stand
     if training.word == "diverged":
         return Standing("diverged", "the training diverged: nothing to measure")
     if facts.wish is not None and facts.wish.word == "cancel":
-        return Standing("cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again")
+        return Standing(
+            "cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again"
+        )
     if evaluation.error is not None and not retried:
         return Standing("failed", evaluation.error)
-    inner = Facts(tasks=evaluation.tasks, submitted=evaluation.submitted, queue_ok=facts.queue_ok, wish=facts.wish)
+    inner = Facts(
+        tasks=evaluation.tasks,
+        submitted=evaluation.submitted,
+        queue_ok=facts.queue_ok,
+        wish=facts.wish,
+    )
     return _not_live(inner, _meant(evaluation.tasks, facts.wish))
 
 
@@ -115,12 +139,16 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
     """Return how a run without record, owner or live task stands."""
     odd = next((t for t in facts.tasks if t.phase == "unknown"), None)
     if odd is not None:
-        return Standing("unknown", f"Slurm says {odd.word!r}, a word this version does not know", odd.key)
+        return Standing(
+            "unknown", f"Slurm says {odd.word!r}, a word this version does not know", odd.key
+        )
     if not facts.queue_ok and facts.submitted:
         return Standing("unknown", "the scheduler does not answer")
     last = ended[-1] if ended else None
     if last is not None and last.kind == "cancelled":
-        return Standing("cancelled", "cancelled in Slurm; `ditlab retry` takes it up again", last.key)
+        return Standing(
+            "cancelled", "cancelled in Slurm; `ditlab retry` takes it up again", last.key
+        )
     if last is not None and last.kind == "out of memory":
         why = "out of memory: raise the profile's memory_gb or lower execution.micro_batch, then `ditlab retry`"
         return Standing("failed", why, last.key)
@@ -134,14 +162,18 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
     if last is not None:
         return Standing("stopped", _AGAIN.get(last.kind or "", "its task ended"), last.key)
     if facts.submitted and not _dismissed(facts):
-        return Standing("lost", "submitted, but Slurm no longer knows its task and no outcome was written")
+        return Standing(
+            "lost", "submitted, but Slurm no longer knows its task and no outcome was written"
+        )
     if facts.started:
         return Standing("stopped", "began earlier and is not at work now")
     return Standing("new", "not submitted yet")
 
 
 def _meant(tasks: tuple[Task, ...], wish: Wish | None) -> tuple[Task, ...]:
-    """Return the ended tasks that still say something: a later wish for a retry dismisses those before it."""
+    """Return the ended tasks that still say something: a later wish for a retry dismisses those
+    before it.
+    """
     gone = wish.tasks if wish is not None and wish.word == "retry" else ()
     return tuple(t for t in tasks if t.phase == "ended" and t.key not in gone)
 

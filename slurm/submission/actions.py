@@ -18,15 +18,17 @@ _RETRIED = ("failed", "cancelled")
 
 
 def cancel_runs(store: Store, runs: Iterable[Run], view: View) -> dict[str, Any]:
-    """Cancel the live tasks of runs and remember the wish; return runs, tasks, and what was kept with the reason.
+    """Cancel the live tasks of runs and remember the wish; return runs, tasks, and what was kept
+    with the reason.
 
-    The wish is written before scancel: a kill in between leaves a run that is not submitted again, never one that
-    comes back. A task that also works on runs not meant is left alone.
+    The wish is written before scancel: a kill in between leaves a run that is not submitted again,
+    never one that comes back. A task that also works on runs not meant is left alone.
     """
     runs = list(runs)
     meant = {run.run_id for run in runs}
     tasks: dict[str, None] = {}
-    cancelled, kept = [], []
+    cancelled = []
+    kept = []
     for run in runs:
         facts = view.facts[run.run_id]
         if not _open(run, facts):
@@ -38,7 +40,9 @@ def cancel_runs(store: Store, runs: Iterable[Run], view: View) -> dict[str, Any]
                 continue
             others = _others(task, meant, view)
             if others:
-                kept.append(f"task {task.key} also works on {', '.join(sorted(others))}: left alone")
+                kept.append(
+                    f"task {task.key} also works on {', '.join(sorted(others))}: left alone"
+                )
             else:
                 tasks[task.key] = None
     for chunk in _chunks(list(tasks), 100):
@@ -54,19 +58,29 @@ def release_held(view: View) -> list[str]:
     A task that a person holds has another reason and is left alone.
     """
     said = []
-    for key in sorted({t.key for facts in view.facts.values() for t in _all_tasks(facts) if t.held_after_launch}):
+    for key in sorted(
+        {t.key for facts in view.facts.values() for t in _all_tasks(facts) if t.held_after_launch}
+    ):
         answer = ask("scontrol", "release", key)
-        said.append(f"task {key} was on hold after a failed launch: {'released' if answer.ok else answer.trouble}")
+        said.append(
+            f"task {key} was on hold after a failed launch: "
+            f"{'released' if answer.ok else answer.trouble}"
+        )
     return said
 
 
 def retry_runs(store: Store, runs: Iterable[Run], view: View) -> list[str]:
-    """Remember the wish to try again for every run that failed or was cancelled, or has such an evaluation."""
+    """Remember the wish to try again for every run that failed or was cancelled, or has such an
+    evaluation.
+    """
     meant = []
     for run in runs:
         facts = view.facts[run.run_id]
         training = stand(facts)
-        words = {training.word, *(stand_eval(facts, e, training).word for e in facts.evals.values())}
+        words = {
+            training.word,
+            *(stand_eval(facts, e, training).word for e in facts.evals.values()),
+        }
         if words & set(_RETRIED):
             make_wish(store.run(run.run_id), "retry", tuple(t.key for t in _all_tasks(facts)))
             meant.append(run.run_id)

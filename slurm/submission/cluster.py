@@ -20,7 +20,9 @@ from slurm.submission.decide import Array
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition as sinfo shows it: nodes, GPUs by type on the best node, cores, memory, time limit."""
+    """A partition as sinfo shows it: nodes, GPUs by type on the best node, cores, memory, time
+    limit.
+    """
 
     name: str
     default: bool
@@ -37,7 +39,9 @@ class Partition:
 
 
 def partitions() -> tuple[Partition, ...]:
-    """Return the partitions of this cluster; raise EnvironmentProblem where sinfo does not answer."""
+    """Return the partitions of this cluster; raise EnvironmentProblem where sinfo does not
+    answer.
+    """
     answer = ask("sinfo", "-h", "-o", "%P|%D|%G|%c|%m|%l")
     if not answer.ok:
         raise EnvironmentProblem(f"sinfo: {answer.trouble}")
@@ -47,20 +51,29 @@ def partitions() -> tuple[Partition, ...]:
         if len(parts) != 6:
             continue
         name = parts[0].rstrip("*")
-        old = found.get(name, Partition(name, parts[0].endswith("*"), 0, {}, 0, 0, _minutes(parts[5])))
+        old = found.get(
+            name, Partition(name, parts[0].endswith("*"), 0, {}, 0, 0, _minutes(parts[5]))
+        )
         gpus = {**old.gpus}
         for kind, count in gpus_in(parts[2]).items():
             gpus[kind] = max(gpus.get(kind, 0), count)
         nodes, cpus, memory = (_leading(p) for p in (parts[1], parts[3], parts[4]))
         found[name] = Partition(
-            name, old.default, old.nodes + nodes, gpus, max(old.cpus, cpus), max(old.memory_gb, memory // 1024),
+            name,
+            old.default,
+            old.nodes + nodes,
+            gpus,
+            max(old.cpus, cpus),
+            max(old.memory_gb, memory // 1024),
             old.minutes,
-        )  # fmt: skip
+        )
     return tuple(found.values())
 
 
 def gpus_in(gres: str) -> dict[str, int]:
-    """Return GPUs by type in a node's GRES ("gpu:a100:4(S:0-1),gpu:v100:2"); GPUs without a type have the type ""."""
+    """Return GPUs by type in a node's GRES ("gpu:a100:4(S:0-1),gpu:v100:2"); GPUs without a type
+    have the type "".
+    """
     found: dict[str, int] = {}
     for part in re.sub(r"\([^)]*\)", "", gres).split(","):
         hit = re.fullmatch(r"gpu(?::([A-Za-z][A-Za-z0-9_.-]*))?(?::(\d+))?", part.strip())
@@ -70,25 +83,39 @@ def gpus_in(gres: str) -> dict[str, int]:
 
 
 def check_asks(profile: Profile, arrays: Iterable[Array]) -> None:
-    """Hold a profile and what it would ask for against the cluster; raise UserError before anything is submitted."""
+    """Hold a profile and what it would ask for against the cluster; raise UserError before anything
+    is submitted.
+    """
     there = {p.name: p for p in partitions()}
-    wanted = profile.partition.split(",") if profile.partition else [n for n, p in there.items() if p.default]
+    wanted = (
+        profile.partition.split(",")
+        if profile.partition
+        else [n for n, p in there.items() if p.default]
+    )
     for name in wanted:
         if name not in there:
-            near, known = nearest(name, there), ", ".join(there)
-            raise UserError(f"profile: partition {name!r} is not on this cluster{near}; it has: {known}")
+            near = nearest(name, there)
+            known = ", ".join(there)
+            raise UserError(
+                f"profile: partition {name!r} is not on this cluster{near}; it has: {known}"
+            )
     meant = [there[name] for name in wanted]
     if meant:
         where = ", ".join(wanted)
         memory = max(p.memory_gb for p in meant)
         if profile.memory_gb and 0 < memory < profile.memory_gb:
-            raise UserError(f"profile: memory_gb {profile.memory_gb}, but no node in {where} has more than {memory}")
+            raise UserError(
+                f"profile: memory_gb {profile.memory_gb}, but no node in {where} has more than "
+                f"{memory}"
+            )
         _check_gpus(profile, meant, where)
         for processes in sorted({a.processes for a in arrays}):
-            cores, most = profile.shape(processes)[1] * profile.cpus_per_process, max(p.cpus for p in meant)
+            cores = profile.shape(processes)[1] * profile.cpus_per_process
+            most = max(p.cpus for p in meant)
             if cores > most:
                 raise UserError(
-                    f"profile: {cores} cores on a node are asked for (cpus_per_process {profile.cpus_per_process}), "
+                    f"profile: {cores} cores on a node are asked for (cpus_per_process "
+                    f"{profile.cpus_per_process}), "
                     f"but no node in {where} has more than {most}"
                 )
 
@@ -96,11 +123,17 @@ def check_asks(profile: Profile, arrays: Iterable[Array]) -> None:
 def _check_gpus(profile: Profile, meant: list[Partition], where: str) -> None:
     kinds = sorted({kind for p in meant for kind in p.gpus if kind})
     if profile.gpu_type and profile.gpu_type not in kinds:
-        near, known = nearest(profile.gpu_type, kinds), ", ".join(kinds) or "none has a name"
-        raise UserError(f"profile: gpu_type {profile.gpu_type!r} is not in {where}{near}; types there: {known}")
+        near = nearest(profile.gpu_type, kinds)
+        known = ", ".join(kinds) or "none has a name"
+        raise UserError(
+            f"profile: gpu_type {profile.gpu_type!r} is not in {where}{near}; types there: {known}"
+        )
     most = max(p.gpus.get(profile.gpu_type, 0) if profile.gpu_type else p.most_gpus for p in meant)
     if profile.gpus_per_node > most:
-        raise UserError(f"profile: gpus_per_node {profile.gpus_per_node}, but no node in {where} has more than {most}")
+        raise UserError(
+            f"profile: gpus_per_node {profile.gpus_per_node}, but no node in {where} has more than "
+            f"{most}"
+        )
 
 
 def propose() -> dict[str, dict[str, Any]]:
@@ -118,9 +151,13 @@ def propose() -> dict[str, dict[str, Any]]:
 
 
 def start_estimate(store: Store, study: str, profile: Profile, array: Array) -> str:
-    """Return when Slurm thinks the first array could start (`sbatch --test-only`), or why it does not say."""
+    """Return when Slurm thinks the first array could start (`sbatch --test-only`), or why it does
+    not say.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(f"{study}-estimate", store.study(study), array.indices, array.processes, profile.minutes)
+        job = Job(
+            f"{study}-estimate", store.study(study), array.indices, array.processes, profile.minutes
+        )
         script = Path(folder, "job.sh")
         script.write_text(render(profile, job, Code(store.root / "code", ""), ""))
         answer = ask("sbatch", "--test-only", f"--chdir={folder}", str(script))

@@ -13,7 +13,8 @@ from slurm.standing.standing import LIVE, Facts, Standing, stand, stand_eval
 
 T = TypeVar("T")
 
-# Which standings are taken up (again) by a submission; all others are left alone, each for its own reason.
+# Which standings are taken up (again) by a submission; all others are left alone, each for its own
+# reason.
 TAKEN_UP = ("new", "stopped", "lost")
 
 
@@ -26,7 +27,9 @@ class Row:
     evals: dict[str, Standing]
     train: bool
     evaluate: tuple[str, ...]
-    """Evaluations to submit: with their training where `train` is set, else of weights that are there."""
+    """Evaluations to submit: with their training where `train` is set, else of weights that are
+    there.
+    """
     follow: tuple[str, ...]
     """Evaluations to submit behind the training task that is in the queue already."""
     action: str
@@ -49,9 +52,9 @@ class Decision:
 class Array:
     """Tasks that are asked for with one sbatch call; all need the same number of processes.
 
-    `follows` is the position, among the arrays of a decision, of the training array whose task of the same index
-    must have ended well; `after` is the id of such an array that is in the queue already. Both None: nothing is
-    waited for.
+    `follows` is the position, among the arrays of a decision, of the training array whose task of
+    the same index must have ended well; `after` is the id of such an array that is in the queue
+    already. Both None: nothing is waited for.
     """
 
     tasks: tuple[tuple[Item, ...], ...]
@@ -63,7 +66,9 @@ class Array:
 
 
 def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
-    """Return what to submit. What lives, has a result or was cancelled is left alone; nothing is ever cancelled."""
+    """Return what to submit. What lives, has a result or was cancelled is left alone; nothing is
+    ever cancelled.
+    """
     rows = []
     for run in runs:
         known = facts[run.run_id]
@@ -82,7 +87,9 @@ def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
 def _to_measure(
     known: Facts, training: Standing, evals: dict[str, Standing]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the evaluations to submit with or after what is there, and those behind a task in the queue."""
+    """Return the evaluations to submit with or after what is there, and those behind a task in the
+    queue.
+    """
     todo = tuple(k for k, s in evals.items() if s.word in TAKEN_UP)
     if training.word in (*TAKEN_UP, "done"):
         return todo, ()
@@ -96,8 +103,8 @@ def _to_measure(
 def arrange(decision: Decision, profile: Profile, most_tasks: int) -> tuple[Array, ...]:
     """Return the arrays that carry a decision out, none with more than `most_tasks` tasks.
 
-    A training array is followed at once by the arrays of its evaluations, one per training point that is measured,
-    index by index. Evaluations whose weights are there wait for nothing.
+    A training array is followed at once by the arrays of its evaluations, one per training point
+    that is measured, index by index. Evaluations whose weights are there wait for nothing.
     """
     arrays: list[Array] = []
     for processes, rows in _by_processes(decision).items():
@@ -111,9 +118,15 @@ def arrange(decision: Decision, profile: Profile, most_tasks: int) -> tuple[Arra
                 arrays += _followers(chunk, position)
     arrays += _behind(decision)
     free = [row for row in decision.rows if not row.train and row.evaluate]
-    points = [Item(row.run.run_id, False, group) for row in free for group in _by_point(row, row.evaluate).values()]
+    points = [
+        Item(row.run.run_id, False, group)
+        for row in free
+        for group in _by_point(row, row.evaluate).values()
+    ]
     for chunk in _chunks(_chunks(points, profile.runs_per_job), most_tasks):
-        arrays.append(Array(tuple(tuple(task) for task in chunk), tuple(range(len(chunk))), 1, evaluates=True))
+        arrays.append(
+            Array(tuple(tuple(task) for task in chunk), tuple(range(len(chunk))), 1, evaluates=True)
+        )
     return tuple(arrays)
 
 
@@ -122,32 +135,47 @@ def _item(row: Row, together: bool) -> Item:
 
 
 def _followers(chunk: list[list[Row]], position: int) -> list[Array]:
-    """Return an array per rank of training point: the k-th holds the k-th measured point of every run."""
+    """Return an array per rank of training point: the k-th holds the k-th measured point of every
+    run.
+    """
     grouped = [[list(_by_point(row, row.evaluate).values()) for row in task] for task in chunk]
     depth = max((len(points) for task in grouped for points in task), default=0)
     arrays = []
     for k in range(depth):
         tasks: dict[int, tuple[Item, ...]] = {}
         for index, (task, points) in enumerate(zip(chunk, grouped, strict=True)):
-            items = tuple(Item(row.run.run_id, False, p[k]) for row, p in zip(task, points, strict=True) if k < len(p))
+            items = tuple(
+                Item(row.run.run_id, False, p[k])
+                for row, p in zip(task, points, strict=True)
+                if k < len(p)
+            )
             if items:
                 tasks[index] = items
-        arrays.append(Array(tuple(tasks.values()), tuple(tasks), 1, evaluates=True, follows=position))
+        arrays.append(
+            Array(tuple(tasks.values()), tuple(tasks), 1, evaluates=True, follows=position)
+        )
     return arrays
 
 
 def _behind(decision: Decision) -> list[Array]:
-    """Return an array for each training job in the queue that evaluations are to follow, index by index."""
+    """Return an array for each training job in the queue that evaluations are to follow, index by
+    index.
+    """
     jobs: dict[str, dict[int, tuple[Item, ...]]] = {}
     for row in decision.rows:
         if row.follow and row.training.task is not None:
             job, _, index = row.training.task.partition("_")
             tasks = jobs.setdefault(job, {})
-            tasks[int(index)] = (*tasks.get(int(index), ()), Item(row.run.run_id, False, row.follow))
+            tasks[int(index)] = (
+                *tasks.get(int(index), ()),
+                Item(row.run.run_id, False, row.follow),
+            )
     arrays = []
     for job, tasks in jobs.items():
         indices = tuple(sorted(tasks))
-        arrays.append(Array(tuple(tasks[i] for i in indices), indices, 1, evaluates=True, after=job))
+        arrays.append(
+            Array(tuple(tasks[i] for i in indices), indices, 1, evaluates=True, after=job)
+        )
     return arrays
 
 

@@ -1,4 +1,6 @@
-"""Device-hours: what a submission may cost at most, what it will cost as far as this study has shown, what was used."""
+"""Device-hours: what a submission may cost at most, what it will cost as far as this study has
+shown, what was used.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ from slurm.scheduler.profile import Profile
 from slurm.standing.gather import read_attempts_safely
 from slurm.submission.decide import Array, Decision
 
-_SAMPLE, _LOOKED_AT = 50, 500
+_SAMPLE = 50
+_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Device-hours of a submission: the upper bound that the time limits give, and an estimate where there is one."""
+    """Device-hours of a submission: the upper bound that the time limits give, and an estimate
+    where there is one.
+    """
 
     at_most: float
     estimate: float | None
@@ -36,7 +41,10 @@ class Bill:
 
 
 def bill(store: Store, decision: Decision, arrays: Iterable[Array], profile: Profile) -> Bill:
-    """Return what a decision costs. The estimate rests on finished runs of the study on the same kind of device."""
+    """Return what a decision costs.
+
+    The estimate rests on finished runs of the study on the same kind of device.
+    """
     minutes = {False: profile.minutes, True: profile.evaluation_minutes or profile.minutes}
     at_most = sum(len(a.tasks) * a.processes * minutes[a.evaluates] for a in arrays)
     speed = seconds_per_flop(store, [row.run for row in decision.rows])
@@ -55,7 +63,9 @@ def used_hours(store: Store, run: Run) -> float:
 
 
 def seconds_per_flop(store: Store, runs: Iterable[Run]) -> float | None:
-    """Return device-seconds per FLOP of up to 50 finished trainings, or None where there is none."""
+    """Return device-seconds per FLOP of up to 50 finished trainings, or None where there is
+    none.
+    """
     seconds = flops = 0.0
     sampled = 0
     for run in islice(runs, _LOOKED_AT):
@@ -79,4 +89,8 @@ def train_flops(run: Run) -> float:
 def sampling_flops(run: Run, eval_ids: Iterable[str]) -> float:
     """Return the FLOPs of sampling for some of a run's evaluations."""
     wanted = set(eval_ids)
-    return sum(2.0 * cost.sampling_macs(run.science, p.evaluation) for p in run.evaluations if p.eval_id in wanted)
+    return sum(
+        2.0 * cost.sampling_macs(run.science, p.evaluation)
+        for p in run.evaluations
+        if p.eval_id in wanted
+    )

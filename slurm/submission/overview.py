@@ -17,7 +17,10 @@ _MOST_HOURS = 3000
 
 def overview(store: Store, study: str, runs: tuple[Run, ...], view: View) -> dict[str, Any]:
     """Return how a study stands, as plain values."""
-    rows, counts, measured, left = [], dict.fromkeys(STATES, 0), dict.fromkeys(STATES, 0), 0.0
+    rows = []
+    counts = dict.fromkeys(STATES, 0)
+    measured = dict.fromkeys(STATES, 0)
+    left = 0.0
     for run in runs:
         row, training, evals = _row(run, view.facts[run.run_id])
         rows.append(row)
@@ -45,7 +48,9 @@ def overview(store: Store, study: str, runs: tuple[Run, ...], view: View) -> dic
 
 
 def _was_ever_used(store: Store) -> bool:
-    """Return whether anything of this store was ever submitted: where not, a silent scheduler is no news."""
+    """Return whether anything of this store was ever submitted: where not, a silent scheduler is no
+    news.
+    """
     return any(store.root.glob("studies/*/intents/*"))
 
 
@@ -54,7 +59,9 @@ def headline(seen: dict[str, Any]) -> list[str]:
     runs = ", ".join(f"{n:,} {word}" for word, n in seen["counts"].items())
     evals = ", ".join(f"{n:,} {word}" for word, n in seen["evaluations"].items())
     lines = [f"{len(seen['runs']):,} runs: {runs or 'none'}", f"evaluations: {evals or 'none'}"]
-    used, left, clock = seen["device_hours_used"], seen["device_hours_left"], seen["hours_left"]
+    used = seen["device_hours_used"]
+    left = seen["device_hours_left"]
+    clock = seen["hours_left"]
     hours = [f"{used:.3g} device-hours of training used" if used is not None else ""]
     hours.append(f"about {left:.3g} to come" if left is not None else "")
     hours.append(f"about {clock:.3g} h left at the present pace" if clock is not None else "")

@@ -1,4 +1,7 @@
-"""One submission from beginning to end: look, decide, price, submit. `ditlab submit` prints what this returns."""
+"""One submission from beginning to end: look, decide, price, submit.
+
+`ditlab submit` prints what this returns.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ from slurm.submission.submit import Submission, lock, make_site, perform, settle
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for: act or only say, the limit in device-hours, whether a probe job comes first."""
+    """What was asked for: act or only say, the limit in device-hours, whether a probe job comes
+    first.
+    """
 
     go: bool = False
     max_device_hours: float | None = None
@@ -48,11 +53,14 @@ class Reconciled:
         return bool(self.arrays) or bool(words & {"running", "waiting", "unknown"})
 
 
-def reconcile(store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order) -> Reconciled:
-    """Hold `runs` against what is done and queued and, with `order.go`, submit the rest; return all of it.
+def reconcile(
+    store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order
+) -> Reconciled:
+    """Hold `runs` against what is done and queued and, with `order.go`, submit the rest; return all
+    of it.
 
-    Raises UserError or EnvironmentProblem, before anything is submitted, where the profile does not fit the cluster,
-    the price is above the limit, or the queue cannot be read.
+    Raises UserError or EnvironmentProblem, before anything is submitted, where the profile does not
+    fit the cluster, the price is above the limit, or the queue cannot be read.
     """
     if not order.go:
         return _look_and_decide(store, study, runs, profile, order)
@@ -64,7 +72,8 @@ def reconcile(store: Store, study: str, runs: tuple[Run, ...], profile: Profile,
         found = _look_and_decide(store, study, runs, profile, order)
         if found.view.book.queue.trouble is not None:
             raise EnvironmentProblem(
-                f"{found.view.book.queue.trouble}; what is queued is not known: nothing is submitted"
+                f"{found.view.book.queue.trouble}; what is queued is not known: nothing is "
+                "submitted"
             )
         recovered += tuple(release_held(found.view))
         submission = None
@@ -73,14 +82,18 @@ def reconcile(store: Store, study: str, runs: tuple[Run, ...], profile: Profile,
                 probe_results(store, profile)
             site = make_site(store, study, profile, order.reached)
             order.reached("code copied")
-            queued = sum(t.phase in ("waiting", "running") for t in found.view.book.queue.tasks.values())
+            queued = sum(
+                t.phase in ("waiting", "running") for t in found.view.book.queue.tasks.values()
+            )
             submission = perform(site, found.arrays, runs, queued)
     finally:
         claim.release()
     return Reconciled(found.decision, found.arrays, found.bill, found.view, recovered, submission)
 
 
-def _look_and_decide(store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order) -> Reconciled:
+def _look_and_decide(
+    store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order
+) -> Reconciled:
     view = look(store, study, runs)
     decision = decide(runs, view.facts)
     arrays = arrange(decision, profile, site_limits().array_tasks)
@@ -89,5 +102,8 @@ def _look_and_decide(store: Store, study: str, runs: tuple[Run, ...], profile: P
     price = bill(store, decision, arrays, profile)
     limit = order.max_device_hours
     if limit is not None and price.hours > limit:
-        raise UserError(f"--max-device-hours {limit:g}: this asks for {price.words}; choose fewer runs, or allow more")
+        raise UserError(
+            f"--max-device-hours {limit:g}: this asks for {price.words}; choose fewer runs, or "
+            "allow more"
+        )
     return Reconciled(decision, arrays, price, view)

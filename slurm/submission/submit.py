@@ -1,4 +1,7 @@
-"""Carries a decision out: an intent for every array, then sbatch, then the job's id. May be killed at any line."""
+"""Carries a decision out: an intent for every array, then sbatch, then the job's id.
+
+May be killed at any line.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,15 @@ from slurm.scheduler.script import Job, render
 from slurm.submission.decide import Array
 
 # What sbatch says where a limit on queued tasks is reached: wait, do not fail.
-_LIMIT = re.compile(r"MaxSubmit|MaxJobCount|JobLimit|[Jj]ob (?:submit )?limit|Resource temporarily unavailable|MaxJobs")
+_LIMIT = re.compile(
+    r"MaxSubmit|MaxJobCount|JobLimit|[Jj]ob (?:submit )?limit|Resource temporarily "
+    r"unavailable|MaxJobs"
+)
 # What it says where the request may or may not have reached the controller.
-_UNSURE = re.compile(r"timed? ?out|time limit|Unable to contact|Connection (?:refused|reset)|Zero Bytes|Transport end")
+_UNSURE = re.compile(
+    r"timed? ?out|time limit|Unable to contact|Connection (?:refused|reset)|Zero Bytes|Transport "
+    r"end"
+)
 _LOCK_WAIT_S = 60.0
 LOOK_S = (0.5, 2.0, 5.0)
 """Pauses before each look for a job whose acceptance is in doubt."""
@@ -36,7 +45,9 @@ LOOK_S = (0.5, 2.0, 5.0)
 
 @dataclass
 class Submission:
-    """What has become of a decision: arrays accepted, and how many tasks wait for room in the queue."""
+    """What has become of a decision: arrays accepted, and how many tasks wait for room in the
+    queue.
+    """
 
     jobs: list[tuple[str, Array]]
     tasks: int = 0
@@ -57,8 +68,12 @@ class Site:
     """Called with the name of every step; tests end the process here."""
 
 
-def make_site(store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None) -> Site:
-    """Return the site of a submission, with the code of this moment copied; refuse folders that others may change."""
+def make_site(
+    store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None
+) -> Site:
+    """Return the site of a submission, with the code of this moment copied; refuse folders that
+    others may change.
+    """
     _refuse_open_folders(store, study)
     facts = provenance()
     commit = f"{facts['commit'] or ''}{'+dirty' if facts['dirty'] else ''}"
@@ -66,10 +81,11 @@ def make_site(store: Store, study: str, profile: Profile, reached: Callable[[str
 
 
 def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
-    """Return the claim on submitting this study; raise EnvironmentProblem naming who has it after `wait_s` seconds.
+    """Return the claim on submitting this study; raise EnvironmentProblem naming who has it after
+    `wait_s` seconds.
 
-    A courtesy that saves double work. Two submitters that got past it would still not train a run twice: tasks claim
-    their run before they begin.
+    A courtesy that saves double work. Two submitters that got past it would still not train a run
+    twice: tasks claim their run before they begin.
     """
     path = store.study(study) / "submit.lock.json"
     deadline = time.monotonic() + wait_s
@@ -80,14 +96,17 @@ def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
             owner = held.owner
             if time.monotonic() > deadline:
                 raise EnvironmentProblem(
-                    f"study {study!r} is being submitted by process {owner['pid']} on {owner['host']} since "
+                    f"study {study!r} is being submitted by process {owner['pid']} on "
+                    f"{owner['host']} since "
                     f"{owner.get('at')}; wait for it to end"
                 ) from None
             time.sleep(0.2)
 
 
 def settle(store: Store, study: str, queue: Queue | None = None) -> list[str]:
-    """Find out what became of submissions that were cut short: adopt their jobs or withdraw them; say so in lines."""
+    """Find out what became of submissions that were cut short: adopt their jobs or withdraw them;
+    say so in lines.
+    """
     open_ones = intents.undecided(store.study(study))
     if not open_ones:
         return []
@@ -97,10 +116,13 @@ def settle(store: Store, study: str, queue: Queue | None = None) -> list[str]:
     return intents.recover(open_ones, queue, accounting)
 
 
-def perform(site: Site, arrays: tuple[Array, ...], runs: Iterable[Run], queued: int = 0) -> Submission:
+def perform(
+    site: Site, arrays: tuple[Array, ...], runs: Iterable[Run], queued: int = 0
+) -> Submission:
     """Submit `arrays` in order; `queued` tasks of this user are in the queue already.
 
-    Where the queue is full the rest waits for the next call. A training array and its followers go together.
+    Where the queue is full the rest waits for the next call. A training array and its followers go
+    together.
     """
     known = {run.run_id: _absolute(run, site.profile) for run in runs}
     done = Submission([], said=[])
@@ -122,7 +144,10 @@ def perform(site: Site, arrays: tuple[Array, ...], runs: Iterable[Run], queued: 
 
 
 def _submit_group(site: Site, group: list[Array], runs: dict[str, Run], done: Submission) -> int:
-    """Submit an array and its followers; halve them while Slurm says there is no room. Return the tasks placed."""
+    """Submit an array and its followers; halve them while Slurm says there is no room.
+
+    Return the tasks placed.
+    """
     uuids = [intents.new_uuid() for _ in group]
     after: str | None = None
     placed = 0
@@ -138,13 +163,18 @@ def _submit_group(site: Site, group: list[Array], runs: dict[str, Run], done: Su
     return placed
 
 
-def _no_room(site: Site, group: list[Array], k: int, runs: dict[str, Run], done: Submission, answer: Answer) -> int:
-    """Deal with an array that Slurm refused: half of it where the queue is full, else an error with Slurm's words."""
+def _no_room(
+    site: Site, group: list[Array], k: int, runs: dict[str, Run], done: Submission, answer: Answer
+) -> int:
+    """Deal with an array that Slurm refused: half of it where the queue is full, else an error with
+    Slurm's words.
+    """
     if not _LIMIT.search(answer.trouble):
         raise EnvironmentProblem(f"sbatch refused: {answer.trouble}{_advice(answer.trouble)}")
     size = len(group[0].tasks)
     if k > 0 or size == 1:
-        # Followers of a placed training are submitted by the next call, when their training is there or done.
+        # Followers of a placed training are submitted by the next call, when their training is
+        # there or done.
         done.waiting += sum(len(a.tasks) for a in group[k:])
         return 0
     half = _cut(group, group[0].indices[(size - 1) // 2])
@@ -154,9 +184,17 @@ def _no_room(site: Site, group: list[Array], k: int, runs: dict[str, Run], done:
 
 
 def _submit_one(
-    site: Site, array: Array, runs: dict[str, Run], uuid: str, followers: tuple[str, ...], after: str | None
+    site: Site,
+    array: Array,
+    runs: dict[str, Run],
+    uuid: str,
+    followers: tuple[str, ...],
+    after: str | None,
 ) -> tuple[str | None, Answer]:
-    """Submit one array: intent, sbatch, job id. Return (None, answer) where Slurm certainly refused it."""
+    """Submit one array: intent, sbatch, job id.
+
+    Return (None, answer) where Slurm certainly refused it.
+    """
     study = site.store.study(site.study)
     folder = intents.intents_folder(study) / uuid
     name = f"{site.study}-{uuid}"
@@ -166,9 +204,16 @@ def _submit_one(
     job = Job(name, folder, array.indices, array.processes, minutes, after)
     code = {"folder": str(site.code.folder), "sha256": site.code.sha256, "commit": site.commit}
     payload = Payload(
-        uuid, site.study, str(site.store.root), code, site.profile.requeue, array.tasks, array.indices,
-        array.processes, followers,
-    )  # fmt: skip
+        uuid,
+        site.study,
+        str(site.store.root),
+        code,
+        site.profile.requeue,
+        array.tasks,
+        array.indices,
+        array.processes,
+        followers,
+    )
     needed = {item.run for task in array.tasks for item in task}
     site.reached("before intent")
     script = render(site.profile, job, site.code, site.commit)
@@ -186,7 +231,9 @@ def _submit_one(
 
 
 def _job_id(answer: Answer) -> str | None:
-    """Return the id in sbatch's answer: "123", "123;cluster" or in words, whatever banners stand around it."""
+    """Return the id in sbatch's answer: "123", "123;cluster" or in words, whatever banners stand
+    around it.
+    """
     if not answer.ok:
         return None
     hits = [
@@ -198,9 +245,12 @@ def _job_id(answer: Answer) -> str | None:
 
 
 def _look_up(intent: Intent, name: str, answer: Answer) -> str | None:
-    """Return the job that carries the intent's name, where sbatch's answer does not say. None is a certain refusal.
+    """Return the job that carries the intent's name, where sbatch's answer does not say.
 
-    Raises EnvironmentProblem where nobody can tell: the intent then stays open and the next call settles it.
+    None is a certain refusal.
+
+    Raises EnvironmentProblem where nobody can tell: the intent then stays open and the next call
+    settles it.
     """
     sure = answer.code not in (0, None) and not _UNSURE.search(answer.trouble)
     if sure and _LIMIT.search(answer.trouble):
@@ -217,7 +267,8 @@ def _look_up(intent: Intent, name: str, answer: Answer) -> str | None:
     if queue.trouble is None:
         return None
     raise EnvironmentProblem(
-        f"sbatch: {answer.trouble}; and {queue.trouble}. Whether Slurm took job {name} is not known yet: "
+        f"sbatch: {answer.trouble}; and {queue.trouble}. Whether Slurm took job {name} is not "
+        "known yet: "
         "the same command finds out when Slurm answers again"
     )
 
@@ -229,7 +280,9 @@ def _groups(arrays: tuple[Array, ...]) -> Iterable[tuple[Array, list[Array]]]:
 
 
 def _fitting(group: list[Array], room: int) -> list[Array] | None:
-    """Return the largest beginning of a group that has at most `room` tasks, or None where not even one run fits."""
+    """Return the largest beginning of a group that has at most `room` tasks, or None where not even
+    one run fits.
+    """
     best = None
     for index in group[0].indices:
         part = _cut(group, index)
@@ -257,13 +310,22 @@ def _absolute(run: Run, profile: Profile) -> Run:
 
 
 def _refuse_open_folders(store: Store, study: str) -> None:
-    for folder in (store.root, store.root / "code", store.root / "studies", store.study(study), store.runs):
+    for folder in (
+        store.root,
+        store.root / "code",
+        store.root / "studies",
+        store.study(study),
+        store.runs,
+    ):
         try:
             mode = os.stat(folder).st_mode
         except FileNotFoundError:
             continue
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise UserError(f"{folder}: everybody may write here, and what lies here runs as you; chmod o-w it first")
+            raise UserError(
+                f"{folder}: everybody may write here, and what lies here runs as you; chmod o-w it "
+                "first"
+            )
 
 
 def _advice(words: str) -> str:

@@ -1,8 +1,8 @@
 """Evaluation tasks that wait for a training: let them start as soon as their weights are there.
 
-An evaluation array depends on its training array (aftercorr), which is right for the end of the training. For an
-earlier point that would waste hours; the training task then takes the dependency away. Where that fails, nothing is
-lost: the evaluation starts when the training has ended.
+An evaluation array depends on its training array (aftercorr), which is right for the end of the
+training. For an earlier point that would waste hours; the training task then takes the dependency
+away. Where that fails, nothing is lost: the evaluation starts when the training has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Followers:
             for intent in list(self.waiting):
                 if not intent.payload.exists():
                     continue  # the submitter is still on its way to it, or died before
-                if all((self.store.run(r).snapshot(p) / MANIFEST).exists() for r, p in self._needs(intent)):
+                if all(
+                    (self.store.run(r).snapshot(p) / MANIFEST).exists()
+                    for r, p in self._needs(intent)
+                ):
                     if (job := intent.job()) is None:
                         continue  # its sbatch has not been answered yet
                     task = f"{job}_{self.index}"

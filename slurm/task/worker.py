@@ -1,7 +1,10 @@
-"""What runs in a task: `python -m slurm.task.worker PAYLOAD`. Claims, verifies, trains or evaluates, saves on a signal.
+"""What runs in a task: `python -m slurm.task.worker PAYLOAD`.
 
-Exit codes: 0 done · 1 failed · 3 diverged, so that no evaluation follows · 75 stopped or left to another owner · 78 the
-code or the orders are not what was submitted. None of them decides anything: the records in the results folder do.
+Claims, verifies, trains or evaluates, saves on a signal.
+
+Exit codes: 0 done · 1 failed · 3 diverged, so that no evaluation follows · 75 stopped or left to
+another owner · 78 the code or the orders are not what was submitted. None of them decides anything:
+the records in the results folder do.
 """
 
 from __future__ import annotations
@@ -29,8 +32,18 @@ from slurm.scheduler.commands import ask
 from slurm.standing.progress import eval_lease, out_of_patience
 from slurm.task.followers import Followers
 
-DONE, FAILED, DIVERGED, STOPPED, UNFIT = 0, 1, 3, 75, 78
-_CODES = {"done": DONE, "failed": FAILED, "diverged": DIVERGED, "stopped": STOPPED, "owned": STOPPED}
+DONE = 0
+FAILED = 1
+DIVERGED = 3
+STOPPED = 75
+UNFIT = 78
+_CODES = {
+    "done": DONE,
+    "failed": FAILED,
+    "diverged": DIVERGED,
+    "stopped": STOPPED,
+    "owned": STOPPED,
+}
 OWNED_WAIT_S = 600.0
 
 
@@ -40,7 +53,10 @@ class Interrupted(BaseException):
 
 @dataclass
 class Stop:
-    """Whether this task was told to leave. The handler only sets a flag, except where nothing is there to save."""
+    """Whether this task was told to leave.
+
+    The handler only sets a flag, except where nothing is there to save.
+    """
 
     reason: str | None = None
     interruptible: bool = False
@@ -79,7 +95,8 @@ class Place:
         index = int(env.get("SLURM_ARRAY_TASK_ID", "0"))
         array = env.get("SLURM_ARRAY_JOB_ID")
         raw = env.get("SLURM_JOB_ID", "0")
-        rank, world = int(env.get("SLURM_PROCID", "0")), int(env.get("SLURM_NTASKS", "1"))
+        rank = int(env.get("SLURM_PROCID", "0"))
+        world = int(env.get("SLURM_NTASKS", "1"))
         return cls(index, f"{array}_{index}" if array else raw, raw, rank, world)
 
 
@@ -103,7 +120,8 @@ class Worker:
             how, reason = self._item(item, runs[item.run])
             self.say(f"run {item.run}: {how}{f': {reason}' if reason else ''}")
             unfinished = how in ("stopped", "owned")
-            # Nothing waits for an evaluation: one that is left for later is no failure that Slurm should remember.
+            # Nothing waits for an evaluation: one that is left for later is no failure that Slurm
+            # should remember.
             worst = max(worst, DONE if unfinished and not item.train else _CODES[how])
             if self.stop() is not None and (unfinished or number < len(items)):
                 self._ask_again()
@@ -123,13 +141,17 @@ class Worker:
         """Return why this run shall not be tried again, after making that its outcome."""
         paths = self.store.run(run.run_id)
         outcome = read_outcome(paths)
-        if (outcome is not None and outcome.outcome != "FAILED") or lease.holder(paths.lease) is not None:
+        if (outcome is not None and outcome.outcome != "FAILED") or lease.holder(
+            paths.lease
+        ) is not None:
             return None
         why = out_of_patience(paths)
         if why is not None:
             attempts = read_attempts(paths)
             last = attempts[-1] if attempts else {"attempt": 0}
-            write_outcome(paths, Outcome("FAILED", why, last.get("images_start") or 0, last["attempt"]))
+            write_outcome(
+                paths, Outcome("FAILED", why, last.get("images_start") or 0, last["attempt"])
+            )
         return why
 
     def _train(self, run: Run) -> Any:
@@ -145,8 +167,9 @@ class Worker:
         deadline = time.monotonic() + OWNED_WAIT_S
         while True:
             carried = carry_run(self.store, run, watch)
-            # The scheduler started this task anew because it believes the old one dead. Where that one lives on (its
-            # node lost the controller only), wait for its end; a task of another job is left its run at once.
+            # The scheduler started this task anew because it believes the old one dead. Where that
+            # one lives on (its node lost the controller only), wait for its end; a task of another
+            # job is left its run at once.
             if carried.how != "owned" or not self._is_mine(run) or time.monotonic() > deadline:
                 return carried
             if self.stop() is not None:
@@ -186,7 +209,9 @@ class Worker:
         return ("failed", "; ".join(troubles)) if troubles else ("done", None)
 
     def _ask_again(self) -> None:
-        """Have Slurm requeue this task, if that is the profile's way and Slurm has not ended it by itself."""
+        """Have Slurm requeue this task, if that is the profile's way and Slurm has not ended it by
+        itself.
+        """
         if self.place.rank == 0 and self.payload.requeue == "slurm":
             try:
                 self._requeue()
@@ -195,7 +220,8 @@ class Worker:
 
     def _requeue(self) -> None:
         state = ask("squeue", "-h", "-j", self.place.raw_job, "-o", "%T")
-        # Preempted or cancelled, it is COMPLETING by now: the first comes back by itself, the second must not.
+        # Preempted or cancelled, it is COMPLETING by now: the first comes back by itself, the
+        # second must not.
         if state.ok and state.out.strip() == "RUNNING":
             for pause_s in (0.0, 1.0, 3.0):
                 time.sleep(pause_s)
@@ -213,7 +239,10 @@ def main() -> None:
         payload = read_payload(payload_file)
         _check_code(payload)
         if Intent(payload_file.parent).withdrawn():
-            _say("this submission was withdrawn; its runs were submitted again under another job: nothing to do")
+            _say(
+                "this submission was withdrawn; its runs were submitted again under another job: "
+                "nothing to do"
+            )
             raise SystemExit(DONE)
         wanted = {item.run for item in payload.task(place.index)}
         runs = read_runs(payload_file.parent / "runs.jsonl", wanted)
@@ -234,7 +263,9 @@ def _work(payload: Payload, intents: Path, place: Place, stop: Stop, runs: dict[
     from dit_core.training import distributed
 
     first = next(iter(runs.values()))
-    torch.set_num_threads(first.execution.threads or int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
+    torch.set_num_threads(
+        first.execution.threads or int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
+    )
     _name_the_group(place)
     device = device_of(first.execution.device)
     if device.type == "cuda" and place.world > 1:
@@ -246,7 +277,9 @@ def _work(payload: Payload, intents: Path, place: Place, stop: Stop, runs: dict[
     code = Worker(payload, store, place, stop, _say, followers, group).work(runs)
     if code == FAILED and place.world > 1:
         sys.stdout.flush()
-        os._exit(code)  # the others may wait in a collective for ever: leave hard, and srun ends them
+        os._exit(
+            code
+        )  # the others may wait in a collective for ever: leave hard, and srun ends them
     distributed.leave()
     return code
 
@@ -256,17 +289,22 @@ def _check_code(payload: Payload) -> None:
     snapshot.verify(folder, payload.code["sha256"])
     if not Path(__file__).resolve().is_relative_to(folder.resolve()):
         raise snapshot.CodeChangedError(
-            f"{__file__}: this is not the code that was submitted ({folder}); a set-up line of the profile, or "
+            f"{__file__}: this is not the code that was submitted ({folder}); a set-up line of the "
+            "profile, or "
             "PYTHONPATH, puts another copy first"
         )
 
 
 def _name_the_group(place: Place) -> None:
-    """Tell torch.distributed who this process is; the first node's address is where srun was called."""
+    """Tell torch.distributed who this process is; the first node's address is where srun was
+    called.
+    """
     if place.world == 1:
         return
     env = os.environ
-    env.update(RANK=str(place.rank), WORLD_SIZE=str(place.world), LOCAL_RANK=env.get("SLURM_LOCALID", "0"))
+    env.update(
+        RANK=str(place.rank), WORLD_SIZE=str(place.world), LOCAL_RANK=env.get("SLURM_LOCALID", "0")
+    )
     env.setdefault("MASTER_ADDR", env.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
     env.setdefault("MASTER_PORT", str(15000 + int(place.raw_job) % 20000))
 

@@ -1,4 +1,6 @@
-"""The programs the tests need besides Python, a Slurm and a browser: what is missing here, and installing it."""
+"""The programs the tests need besides Python, a Slurm and a browser: what is missing here, and
+installing it.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,19 @@ class Tool:
         return all(map(which, self.programs))
 
 
-SLURM = Tool("Slurm", ("munged", "slurmctld", "slurmd", "sbatch"), ("slurm-wlm", "slurm-client", "munge"))
+SLURM = Tool(
+    "Slurm", ("munged", "slurmctld", "slurmd", "sbatch"), ("slurm-wlm", "slurm-client", "munge")
+)
 ACCOUNTING = Tool("Slurm's accounting", ("slurmdbd", "mariadbd"), ("slurmdbd", "mariadb-server"))
-BROWSER = Tool("Chromium", ("chromium", "chromedriver"), ("chromium", "chromium-driver", "fonts-dejavu-core"))
+BROWSER = Tool(
+    "Chromium", ("chromium", "chromedriver"), ("chromium", "chromium-driver", "fonts-dejavu-core")
+)
 
 
 def missing(*, accounting: bool = False) -> str | None:
-    """Return what to do before a cluster can be brought up here, or None where nothing is lacking."""
+    """Return what to do before a cluster can be brought up here, or None where nothing is
+    lacking.
+    """
     if os.geteuid() != 0:
         return "a Slurm for tests needs root (device nodes, slurmd); run as root"
     tools = [tool for tool in (SLURM, *([ACCOUNTING] if accounting else [])) if not tool.is_there]
@@ -40,14 +48,20 @@ def install() -> str:
     tools = [tool for tool in (SLURM, ACCOUNTING, BROWSER) if not tool.is_there]
     if not tools:
         return "Slurm and Chromium for the tests: there"
-    names, packages = ", ".join(tool.name for tool in tools), _packages(tools)
+    names = ", ".join(tool.name for tool in tools)
+    packages = _packages(tools)
     by_hand = f"their tests are skipped; as root: apt-get install {packages}"
     if os.geteuid() != 0 or which("apt-get") is None:
         return f"not there: {names}; {by_hand}"
     print(f"installing for the tests: {names}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages.split()]):
-        done = subprocess.run(["apt-get", *words], env=environment, capture_output=True, check=False, text=True)
+    for words in (
+        ["update", "-qq"],
+        ["install", "-y", "-qq", "--no-install-recommends", *packages.split()],
+    ):
+        done = subprocess.run(
+            ["apt-get", *words], env=environment, capture_output=True, check=False, text=True
+        )
         if done.returncode:
             return f"apt-get {words[0]} failed ({done.stderr.strip()[-200:]}): {names}; {by_hand}"
     return f"installed: {packages}"

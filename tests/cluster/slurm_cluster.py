@@ -1,7 +1,9 @@
-"""A real Slurm on this machine, in a folder of its own: munge, slurmctld, two slurmd with four GPUs each.
+"""A real Slurm on this machine, in a folder of its own: munge, slurmctld, two slurmd with four GPUs
+each.
 
-Nothing outside the folder is touched: keys, sockets, ports, state and pid files are its own, so several clusters can
-be up at once and a site's own Slurm is left alone. Daemons are stopped by their pid files, never by name.
+Nothing outside the folder is touched: keys, sockets, ports, state and pid files are its own, so
+several clusters can be up at once and a site's own Slurm is left alone. Daemons are stopped by
+their pid files, never by name.
 
 By hand: `python tests/cluster/slurm_cluster.py up FOLDER [--accounting]`, later `… down FOLDER`.
 """
@@ -48,7 +50,9 @@ class Cluster:
         return {**os.environ, "SLURM_CONF": str(self.conf)}
 
     def up(self) -> Cluster:
-        """Bring everything up and wait until both nodes are idle; take it down again where that fails."""
+        """Bring everything up and wait until both nodes are idle; take it down again where that
+        fails.
+        """
         try:
             self._prepare()
             self.start_munge()
@@ -84,7 +88,9 @@ class Cluster:
             self.run("scancel", *part)
         until(lambda: not self.run("squeue", "-h", "-o", "%A").stdout.split(), 30, fail=False)
 
-    def run(self, *command: str, timeout: float = 30, check: bool = False) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout: float = 30, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of Slurm's commands against this cluster."""
         return subprocess.run(
             command,
@@ -113,32 +119,58 @@ class Cluster:
         until((run / "socket").exists, 5)
 
     def start_database(self) -> None:
-        """Start a mariadbd whose data lie in the folder, and make the account that slurmdbd uses."""
-        data, log = self.folder / "db", self.folder / "mariadb.log"
+        """Start a mariadbd whose data lie in the folder, and make the account that slurmdbd
+        uses.
+        """
+        data = self.folder / "db"
+        log = self.folder / "mariadb.log"
         port = self.ports["mariadb"]
         if not data.exists():
             data.mkdir()
             shutil.chown(data, "mysql", "mysql")
             subprocess.run(
-                ["mariadb-install-db", "--user=mysql", f"--datadir={data}", "--skip-test-db",
-                 "--auth-root-authentication-method=socket"],
+                [
+                    "mariadb-install-db",
+                    "--user=mysql",
+                    f"--datadir={data}",
+                    "--skip-test-db",
+                    "--auth-root-authentication-method=socket",
+                ],
                 check=True,
                 capture_output=True,
                 timeout=60,
-            )  # fmt: skip
+            )
         with open(log, "ab") as out:
             process = subprocess.Popen(
-                [str(which("mariadbd")), "--no-defaults", "--user=mysql", f"--datadir={data}",
-                 f"--socket={data}/socket", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={data}/pid",
-                 "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin",
-                 "--innodb-lock-wait-timeout=900"],
-                stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                [
+                    str(which("mariadbd")),
+                    "--no-defaults",
+                    "--user=mysql",
+                    f"--datadir={data}",
+                    f"--socket={data}/socket",
+                    f"--port={port}",
+                    "--bind-address=127.0.0.1",
+                    f"--pid-file={data}/pid",
+                    "--innodb-buffer-pool-size=32M",
+                    "--innodb-flush-log-at-trx-commit=0",
+                    "--skip-log-bin",
+                    "--innodb-lock-wait-timeout=900",
+                ],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.pid_file("mariadb").write_text(str(process.pid))
 
         def client(sql: str) -> bool:
             base = ["mariadb", "--no-defaults", f"--socket={data}/socket", "-e", sql]
-            return subprocess.run(base, check=False, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+            return (
+                subprocess.run(
+                    base, check=False, capture_output=True, stdin=subprocess.DEVNULL
+                ).returncode
+                == 0
+            )
 
         until(lambda: client("select 1"), 30)
         password = (self.folder / "db-password").read_text()
@@ -174,7 +206,9 @@ class Cluster:
         until(lambda: self.running(f"slurmd.{node}"), 10)
 
     def wait_for_nodes(self, seconds: float = 30) -> None:
-        """Wait until both nodes can take jobs; raise RuntimeError with what sinfo says where they cannot."""
+        """Wait until both nodes can take jobs; raise RuntimeError with what sinfo says where they
+        cannot.
+        """
 
         def ready() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%t").stdout.split()
@@ -184,7 +218,9 @@ class Cluster:
             raise RuntimeError("nodes did not come up:\n" + self.run("sinfo", "-N", "-l").stdout)
 
     def stop(self, name: str, *, hard: bool = False) -> None:
-        """Stop one daemon (slurmctld, slurmd.gpu01, slurmdbd, mariadb, munged) by its pid file; wait for its end."""
+        """Stop one daemon (slurmctld, slurmd.gpu01, slurmdbd, mariadb, munged) by its pid file;
+        wait for its end.
+        """
         pid = self._pid(name)
         if pid is None:
             return
@@ -219,7 +255,9 @@ class Cluster:
         return pid if alive(pid) else None
 
     def _steps(self) -> Iterator[int]:
-        """Yield slurmstepd processes that this cluster's nodes left behind: their command names our spool folder."""
+        """Yield slurmstepd processes that this cluster's nodes left behind: their command names our
+        spool folder.
+        """
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 environ = (entry / "environ").read_bytes().split(b"\0")
@@ -249,8 +287,11 @@ class Cluster:
         self._write_conf()
 
     def _write_conf(self) -> None:
-        here, most = self.folder, self.max_array_size
-        text = slurm_conf(here, self.ports, self.options, max_array_size=most, accounting=self.accounting)
+        here = self.folder
+        most = self.max_array_size
+        text = slurm_conf(
+            here, self.ports, self.options, max_array_size=most, accounting=self.accounting
+        )
         self.conf.write_text(text)
         (here / "gres.conf").write_text(gres_conf(here))
         if self.accounting:
@@ -279,7 +320,10 @@ def main() -> None:
         raise SystemExit(3)
     start = time.monotonic()
     cluster.up()
-    print(f"up in {time.monotonic() - start:.1f} s: two nodes, four GPUs each, partitions gpu and urgent\n")
+    print(
+        f"up in {time.monotonic() - start:.1f} s: two nodes, four GPUs each, partitions gpu and "
+        "urgent\n"
+    )
     print(f"  export SLURM_CONF={cluster.conf}")
     print(f"  python tests/cluster/slurm_cluster.py down {args.folder}     # when done")
 

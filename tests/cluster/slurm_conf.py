@@ -9,9 +9,16 @@ NODES = ("gpu01", "gpu02")
 
 
 def slurm_conf(
-    here: Path, ports: dict[str, int], options: dict[str, str], *, max_array_size: int, accounting: bool
+    here: Path,
+    ports: dict[str, int],
+    options: dict[str, str],
+    *,
+    max_array_size: int,
+    accounting: bool,
 ) -> str:
-    """Return slurm.conf of a cluster in the folder `here`; `options` are further or other lines, by key."""
+    """Return slurm.conf of a cluster in the folder `here`; `options` are further or other lines, by
+    key.
+    """
     host = _host()
     lines = {
         "ClusterName": "ditlab",
@@ -52,7 +59,8 @@ def slurm_conf(
             "AccountingStorageType": "accounting_storage/slurmdbd",
             "AccountingStorageHost": "127.0.0.1",
             "AccountingStoragePort": str(ports["dbd"]),
-            "AccountingStoragePass": f"{here}/munge/socket",  # the munge socket, in spite of the name
+            # the munge socket, in spite of the name
+            "AccountingStoragePass": f"{here}/munge/socket",
             "AccountingStorageEnforce": "limits",
             "JobAcctGatherType": "jobacct_gather/linux",
         }

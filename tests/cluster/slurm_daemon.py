@@ -11,26 +11,40 @@ from debian_packages import which
 
 
 def until(condition, seconds: float, *, fail: bool = True, every: float = 0.05) -> bool:
-    """Return True as soon as `condition()` holds; after `seconds` return False, or raise TimeoutError with `fail`."""
+    """Return True as soon as `condition()` holds; after `seconds` return False, or raise
+    TimeoutError with `fail`.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             if fail:
-                raise TimeoutError(f"waited {seconds} s for {getattr(condition, '__name__', condition)}")
+                raise TimeoutError(
+                    f"waited {seconds} s for {getattr(condition, '__name__', condition)}"
+                )
             return False
         time.sleep(every)
     return True
 
 
 def start_daemon(program: str, *args: str, env: dict[str, str] | None = None) -> None:
-    """Start a program that puts itself into the background; raise RuntimeError with its words where it fails."""
+    """Start a program that puts itself into the background; raise RuntimeError with its words where
+    it fails.
+    """
     path = which(program)
     none = subprocess.DEVNULL
     result = subprocess.run(
-        [str(path), *args], env=env, capture_output=True, text=True, timeout=30, stdin=none, check=False
+        [str(path), *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=none,
+        check=False,
     )
     if result.returncode:
-        raise RuntimeError(f"{program} did not start: {result.stderr.strip() or result.stdout.strip()}")
+        raise RuntimeError(
+            f"{program} did not start: {result.stderr.strip() or result.stdout.strip()}"
+        )
 
 
 def alive(pid: int) -> bool:

@@ -11,7 +11,9 @@ from dit_core.study.science.science import SIZES, Data, Ddpm, Flow, Model, Scien
 from dit_core.study.science.unet import UNet
 
 DESIGNS = ("adaln-zero", "adaln", "cross-attention", "in-context")
-LATENT = Data(name="imagenet", kind="latents", channels=4, height=32, width=32, classes=1000, images=1281167)
+LATENT = Data(
+    name="imagenet", kind="latents", channels=4, height=32, width=32, classes=1000, images=1281167
+)
 
 
 def small(data: Data | None = None, objective: Ddpm | Flow | None = None, **model: Any) -> Science:
@@ -29,7 +31,9 @@ def published(size: str, patch: int, side: int = 32, conditioning: str = "adaln-
     depth, hidden, heads = SIZES[size]
     data = LATENT.model_copy(update={"height": side, "width": side})
     model = Model(depth=depth, hidden=hidden, heads=heads, patch=patch, conditioning=conditioning)
-    return Science(model=model, data=data, objective=Ddpm(), train=Train(images=256 * 400_000, batch=256))
+    return Science(
+        model=model, data=data, objective=Ddpm(), train=Train(images=256 * 400_000, batch=256)
+    )
 
 
 def shaken(network: nn.Module, std: float = 0.05, seed: int = 0) -> nn.Module:
@@ -41,7 +45,9 @@ def shaken(network: nn.Module, std: float = 0.05, seed: int = 0) -> nn.Module:
     return network
 
 
-def inputs(science: Science, batch: int = 3, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs(
+    science: Science, batch: int = 3, seed: int = 1
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return x, t and y for `science`'s network; the last label is the null class."""
     generator = torch.Generator().manual_seed(seed)
     data = science.data

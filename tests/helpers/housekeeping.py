@@ -14,11 +14,17 @@ from dit_core.records.paths import RunPaths, Store
 def publish(folder: Path) -> None:
     """Publish a bundle of one small file."""
     content = folder.name.encode() * 20
-    bundle.publish(folder, {"weights.bin": lambda path: path.write_bytes(content)}, {"images_seen": int(folder.name)})
+    bundle.publish(
+        folder,
+        {"weights.bin": lambda path: path.write_bytes(content)},
+        {"images_seen": int(folder.name)},
+    )
 
 
 def store_with_weights(root: Path, count: int = 2) -> tuple[Store, list[RunPaths]]:
-    """Return a store whose runs each have three checkpoints, two snapshots, a log, and an outcome that vouches."""
+    """Return a store whose runs each have three checkpoints, two snapshots, a log, and an outcome
+    that vouches.
+    """
     store = Store(root)
     found = []
     for run in fill(store, count, points=4, evals=16):

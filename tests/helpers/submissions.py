@@ -30,7 +30,10 @@ def runs_in(path: Path) -> tuple[str, tuple[Run, ...]]:
 
 
 def go(
-    store: Store, study: Path, profile: Profile = PARKED, reached: Callable[[str], None] = lambda s: None
+    store: Store,
+    study: Path,
+    profile: Profile = PARKED,
+    reached: Callable[[str], None] = lambda s: None,
 ) -> Reconciled:
     """Submit what is missing of a study."""
     name, runs = runs_in(study)
@@ -74,11 +77,17 @@ def killer(at: int) -> Callable[[str], None]:
 
 
 def live_work(store: Store, study: str) -> Counter[str]:
-    """Return how many live tasks, of submissions that were not withdrawn, work on each run or evaluation."""
+    """Return how many live tasks, of submissions that were not withdrawn, work on each run or
+    evaluation.
+    """
     work: Counter[str] = Counter()
     for task in read_queue().tasks.values():
         intent = Intent(store.study(study) / "intents" / str(uuid_in(task.name)))
-        if task.phase in ("waiting", "running") and intent.payload.exists() and not intent.withdrawn():
+        if (
+            task.phase in ("waiting", "running")
+            and intent.payload.exists()
+            and not intent.withdrawn()
+        ):
             for item in read_payload(intent.payload).task(int(task.key.partition("_")[2] or 0)):
                 work.update(
                     [item.run] if item.train else [],

@@ -1,4 +1,6 @@
-"""A results folder of any size, written through the record code itself: for tests and the scale benchmark."""
+"""A results folder of any size, written through the record code itself: for tests and the scale
+benchmark.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,18 @@ def _nothing(file: int) -> None:
 
 
 def sciences(count: int, first: int = 0) -> Iterator[Science]:
-    """Yield `count` different sciences from number `first` on: sizes x patches x conditionings x seeds."""
+    """Yield `count` different sciences from number `first` on: sizes x patches x conditionings x
+    seeds.
+    """
     grid = list(itertools.product(("XXXS", "XXS", "XS", "S"), (1, 2, 4, 8), CONDITIONINGS))
     for number in range(first, first + count):
         seed, point = divmod(number, len(grid))
         size, patch, conditioning = grid[point]
         depth, hidden, heads = SIZES[size]
         yield Science(
-            model=Model(depth=depth, hidden=hidden, heads=heads, patch=patch, conditioning=conditioning),
+            model=Model(
+                depth=depth, hidden=hidden, heads=heads, patch=patch, conditioning=conditioning
+            ),
             data=Data(),
             objective=Ddpm(),
             train=Train(images=6400, batch=64, seed=seed),
@@ -65,7 +71,9 @@ def fd(science: Science, evaluation: Evaluation, rng: random.Random) -> float:
     return 4e3 * compute**-0.3 * (1 + 5 / evaluation.sampling.steps) * math.exp(rng.gauss(0, 0.05))
 
 
-def add_run(store: Store, science: Science, points: int = 20, evals: int = 2, outcome: str | None = "DONE") -> str:
+def add_run(
+    store: Store, science: Science, points: int = 20, evals: int = 2, outcome: str | None = "DONE"
+) -> str:
     """Write one whole run with its curve, evaluations and outcome; return its id."""
     run = ids.run_id(science)
     paths = store.run(run)
@@ -94,7 +102,13 @@ def add_run(store: Store, science: Science, points: int = 20, evals: int = 2, ou
     return run
 
 
-def add_eval(store: Store, science: Science, evaluation: Evaluation, rng: random.Random, run: str | None = None) -> str:
+def add_eval(
+    store: Store,
+    science: Science,
+    evaluation: Evaluation,
+    rng: random.Random,
+    run: str | None = None,
+) -> str:
     """Write one evaluation of a science, or of its run where the id is at hand; return its id."""
     run = run or ids.run_id(science)
     name = ids.eval_id(run, evaluation)
@@ -113,7 +127,9 @@ def add_eval(store: Store, science: Science, evaluation: Evaluation, rng: random
     return name
 
 
-def fill(store: Store, count: int, points: int = 20, evals: int = 2, study: str | None = "made") -> list[str]:
+def fill(
+    store: Store, count: int, points: int = 20, evals: int = 2, study: str | None = "made"
+) -> list[str]:
     """Write `count` runs and the plan of a study that holds them; return their ids."""
     with unsynced():
         found = [add_run(store, science, points, evals) for science in sciences(count)]
@@ -128,7 +144,8 @@ def plan(store: Store, study: str, count: int, evals: int, first: int = 0) -> No
     runs = []
     for science in sciences(count, first):
         run = ids.run_id(science)
-        size, number = science.model.size, science.train.seed
+        size = science.model.size
+        number = science.train.seed
         name = f"size={size},patch={science.model.patch},conditioning={science.model.conditioning},seed={number}"
         planned = tuple(PlannedEvaluation(ids.eval_id(run, e), run, e) for e in asked)
         runs.append(Run(run, name, science, Execution(), planned, (3200, 6400)))

@@ -25,9 +25,13 @@ class Trained:
     paths: RunPaths
     science: Science
 
-    def plan(self, samples: int = 200, protocol: str = "digits", seed: int = 0, **sampling) -> PlannedEvaluation:
+    def plan(
+        self, samples: int = 200, protocol: str = "digits", seed: int = 0, **sampling
+    ) -> PlannedEvaluation:
         settings = Sampling(**{"steps": 2, **sampling})
-        evaluation = Evaluation(images_seen=POINT, protocol=protocol, samples=samples, sampling=settings, seed=seed)
+        evaluation = Evaluation(
+            images_seen=POINT, protocol=protocol, samples=samples, sampling=settings, seed=seed
+        )
         run = self.paths.root.name
         return PlannedEvaluation(eval_id(run, evaluation), run, evaluation)
 

@@ -30,7 +30,12 @@ def science_of(steps: int = 12, batch: int = 16, flow: bool = False, **recipe: A
 
 def run_of(science: Science, **execution: Any) -> Run:
     """Return the run of a science, on the CPU, one row per step, without compiling."""
-    settings = {"device": "cpu", "compile": "off", "log_every_images": science.train.batch, "threads": 1}
+    settings = {
+        "device": "cpu",
+        "compile": "off",
+        "log_every_images": science.train.batch,
+        "threads": 1,
+    }
     return Run(ids.run_id(science), "test", science, Execution(**(settings | execution)))
 
 

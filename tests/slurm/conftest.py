@@ -33,9 +33,16 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a study of the smallest network and returns its path."""
 
     def write(
-        name: str = "small", seeds: int = 1, steps: int = 20, at: str = "[100%]", save: int = 64, processes: int = 1
+        name: str = "small",
+        seeds: int = 1,
+        steps: int = 20,
+        at: str = "[100%]",
+        save: int = 64,
+        processes: int = 1,
     ) -> Path:
-        text = STUDY.format(name=name, steps=steps, seeds=list(range(seeds)), at=at, save=save, processes=processes)
+        text = STUDY.format(
+            name=name, steps=steps, seeds=list(range(seeds)), at=at, save=save, processes=processes
+        )
         path = tmp_path / f"{name}.yaml"
         path.write_text(text)
         return path
@@ -50,7 +57,13 @@ def write_profile(tmp_path: Path) -> Callable[..., Path]:
     def write(**keys: object) -> Path:
         import json
 
-        profile = {"partition": "gpu", "gpus_per_node": 4, "cpus_per_process": 1, "minutes": 60, **keys}
+        profile = {
+            "partition": "gpu",
+            "gpus_per_node": 4,
+            "cpus_per_process": 1,
+            "minutes": 60,
+            **keys,
+        }
         path = tmp_path / "clusters.yaml"
         path.write_text(f"lab: {json.dumps(profile)}\n")
         path.chmod(0o600)
@@ -99,14 +112,22 @@ def accounting_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 @pytest.fixture
 def ditlab(store) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs the command line in a process of its own, on the test's results folder."""
+    """Return a function that runs the command line in a process of its own, on the test's results
+    folder.
+    """
 
-    def call(*words: object, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def call(
+        *words: object, check: bool = True, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dit_core.cli.app", *map(str, words)]
         none = subprocess.DEVNULL
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=none, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, stdin=none, check=False
+        )
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(
+                f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done
 
     return call
@@ -114,7 +135,9 @@ def ditlab(store) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Return a function that puts a shell script first on PATH under the name of one of Slurm's commands."""
+    """Return a function that puts a shell script first on PATH under the name of one of Slurm's
+    commands.
+    """
     folder = tmp_path / "fakes"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

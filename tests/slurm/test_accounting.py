@@ -1,4 +1,6 @@
-"""A real Slurm with slurmdbd and real limits (case 36), and what sacct knows when squeue has forgotten."""
+"""A real Slurm with slurmdbd and real limits (case 36), and what sacct knows when squeue has
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from slurm.standing.standing import stand
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-# Stands in for the worker where only the queue is tried: writes the outcomes it was asked for, at once.
+# Stands in for the worker where only the queue is tried: writes the outcomes it was asked for, at
+# once.
 WORKER = """\
 #!{python}
 import json, os, sys
@@ -46,16 +49,32 @@ def quick(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_limits_and_memory_of_the_accounting(accounting_cluster, store, write_study, quick, fake, capsys):
-    """Case 36: with MaxSubmitJobs 100, 80 of them taken by others, 50 runs wait, drain and are all submitted once."""
+def test_limits_and_memory_of_the_accounting(
+    accounting_cluster, store, write_study, quick, fake, capsys
+):
+    """Case 36: with MaxSubmitJobs 100, 80 of them taken by others, 50 runs wait, drain and are all
+    submitted once.
+    """
     cluster = accounting_cluster
     cluster.run("sacctmgr", "-i", "modify", "user", "root", "set", "MaxSubmitJobs=100", check=True)
-    others = ("sbatch", "--parsable", "-p", "parked", "--array=0-79", "--output=/dev/null", "--wrap", "true")
+    others = (
+        "sbatch",
+        "--parsable",
+        "-p",
+        "parked",
+        "--array=0-79",
+        "--output=/dev/null",
+        "--wrap",
+        "true",
+    )
     other = cluster.run(*others, check=True).stdout.strip()
-    profile = Profile(partition="gpu", gpus_per_node=4, cpus_per_process=1, evaluations="together", python=quick)
+    profile = Profile(
+        partition="gpu", gpus_per_node=4, cpus_per_process=1, evaluations="together", python=quick
+    )
     study = write_study(seeds=50)
     _, runs = runs_in(study)
-    calls, submitted = 0, 0
+    calls = 0
+    submitted = 0
     while not all(store.run(r.run_id).outcome.exists() for r in runs):
         found = go(store, study, profile)
         calls += 1
@@ -63,7 +82,10 @@ def test_limits_and_memory_of_the_accounting(accounting_cluster, store, write_st
         assert calls < 40
         until(lambda: not cluster.run("squeue", "-h", "-p", "gpu", "-o", "%A").stdout, 60)
     with capsys.disabled():
-        print(f"\ncase 36: 50 runs, 20 places of 100 left, in {calls} submissions, {submitted} tasks in all")
+        print(
+            f"\ncase 36: 50 runs, 20 places of 100 left, in {calls} submissions, {submitted} tasks "
+            "in all"
+        )
     assert submitted == 50
     assert calls >= 3
     waiting = cluster.run("squeue", "-h", "-r", "-j", other, "-o", "%T").stdout.split()
@@ -74,10 +96,14 @@ def test_limits_and_memory_of_the_accounting(accounting_cluster, store, write_st
 
 
 def _what_sacct_remembers(cluster, store, write_study, profile, fake):
-    """A task that squeue has forgotten is looked up in sacct; without accounting it is "lost", never done or failed."""
+    """A task that squeue has forgotten is looked up in sacct; without accounting it is "lost",
+    never done or failed.
+    """
     study = write_study(name="forgotten", seeds=60)
     fresh = runs_in(study)[1][50:]
-    ((job, _),) = go(store, study, profile.model_copy(update={"partition": "parked"})).submission.jobs
+    ((job, _),) = go(
+        store, study, profile.model_copy(update={"partition": "parked"})
+    ).submission.jobs
     cluster.run("scancel", job, check=True)
     until(lambda: any(t.kind == "cancelled" for t in read_accounting([job]).tasks.values()), 30)
     fake("squeue", "true")

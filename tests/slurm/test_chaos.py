@@ -10,10 +10,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def test_a_study_survives_a_short_storm(cluster, tmp_path: Path, capsys):
-    """Ten faults, every kind but lost accounting once, on four runs or more, two evaluations each."""
+    """Ten faults, every kind but lost accounting once, on four runs or more, two evaluations
+    each.
+    """
     from chaos import chaos
 
-    counts = chaos(cluster, tmp_path, runs=4, steps=400, faults=10, seed=3, most_s=600, say=lambda line: None)
+    counts = chaos(
+        cluster, tmp_path, runs=4, steps=400, faults=10, seed=3, most_s=600, say=lambda line: None
+    )
     with capsys.disabled():
         print(f"\nchaos: {counts}")
     assert [n for k, n in counts.items() if k.startswith("fault ")] == [1] * 10

@@ -25,13 +25,17 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def one_copy(tmp_path: Path, monkeypatch):
-    """Copy the code once instead of into every results folder: what is tried here is not the copying."""
+    """Copy the code once instead of into every results folder: what is tried here is not the
+    copying.
+    """
     code = take_snapshot(tmp_path / "code")
     monkeypatch.setattr(slurm.submission.submit, "take_snapshot", lambda folder: code)
 
 
 def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, capsys):
-    """Case 31: SIGKILL at each step of a submission of two training arrays and their evaluations."""
+    """Case 31: SIGKILL at each step of a submission of two training arrays and their
+    evaluations.
+    """
     study = write_study(seeds=3, at="[50%, 100%]")
     _, runs = runs_in(study)
     steps: list[str] = []
@@ -40,7 +44,10 @@ def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, ca
     lost = doubled = kills = 0
     for at in range(len(steps)):
         store = Store.at(tmp_path / f"killed-{at}")
-        kills += ended(in_child(lambda s=store, a=at: go(s, study, profile, killer(a)))) == -signal.SIGKILL
+        kills += (
+            ended(in_child(lambda s=store, a=at: go(s, study, profile, killer(a))))
+            == -signal.SIGKILL
+        )
         go(store, study, profile)
         again = go(store, study, profile)
         work = live_work(store, "small")
@@ -49,12 +56,17 @@ def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, ca
         assert not again.arrays, steps[at]
         assert not undecided(store.study("small"))
     with capsys.disabled():
-        print(f"\ncase 31: {kills} kills over {len(steps)} steps, runs lost = {lost}, doubled = {doubled}")
+        print(
+            f"\ncase 31: {kills} kills over {len(steps)} steps, runs lost = {lost}, doubled = "
+            f"{doubled}"
+        )
     assert (kills, lost, doubled) == (len(steps), 0, 0)
 
 
 def test_killed_while_sbatch_is_still_at_it(cluster, tmp_path: Path, store, write_study, fake):
-    """The job comes after the recovery has looked: its intent is withdrawn, so its tasks will leave at once."""
+    """The job comes after the recovery has looked: its intent is withdrawn, so its tasks will leave
+    at once.
+    """
     fake("sbatch", 'sleep 1; exec $REAL "$@"')
     study = write_study(seeds=2)
     reached: list[str] = []
@@ -98,7 +110,8 @@ def test_accepted_but_called_failed(cluster, store, write_study, fake):
     """Case 32: sbatch says "Socket timed out", the job is there."""
     fake(
         "sbatch",
-        '$REAL "$@" > /dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv '
+        '$REAL "$@" > /dev/null; echo "sbatch: error: Batch job submission failed: Socket timed '
+        "out on send/recv "
         'operation" >&2; exit 1',
     )
     study = write_study(seeds=3)
@@ -129,13 +142,25 @@ def test_sbatch_hangs(cluster, store, write_study, fake, monkeypatch, accepted: 
 def test_odd_answers(cluster, store, write_study, fake):
     """Case 34: the right id or none; where it cannot be read, the job is found by its name."""
     for out, job in {
-        "123\n": "123", "123;cluster\n": "123", "** welcome **\n\n123\n": "123", "sbatch: 7 jobs\n123;c_1\n": "123",
-        "Submitted batch job 123\n": "123", "Submitted batch job 123 on cluster x\n": None, "": None, "12a\n": None,
-        "job 123\n": None, "123 456\n": None, "-5\n": None, "1.5\n": None, "123\nBye\n": "123",
-    }.items():  # fmt: skip
+        "123\n": "123",
+        "123;cluster\n": "123",
+        "** welcome **\n\n123\n": "123",
+        "sbatch: 7 jobs\n123;c_1\n": "123",
+        "Submitted batch job 123\n": "123",
+        "Submitted batch job 123 on cluster x\n": None,
+        "": None,
+        "12a\n": None,
+        "job 123\n": None,
+        "123 456\n": None,
+        "-5\n": None,
+        "1.5\n": None,
+        "123\nBye\n": "123",
+    }.items():
         assert _job_id(Answer(0, out, "")) == job, out
     assert _job_id(Answer(1, "123\n", "")) is None
-    fake("sbatch", 'echo "Welcome to lab, 42 users"; $REAL "$@" > /dev/null; echo "have a nice day"')
+    fake(
+        "sbatch", 'echo "Welcome to lab, 42 users"; $REAL "$@" > /dev/null; echo "have a nice day"'
+    )
     study = write_study(seeds=2)
     go(store, study)
     _, runs = runs_in(study)
@@ -145,12 +170,27 @@ def test_odd_answers(cluster, store, write_study, fake):
 def test_a_refusal_submits_nothing_and_says_what_to_do(cluster, store, write_study):
     study = write_study()
     for profile, words in (
-        (Profile(partition="gqu", gpus_per_node=4), "partition 'gqu' is not on this cluster, did you mean 'gpu'"),
+        (
+            Profile(partition="gqu", gpus_per_node=4),
+            "partition 'gqu' is not on this cluster, did you mean 'gpu'",
+        ),
         (Profile(partition="gpu", gpus_per_node=8), "no node in gpu has more than 4"),
-        (Profile(partition="gpu", gpus_per_node=4, gpu_type="h100"), "gpu_type 'h100' is not in gpu"),
-        (Profile(partition="gpu", gpus_per_node=4, cpus_per_process=64), "no node in gpu has more than 8"),
-        (Profile(partition="gpu", gpus_per_node=4, memory_gb=4000), "no node in gpu has more than 7"),
-        (Profile(partition="gpu", gpus_per_node=4, cpus_per_process=1, constraint="nope"), "sbatch refused"),
+        (
+            Profile(partition="gpu", gpus_per_node=4, gpu_type="h100"),
+            "gpu_type 'h100' is not in gpu",
+        ),
+        (
+            Profile(partition="gpu", gpus_per_node=4, cpus_per_process=64),
+            "no node in gpu has more than 8",
+        ),
+        (
+            Profile(partition="gpu", gpus_per_node=4, memory_gb=4000),
+            "no node in gpu has more than 7",
+        ),
+        (
+            Profile(partition="gpu", gpus_per_node=4, cpus_per_process=1, constraint="nope"),
+            "sbatch refused",
+        ),
     ):
         with pytest.raises(Exception, match=words):
             go(store, study, profile)
@@ -160,7 +200,16 @@ def test_a_refusal_submits_nothing_and_says_what_to_do(cluster, store, write_stu
 def test_the_price_is_a_limit(cluster, store, write_study, write_profile, ditlab):
     study = write_study(seeds=3)
     said = ditlab(
-        "submit", study, "-c", "lab", "--profile-file", write_profile(), "--go", "--max-device-hours", 5, check=False
+        "submit",
+        study,
+        "-c",
+        "lab",
+        "--profile-file",
+        write_profile(),
+        "--go",
+        "--max-device-hours",
+        5,
+        check=False,
     )
     assert said.returncode == 2
     assert "--max-device-hours 5: this asks for at most 6 device-hours" in said.stderr

@@ -31,41 +31,77 @@ def make_runs(tiny, count: int, points: tuple[int, ...] = (960,), processes: int
     for seed in range(count):
         science = tiny.model_copy(update={"train": tiny.train.model_copy(update={"seed": seed})})
         run_id = ids.run_id(science)
-        evaluations = [Evaluation(images_seen=p, samples=100, sampling=Sampling(steps=2)) for p in points]
+        evaluations = [
+            Evaluation(images_seen=p, samples=100, sampling=Sampling(steps=2)) for p in points
+        ]
         planned = tuple(PlannedEvaluation(ids.eval_id(run_id, e), run_id, e) for e in evaluations)
         swept = {"train.seed": seed}
-        runs.append(Run(run_id, f"seed={seed}", science, Execution(processes=processes), planned, points, swept))
+        runs.append(
+            Run(
+                run_id,
+                f"seed={seed}",
+                science,
+                Execution(processes=processes),
+                planned,
+                points,
+                swept,
+            )
+        )
     return runs
 
 
 def blank(runs: list[Run], **changes) -> dict[str, Facts]:
-    return {r.run_id: Facts(evals={e.eval_id: EvalFacts() for e in r.evaluations}, **changes) for r in runs}
+    return {
+        r.run_id: Facts(evals={e.eval_id: EvalFacts() for e in r.evaluations}, **changes)
+        for r in runs
+    }
 
 
 def test_durable_records_come_before_every_word_of_the_scheduler():
     for word in (*WAITING, *RUNNING, *ENDED, "NONSENSE"):
         for queue_ok in (True, False):
-            facts = Facts(outcome=("DONE", None, 1), tasks=(task(word),), submitted=True, queue_ok=queue_ok)
+            facts = Facts(
+                outcome=("DONE", None, 1), tasks=(task(word),), submitted=True, queue_ok=queue_ok
+            )
             assert stand(facts).word == "done"
             assert stand(replace(facts, outcome=("DIVERGED", "nan", 1))).word == "diverged"
 
 
 def test_every_state_word_of_slurm(capsys: pytest.CaptureFixture[str]):
-    """Case 39: waiting and running words keep a run alive, ended words say why, any other is unknown."""
+    """Case 39: waiting and running words keep a run alive, ended words say why, any other is
+    unknown.
+    """
     false_terminals = 0
     expected = {
-        "CANCELLED": "cancelled", "CANCELLED by 0": "cancelled", "CANCELLED+": "cancelled", "COMPLETED": "stopped",
-        "FAILED": "stopped", "TIMEOUT": "stopped", "DEADLINE": "stopped", "PREEMPTED": "stopped", "REVOKED": "stopped",
-        "NODE_FAIL": "stopped", "BOOT_FAIL": "stopped", "LAUNCH_FAILED": "stopped", "RECONFIG_FAIL": "stopped",
-        "OUT_OF_MEMORY": "failed", "SOME_NEW_WORD": "unknown", "": "unknown", "completed": "stopped",
-        **dict.fromkeys(WAITING, "waiting"), **dict.fromkeys(RUNNING, "running"),
-    }  # fmt: skip
+        "CANCELLED": "cancelled",
+        "CANCELLED by 0": "cancelled",
+        "CANCELLED+": "cancelled",
+        "COMPLETED": "stopped",
+        "FAILED": "stopped",
+        "TIMEOUT": "stopped",
+        "DEADLINE": "stopped",
+        "PREEMPTED": "stopped",
+        "REVOKED": "stopped",
+        "NODE_FAIL": "stopped",
+        "BOOT_FAIL": "stopped",
+        "LAUNCH_FAILED": "stopped",
+        "RECONFIG_FAIL": "stopped",
+        "OUT_OF_MEMORY": "failed",
+        "SOME_NEW_WORD": "unknown",
+        "": "unknown",
+        "completed": "stopped",
+        **dict.fromkeys(WAITING, "waiting"),
+        **dict.fromkeys(RUNNING, "running"),
+    }
     for word, wanted in expected.items():
         got = stand(Facts(tasks=(task(word),), submitted=True)).word
         assert got == wanted, word
         false_terminals += got in ("done", "diverged")
     with capsys.disabled():
-        print(f"\ncase 39: {len(expected)} state words, called done or diverged without a record = {false_terminals}")
+        print(
+            f"\ncase 39: {len(expected)} state words, called done or diverged without a record = "
+            f"{false_terminals}"
+        )
     assert false_terminals == 0
 
 
@@ -107,7 +143,10 @@ def test_a_retry_dismisses_what_was_before_it():
     assert stand(Facts(outcome=("FAILED", "x", 3), wish=wish)).word == "new"
     assert stand(Facts(outcome=("FAILED", "x", 4), wish=wish)).word == "failed"
     assert stand(Facts(tasks=(task("CANCELLED"),), submitted=True, wish=wish)).word == "new"
-    assert stand(Facts(tasks=(task("CANCELLED", "8_0"),), submitted=True, wish=wish)).word == "cancelled"
+    assert (
+        stand(Facts(tasks=(task("CANCELLED", "8_0"),), submitted=True, wish=wish)).word
+        == "cancelled"
+    )
     assert stand(Facts(wish=Wish("cancel", 0), submitted=True)).word == "cancelled"
     assert stand(Facts(outcome=("DONE", None, 1), wish=Wish("cancel", 0))).word == "done"
 
@@ -124,9 +163,17 @@ def test_kinds_of_failure():
 
 @pytest.mark.parametrize(
     ("starts", "newest", "after", "idle"),
-    [([], 0, 0, 0), ([0], 0, 0, 1), ([0], 10, 0, 0), ([0, 0], 0, 0, 2), ([0, 10, 10, 10], 10, 0, 3),
-     ([0, 10, 10, 20], 30, 0, 0), ([0, 10, 10, 10], 10, 3, 1), ([None, None], 0, 0, 2)],
-)  # fmt: skip
+    [
+        ([], 0, 0, 0),
+        ([0], 0, 0, 1),
+        ([0], 10, 0, 0),
+        ([0, 0], 0, 0, 2),
+        ([0, 10, 10, 10], 10, 0, 3),
+        ([0, 10, 10, 20], 30, 0, 0),
+        ([0, 10, 10, 10], 10, 3, 1),
+        ([None, None], 0, 0, 2),
+    ],
+)
 def test_attempts_without_progress(starts, newest, after, idle):
     attempts = [{"attempt": k + 1, "images_start": s} for k, s in enumerate(starts)]
     assert idle_attempts(attempts, newest, after) == idle
@@ -139,7 +186,10 @@ def test_2500_runs_become_three_arrays(tiny, capsys: pytest.CaptureFixture[str])
     covered = Counter(item.run for a in arrays for t in a.tasks for item in t)
     highest = max(max(a.indices) for a in arrays)
     with capsys.disabled():
-        print(f"\ncase 35: 2500 runs in {len(arrays)} arrays, highest index {highest}, covered once: {len(covered)}")
+        print(
+            f"\ncase 35: 2500 runs in {len(arrays)} arrays, highest index {highest}, covered once: "
+            f"{len(covered)}"
+        )
     assert len(arrays) == 3
     assert highest <= 1000
     assert set(covered.values()) == {1}
@@ -150,10 +200,16 @@ def test_evaluations_follow_their_training_index_by_index(tiny):
     runs = make_runs(tiny, 5, points=(480, 960))
     arrays = arrange(decide(runs, blank(runs)), Profile(), most_tasks=2)
     assert [(len(a.tasks), a.follows, a.evaluates) for a in arrays] == [
-        (2, None, False), (2, 0, True), (2, 0, True),
-        (2, None, False), (2, 3, True), (2, 3, True),
-        (1, None, False), (1, 6, True), (1, 6, True),
-    ]  # fmt: skip
+        (2, None, False),
+        (2, 0, True),
+        (2, 0, True),
+        (2, None, False),
+        (2, 3, True),
+        (2, 3, True),
+        (1, None, False),
+        (1, 6, True),
+        (1, 6, True),
+    ]
     for a in arrays:
         if a.follows is not None:
             for index, items in zip(a.indices, a.tasks, strict=True):
@@ -163,7 +219,9 @@ def test_evaluations_follow_their_training_index_by_index(tiny):
 
 def test_together_packs_evaluations_and_runs_into_one_task(tiny):
     runs = make_runs(tiny, 5, points=(480, 960))
-    arrays = arrange(decide(runs, blank(runs)), Profile(evaluations="together", runs_per_job=2), most_tasks=1001)
+    arrays = arrange(
+        decide(runs, blank(runs)), Profile(evaluations="together", runs_per_job=2), most_tasks=1001
+    )
     assert [len(t) for a in arrays for t in a.tasks] == [2, 2, 1]
     assert all(len(i.evals) == 2 and i.train for a in arrays for t in a.tasks for i in t)
 
@@ -180,7 +238,11 @@ def test_an_evaluation_added_later_trains_nothing_and_waits_for_nothing(tiny):
 def test_while_a_training_runs_only_points_whose_weights_are_there_are_evaluated(tiny):
     (run,) = make_runs(tiny, 1, points=(480, 960))
     first, second = (e.eval_id for e in run.evaluations)
-    facts = {run.run_id: Facts(owner="job 1", evals={first: EvalFacts(weights=True), second: EvalFacts()})}
+    facts = {
+        run.run_id: Facts(
+            owner="job 1", evals={first: EvalFacts(weights=True), second: EvalFacts()}
+        )
+    }
     assert decide([run], facts).rows[0].evaluate == (first,)
 
 

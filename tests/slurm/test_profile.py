@@ -1,4 +1,6 @@
-"""Profiles: what is allowed, what is refused, and that no value ever becomes a command (cases 46 and 47)."""
+"""Profiles: what is allowed, what is refused, and that no value ever becomes a command (cases 46
+and 47).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,29 @@ from slurm.scheduler.script import EXIT_SETUP, Job, render
 from slurm.submission.submit import make_site
 
 FULL = {
-    "partition": "gpu,long", "account": "lab", "qos": "high", "gpus_per_node": 4, "gpu_type": "a100",
-    "processes_per_node": 2, "cpus_per_process": 6, "memory_gb": 64, "minutes": 90, "evaluation_minutes": 10,
-    "constraint": "ib&(a|b)", "concurrency": 7, "max_queued": 50, "runs_per_job": 2, "requeue": "ditlab",
-    "evaluations": "together", "signal_s": 120, "setup": ["module load cuda"], "environment": {"A": "b c"},
-    "extra": {"nodelist": "gpu[01-02]", "exclusive": True}, "python": "/opt/py/bin/python", "data_roots": {"x": "/d"},
-}  # fmt: skip
+    "partition": "gpu,long",
+    "account": "lab",
+    "qos": "high",
+    "gpus_per_node": 4,
+    "gpu_type": "a100",
+    "processes_per_node": 2,
+    "cpus_per_process": 6,
+    "memory_gb": 64,
+    "minutes": 90,
+    "evaluation_minutes": 10,
+    "constraint": "ib&(a|b)",
+    "concurrency": 7,
+    "max_queued": 50,
+    "runs_per_job": 2,
+    "requeue": "ditlab",
+    "evaluations": "together",
+    "signal_s": 120,
+    "setup": ["module load cuda"],
+    "environment": {"A": "b c"},
+    "extra": {"nodelist": "gpu[01-02]", "exclusive": True},
+    "python": "/opt/py/bin/python",
+    "data_roots": {"x": "/d"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +57,25 @@ def script(raw: dict[str, object], processes: int = 1, folder: Path = Path("/r/i
 def test_every_key_reaches_the_script_or_the_plan():
     text = script(FULL, processes=4)
     for line in (
-        "--partition=gpu,long", "--account=lab", "--qos=high", "--gpus-per-node=a100:2", "--ntasks-per-node=2",
-        "--nodes=2", "--cpus-per-task=6", "--mem=64GB", "--time=90", "--constraint='ib&(a|b)'", "--array=0-1,4%3",
-        "--no-requeue", "--signal=USR2@120", "--nodelist='gpu[01-02]'", "--exclusive", "--dependency=aftercorr:77",
-        "--kill-on-invalid-dep=yes", "--job-name=s-0123456789abcdef",
-    ):  # fmt: skip
+        "--partition=gpu,long",
+        "--account=lab",
+        "--qos=high",
+        "--gpus-per-node=a100:2",
+        "--ntasks-per-node=2",
+        "--nodes=2",
+        "--cpus-per-task=6",
+        "--mem=64GB",
+        "--time=90",
+        "--constraint='ib&(a|b)'",
+        "--array=0-1,4%3",
+        "--no-requeue",
+        "--signal=USR2@120",
+        "--nodelist='gpu[01-02]'",
+        "--exclusive",
+        "--dependency=aftercorr:77",
+        "--kill-on-invalid-dep=yes",
+        "--job-name=s-0123456789abcdef",
+    ):
         assert f"\n#SBATCH {line}\n" in text, line
     assert "\nmodule load cuda\n" in text
     assert "\nexport A='b c'\n" in text
@@ -59,33 +92,65 @@ def test_the_script_is_shell(tmp_path: Path):
 
 @pytest.mark.parametrize("late_s", [0, 1, 45, 90, 91])
 def test_a_job_waits_90_s_for_its_files(late_s: int, tmp_path: Path, fake):
-    """Case 45, in seconds that pass at once: `sleep` is a clock, and the files show up when it says `late_s`."""
-    code, job = tmp_path / "code", tmp_path / "intent"
+    """Case 45, in seconds that pass at once: `sleep` is a clock, and the files show up when it says
+    `late_s`.
+    """
+    code = tmp_path / "code"
+    job = tmp_path / "intent"
     code.mkdir()
     job.mkdir()
     ready = f"touch {code}/SNAPSHOT.json {job}/payload.json"
-    fake("sleep", f'echo "$1" >> {tmp_path}/clock; [ $(wc -l < {tmp_path}/clock) = {late_s} ] && {ready}; true')
+    fake(
+        "sleep",
+        f'echo "$1" >> {tmp_path}/clock; [ $(wc -l < {tmp_path}/clock) = {late_s} ] && {ready}; '
+        "true",
+    )
     fake("srun", f"echo started >> {tmp_path}/started")
     if late_s == 0:
         subprocess.run(ready.split(), check=True)
     path = tmp_path / "job.sh"
-    path.write_text(render(parse_profile({}, "f: lab"), Job("s-0", job, (0,), 1, 9), Code(code, "ab"), "c"))
+    path.write_text(
+        render(parse_profile({}, "f: lab"), Job("s-0", job, (0,), 1, 9), Code(code, "ab"), "c")
+    )
     said = subprocess.run(["bash", path], capture_output=True, text=True, check=False, cwd=tmp_path)
     waited = (tmp_path / "clock").read_text().split() if (tmp_path / "clock").exists() else []
     assert waited == ["1"] * min(late_s, 90)
     assert (said.returncode == EXIT_SETUP) == (late_s > 90)
     assert (tmp_path / "started").exists() == (late_s <= 90)
-    assert ("SNAPSHOT.json is gone, or this node cannot see it; submit again" in said.stdout) == (late_s > 90)
+    assert ("SNAPSHOT.json is gone, or this node cannot see it; submit again" in said.stdout) == (
+        late_s > 90
+    )
 
 
 EVIL = [
-    "a\ntouch pwn #", "a\rb", "a'b", 'a"b', "a`id`", "$(id)", "a;b", "a b\t", "%j", "a\x00b", "a\u2028b", "-x\\y", "…",
+    "a\ntouch pwn #",
+    "a\rb",
+    "a'b",
+    'a"b',
+    "a`id`",
+    "$(id)",
+    "a;b",
+    "a b\t",
+    "%j",
+    "a\x00b",
+    "a\u2028b",
+    "-x\\y",
+    "…",
     "",
-]  # fmt: skip
+]
 WHERE = [
-    "partition", "account", "qos", "gpu_type", "constraint", "python", "setup", "environment", "environment key",
-    "extra", "extra key",
-]  # fmt: skip
+    "partition",
+    "account",
+    "qos",
+    "gpu_type",
+    "constraint",
+    "python",
+    "setup",
+    "environment",
+    "environment key",
+    "extra",
+    "extra key",
+]
 
 
 def _place(where: str, value: str) -> dict[str, object]:
@@ -140,7 +205,9 @@ def test_every_misspelt_key_is_named():
         parse_profile({"partion": "gpu"}, "f: lab")
 
 
-@pytest.mark.parametrize("raw", [{"minutes": "60"}, {"minutes": 0}, {"gpus_per_node": -1}, {"requeue": "maybe"}, []])
+@pytest.mark.parametrize(
+    "raw", [{"minutes": "60"}, {"minutes": 0}, {"gpus_per_node": -1}, {"requeue": "maybe"}, []]
+)
 def test_wrong_types_and_ranges(raw):
     with pytest.raises(UserError, match="f: lab"):
         parse_profile(raw, "f: lab")

@@ -40,18 +40,26 @@ def trained(store: Store, run: Run, seconds: float = 240) -> None:
 def at_work(store: Store, run: Run, checkpoints: int = 1) -> int:
     """Wait until a run trains and has saved; return the process id."""
     paths = store.run(run.run_id)
-    until(lambda: paths.lease.exists() and len(list(paths.checkpoints.glob("[0-9]*"))) >= checkpoints, 240)
+    until(
+        lambda: paths.lease.exists() and len(list(paths.checkpoints.glob("[0-9]*"))) >= checkpoints,
+        240,
+    )
     return read(paths.lease)["pid"]
 
 
 def logs(store: Store, study: str) -> str:
     """Return all logs of a study's tasks."""
-    return "\n".join(p.read_text() for i in all_intents(store.study(study)) for p in sorted(i.logs.glob("*.out")))
+    return "\n".join(
+        p.read_text() for i in all_intents(store.study(study)) for p in sorted(i.logs.glob("*.out"))
+    )
 
 
 def curve(store: Store, run: Run) -> list[tuple]:
     """Return the training curve without its speeds."""
-    return [(r["images"], r["loss"], r["mse"], r["grad_norm"]) for r in read_curve(store.run(run.run_id))]
+    return [
+        (r["images"], r["loss"], r["mse"], r["grad_norm"])
+        for r in read_curve(store.run(run.run_id))
+    ]
 
 
 def metrics(store: Store, run: Run) -> list[dict]:
@@ -72,12 +80,21 @@ def carried_here(folder: Path, runs: tuple[Run, ...]) -> Store:
     return store
 
 
-def test_a_study_ends_with_the_numbers_of_a_local_run(cluster, store, tmp_path, write_study, ditlab):
-    """Training, evaluation in the middle while it trains, evaluation at the end; then nothing is left to do."""
+def test_a_study_ends_with_the_numbers_of_a_local_run(
+    cluster, store, tmp_path, write_study, ditlab
+):
+    """Training, evaluation in the middle while it trains, evaluation at the end; then nothing is
+    left to do.
+    """
     study = write_study(seeds=2, steps=40, at="[50%, 100%]")
     _, runs = runs_in(study)
     go(store, study, LAB)
-    until(lambda: all(store.run(r.run_id).eval(e.eval_id).exists() for r in runs for e in r.evaluations), 400)
+    until(
+        lambda: all(
+            store.run(r.run_id).eval(e.eval_id).exists() for r in runs for e in r.evaluations
+        ),
+        400,
+    )
     local = carried_here(tmp_path, runs)
     for run in runs:
         assert curve(store, run) == curve(local, run)
@@ -104,12 +121,25 @@ def test_preempted_with_a_signal(cluster, store, write_study, capsys):
     go(store, study, TOGETHER)
     paths = store.run(run.run_id)
     until(lambda: any(p.stat().st_size for p in paths.attempts.glob("*/metrics.jsonl")), 240)
-    cluster.run("sbatch", "-p", "urgent", "-N2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 0.2", check=True)
+    cluster.run(
+        "sbatch",
+        "-p",
+        "urgent",
+        "-N2",
+        "--exclusive",
+        "--output=/dev/null",
+        "--wrap",
+        "sleep 0.2",
+        check=True,
+    )
     trained(store, run)
     first, second = read_attempts(paths)
     with capsys.disabled():
         lost = first["images_end"] - second["images_start"]
-        print(f"\npreempted with {first['reason']} at image {first['images_end']}: lost {lost} images, batch 16")
+        print(
+            f"\npreempted with {first['reason']} at image {first['images_end']}: lost {lost} "
+            "images, batch 16"
+        )
     assert first["end"] == "stopped"
     assert 0 < first["images_end"] == second["images_start"]
     assert second["end"] == "done"
@@ -118,7 +148,9 @@ def test_preempted_with_a_signal(cluster, store, write_study, capsys):
 
 @pytest.mark.parametrize("requeue", ["slurm", "ditlab"])
 def test_told_that_time_is_up(cluster, store, write_study, requeue: str):
-    """USR2 as Slurm sends it before the time limit: the task has itself requeued, or the next submission goes on."""
+    """USR2 as Slurm sends it before the time limit: the task has itself requeued, or the next
+    submission goes on.
+    """
     study = write_study(steps=2000, save=LONG)
     (run,) = runs_in(study)[1]
     profile = TOGETHER.model_copy(update={"requeue": requeue})
@@ -138,7 +170,9 @@ def test_told_that_time_is_up(cluster, store, write_study, requeue: str):
 
 
 def test_killed_without_warning(cluster, store, write_study, tmp_path, capsys):
-    """Loses at most what was trained since the last save; the next submission goes on; numbers are the same."""
+    """Loses at most what was trained since the last save; the next submission goes on; numbers are
+    the same.
+    """
     study = write_study(steps=1500, save=800)
     (run,) = runs_in(study)[1]
     go(store, study, TOGETHER)
@@ -151,7 +185,10 @@ def test_killed_without_warning(cluster, store, write_study, tmp_path, capsys):
     trained(store, run)
     first, second = read_attempts(paths)
     with capsys.disabled():
-        print(f"\nkilled after checkpoint {before}: went on from {second['images_start']}, saved every 800 images")
+        print(
+            f"\nkilled after checkpoint {before}: went on from {second['images_start']}, saved "
+            "every 800 images"
+        )
     assert first["end"] is None
     assert second["images_start"] >= before
     assert curve(store, run) == curve(carried_here(tmp_path, (run,)), run)
@@ -166,7 +203,8 @@ def test_the_node_fails_and_the_same_task_runs_again(cluster, store, write_study
     node = cluster.run("squeue", "-h", "-j", job, "-t", "R", "-o", "%N").stdout.strip()
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test", check=True)
     words = {stand(look(store, "small", [run]).facts[run.run_id]).word}
-    # Slurm refuses this for a node that has registered again by itself meanwhile (ReturnToService=2): just as well.
+    # Slurm refuses this for a node that has registered again by itself meanwhile
+    # (ReturnToService=2): just as well.
     cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
     while not store.run(run.run_id).outcome.exists():
         words.add(stand(look(store, "small", [run]).facts[run.run_id]).word)
@@ -177,7 +215,9 @@ def test_the_node_fails_and_the_same_task_runs_again(cluster, store, write_study
 
 
 def test_cancelled_by_hand_or_by_command(cluster, store, write_study, ditlab):
-    """Case 42: a task cancelled in Slurm stays cancelled until `ditlab retry`; the others are untouched."""
+    """Case 42: a task cancelled in Slurm stays cancelled until `ditlab retry`; the others are
+    untouched.
+    """
     study = write_study(seeds=3, steps=2000, save=800)
     _, runs = runs_in(study)
     job = go(store, study, TOGETHER).submission.jobs[0][0]
@@ -195,7 +235,9 @@ def test_cancelled_by_hand_or_by_command(cluster, store, write_study, ditlab):
     assert len(go(store, study, TOGETHER).submission.jobs[0][1].tasks) == 2
 
 
-def test_queued_jobs_run_the_code_of_their_submission(cluster, store, write_study, tmp_path, monkeypatch, capsys):
+def test_queued_jobs_run_the_code_of_their_submission(
+    cluster, store, write_study, tmp_path, monkeypatch, capsys
+):
     """Case 43: the tree is edited after the submission; case 44: the copy is gone or altered."""
     import shutil
 
@@ -217,9 +259,14 @@ def test_queued_jobs_run_the_code_of_their_submission(cluster, store, write_stud
         for run in runs:
             trained(store, run)
         payload = read(next(store.study("small").glob("intents/*/payload.json")))
-        mismatched = int(payload["code"]["sha256"] != submitted) + logs(store, "small").count("edited meanwhile")
+        mismatched = int(payload["code"]["sha256"] != submitted) + logs(store, "small").count(
+            "edited meanwhile"
+        )
         with capsys.disabled():
-            print(f"\ncase 43: 3 jobs ran the code {submitted[:12]} of their submission, mismatched = {mismatched}")
+            print(
+                f"\ncase 43: 3 jobs ran the code {submitted[:12]} of their submission, mismatched "
+                f"= {mismatched}"
+            )
         assert mismatched == 0
     finally:
         cluster.run("scontrol", "update", "PartitionName=parked", "State=DOWN", check=True)
@@ -246,9 +293,10 @@ def test_a_copy_that_is_not_what_was_submitted(cluster, store, write_study, monk
         until(lambda: not cluster.run("squeue", "-h", "-o", "%A").stdout.split(), 120)
     finally:
         cluster.run("scontrol", "update", "PartitionName=parked", "State=DOWN", check=True)
-    words = {"gone": r"SNAPSHOT.json is gone", "altered": r"the code is not what was submitted|differs from what was"}[
-        harm
-    ]
+    words = {
+        "gone": r"SNAPSHOT.json is gone",
+        "altered": r"the code is not what was submitted|differs from what was",
+    }[harm]
     assert re.search(words, logs(store, "small"))
     assert not store.run(run.run_id).attempts.exists()
     assert go(store, study, TOGETHER).submission.tasks == 1
@@ -277,13 +325,25 @@ def test_files_that_show_up_late(cluster, store, write_study):
 
 def test_the_results_folder_is_probed(cluster, store, write_study, write_profile, ditlab):
     study = write_study(steps=20)
-    said = ditlab("submit", study, "-c", "lab", "--profile-file", write_profile(), "--go", "--probe", "--estimate")
+    said = ditlab(
+        "submit",
+        study,
+        "-c",
+        "lab",
+        "--profile-file",
+        write_profile(),
+        "--go",
+        "--probe",
+        "--estimate",
+    )
     assert "submitted 2 tasks" in said.stdout
     assert "first start, as Slurm estimates" in said.stdout
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
-def test_two_processes_give_the_numbers_of_one(cluster, store, write_study, tmp_path, nodes: int, capsys):
+def test_two_processes_give_the_numbers_of_one(
+    cluster, store, write_study, tmp_path, nodes: int, capsys
+):
     """Two processes, on one node and on two, against one process here."""
     study = write_study(steps=30, processes=2)
     (run,) = runs_in(study)[1]
@@ -291,7 +351,14 @@ def test_two_processes_give_the_numbers_of_one(cluster, store, write_study, tmp_
     trained(store, run)
     alone = replace(run, execution=run.execution.model_copy(update={"processes": 1}))
     pairs = list(zip(curve(store, run), curve(carried_here(tmp_path, (alone,)), run), strict=True))
-    worst = max(abs(a - b) / abs(b) for mine, theirs in pairs for a, b in zip(mine[1:], theirs[1:], strict=True))
+    worst = max(
+        abs(a - b) / abs(b)
+        for mine, theirs in pairs
+        for a, b in zip(mine[1:], theirs[1:], strict=True)
+    )
     with capsys.disabled():
-        print(f"\ntwo processes on {nodes} nodes: {len(pairs)} rows, largest relative difference {worst:.1e}")
+        print(
+            f"\ntwo processes on {nodes} nodes: {len(pairs)} rows, largest relative difference "
+            f"{worst:.1e}"
+        )
     assert worst < 1e-4

@@ -1,4 +1,6 @@
-"""True state while the scheduler lies, lags or is silent, and at the size of a large study (case 38)."""
+"""True state while the scheduler lies, lags or is silent, and at the size of a large study (case
+38).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ SQUEUE = {
     "hangs": "exec sleep 30",
     "prints a banner": 'echo "Welcome!"; echo "a|b"; echo',
     "shows others only": 'echo "9_[0-4%1]|PENDING|None||somebody"',
-}  # fmt: skip
+}
 SACCT = {
     "is empty": "true",
     "fails": 'echo "Slurm accounting storage is disabled" >&2; exit 1',
@@ -53,7 +55,9 @@ def submitted(store: Store, study: Path, job: str = "70") -> tuple:
 
 
 def test_outages_change_no_state(store, write_study, fake, monkeypatch, capsys):
-    """Case 38: of four runs one is done; nothing ever calls another one done, failed or diverged."""
+    """Case 38: of four runs one is done; nothing ever calls another one done, failed or
+    diverged.
+    """
     monkeypatch.setattr(slurm.scheduler.commands, "TIMEOUT_S", 0.2)
     runs = submitted(store, write_study(seeds=4))
     write_outcome(store.run(runs[3].run_id), Outcome("DONE", None, 320, 1))
@@ -69,7 +73,10 @@ def test_outages_change_no_state(store, write_study, fake, monkeypatch, capsys):
         if queue in ("fails", "hangs"):
             assert words == ["unknown", "unknown", "unknown", "done"]
     with capsys.disabled():
-        print(f"\ncase 38: {looks} combinations of squeue and sacct at fault, false terminal states = {false}")
+        print(
+            f"\ncase 38: {looks} combinations of squeue and sacct at fault, false terminal states "
+            f"= {false}"
+        )
     assert false == 0
 
 
@@ -96,7 +103,8 @@ def test_only_what_slurm_itself_held_is_released(store, write_study, fake, tmp_p
     fake(
         "squeue",
         f'echo "70_0|PENDING|launch failed requeued held||small-{UUID}"; '
-        f'echo "70_1|PENDING|JobHeldUser||small-{UUID}"; echo "70_2|RUNNING|None|gpu01|small-{UUID}"',
+        f'echo "70_1|PENDING|JobHeldUser||small-{UUID}"; echo '
+        f'"70_2|RUNNING|None|gpu01|small-{UUID}"',
     )
     fake("scontrol", f'echo "$@" >> {tmp_path / "said"}')
     view = look(store, "small", submitted(store, write_study(seeds=3)))
@@ -116,8 +124,11 @@ def test_no_slurm_at_all(store, write_study, ditlab, monkeypatch, tmp_path):
     assert "no squeue on this machine" in said.stdout
 
 
-def test_submitting_where_there_is_no_slurm(store, write_study, write_profile, ditlab, monkeypatch, tmp_path):
-    study, profiles = write_study(), write_profile()
+def test_submitting_where_there_is_no_slurm(
+    store, write_study, write_profile, ditlab, monkeypatch, tmp_path
+):
+    study = write_study()
+    profiles = write_profile()
     monkeypatch.setenv("PATH", str(tmp_path))
     said = ditlab("submit", study, "-c", "lab", "--profile-file", profiles, "--go", check=False)
     assert said.returncode == 3
@@ -126,11 +137,14 @@ def test_submitting_where_there_is_no_slurm(store, write_study, write_profile, d
 
 
 def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, capsys):
-    """Under two seconds on an idle machine, with one squeue call and no sacct call for what is recorded."""
+    """Under two seconds on an idle machine, with one squeue call and no sacct call for what is
+    recorded.
+    """
     calls = tmp_path / "calls"
     fake(
         "squeue",
-        f'echo squeue >> {calls}; for i in $(seq 0 999); do echo "70_$i|RUNNING|None|gpu01|small-{UUID}"; done',
+        f"echo squeue >> {calls}; for i in $(seq 0 999); do echo "
+        f'"70_$i|RUNNING|None|gpu01|small-{UUID}"; done',
     )
     fake("sacct", f"echo sacct >> {calls}; exit 1")
     study = write_study(seeds=10_000)
@@ -148,7 +162,8 @@ def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, capsys)
             paths.eval(planned.eval_id).write_text("{}")
     began = time.process_time(), time.monotonic()
     seen = overview(store, "small", runs, look(store, "small", runs))
-    cpu, wall = time.process_time() - began[0], time.monotonic() - began[1]
+    cpu = time.process_time() - began[0]
+    wall = time.monotonic() - began[1]
     asked = calls.read_text().split()
     with capsys.disabled():
         print(f"\nstatus of 10,000 runs: {wall:.2f} s ({cpu:.2f} s of CPU), calls: {asked}")
@@ -159,7 +174,9 @@ def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, capsys)
 
 @pytest.mark.cluster
 def test_a_thousand_runs_are_submitted_in_seconds(cluster, store, write_study, capsys):
-    """2,500 runs on a site with MaxArraySize 1001 become three arrays; the first thousand take under ten seconds."""
+    """2,500 runs on a site with MaxArraySize 1001 become three arrays; the first thousand take
+    under ten seconds.
+    """
     began = time.process_time(), time.monotonic()
     found = go(store, write_study(seeds=1000, at="[100%]"))
     wall = time.monotonic() - began[1]
@@ -173,9 +190,13 @@ def test_a_thousand_runs_are_submitted_in_seconds(cluster, store, write_study, c
     jobs = [job for job, _ in found.submission.jobs]
     indices = cluster.run("squeue", "-h", "-r", "-o", "%F %K").stdout.splitlines()
     with capsys.disabled():
-        print(f"2,500 runs: {len(jobs)} arrays, {len(indices)} tasks in the queue, highest index "
-              f"{max(int(line.split()[1]) for line in indices)}")  # fmt: skip
+        print(
+            f"2,500 runs: {len(jobs)} arrays, {len(indices)} tasks in the queue, highest index "
+            f"{max(int(line.split()[1]) for line in indices)}"
+        )
     assert len(jobs) == 3
     assert len(indices) == len(set(indices)) == 2500
-    payloads = [read_payload(p) for p in (store.root / "more/studies/large/intents").glob("*/payload.json")]
+    payloads = [
+        read_payload(p) for p in (store.root / "more/studies/large/intents").glob("*/payload.json")
+    ]
     assert len({i.run for p in payloads for t in p.tasks for i in t}) == 2500

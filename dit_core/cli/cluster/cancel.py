@@ -1,4 +1,6 @@
-"""`ditlab cancel STUDY RUN…`: the only command that cancels anything, and only what it is told to."""
+"""`ditlab cancel STUDY RUN…`: the only command that cancels anything, and only what it is told
+to.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ def cancel(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel the queued and running tasks of runs. They are not submitted again until `ditlab retry`."""
+    """Cancel the queued and running tasks of runs.
+
+    They are not submitted again until `ditlab retry`.
+    """
     from slurm.standing.gather import look
     from slurm.submission.actions import cancel_runs
 
@@ -29,7 +34,9 @@ def cancel(
     name, runs = runs_of(study, store, words)
     view = look(store, name, runs)
     if view.book.queue.trouble is not None:
-        raise EnvironmentProblem(f"{view.book.queue.trouble}; what is queued cannot be known, so nothing is cancelled")
+        raise EnvironmentProblem(
+            f"{view.book.queue.trouble}; what is queued cannot be known, so nothing is cancelled"
+        )
     done = cancel_runs(store, runs, view)
     if as_json:
         print_json(done)

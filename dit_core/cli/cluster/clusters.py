@@ -1,4 +1,6 @@
-"""`ditlab clusters`: the profiles there are, and one proposed from what sinfo says about this cluster."""
+"""`ditlab clusters`: the profiles there are, and one proposed from what sinfo says about this
+cluster.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,17 @@ from dit_core.errors import UserError
 
 
 def clusters(
-    profile_file: Annotated[Path | None, typer.Option("--profile-file", help="Clusters file to read or write.")] = None,
-    write: Annotated[bool, typer.Option("--write", help="Write the proposal where there is no file yet.")] = False,
+    profile_file: Annotated[
+        Path | None, typer.Option("--profile-file", help="Clusters file to read or write.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the proposal where there is no file yet.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the profiles of the clusters file, checked, and propose one for each partition of this cluster."""
+    """Show the profiles of the clusters file, checked, and propose one for each partition of this
+    cluster.
+    """
     from slurm.scheduler.profile import clusters_file, parse_profile, read_profiles
     from slurm.submission.cluster import propose
 
@@ -40,10 +48,13 @@ def clusters(
 
 def _write(path: Path, proposed: dict[str, dict[str, object]]) -> None:
     if path.exists():
-        raise UserError(f"{path}: there is a file already; add what you want of the proposal by hand")
+        raise UserError(
+            f"{path}: there is a file already; add what you want of the proposal by hand"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "# Proposed by `ditlab clusters --write` from sinfo. Keys: docs/slurm.md\n" + yaml.safe_dump(
-        proposed, sort_keys=False
+    text = (
+        "# Proposed by `ditlab clusters --write` from sinfo. Keys: docs/slurm.md\n"
+        + yaml.safe_dump(proposed, sort_keys=False)
     )
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

@@ -19,28 +19,47 @@ _BLOCK = 1 << 20
 def logs(
     study: WhichStudy,
     words: Words = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on printing what is added.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Last lines to show; 0 shows all.")] = 50,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on printing what is added.")
+    ] = False,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, help="Last lines to show; 0 shows all.")
+    ] = 50,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the last lines of the newest log of one run (training or evaluation task, first process)."""
+    """Print the last lines of the newest log of one run (training or evaluation task, first
+    process).
+    """
     from slurm.standing.gather import look
     from slurm.standing.history import log_files
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)
     if len(runs) != 1:
-        raise UserError(f"{len(runs)} runs are meant; name one of them: {', '.join(r.run_id for r in runs[:8])}")
+        raise UserError(
+            f"{len(runs)} runs are meant; name one of them: {', '.join(r.run_id for r in runs[:8])}"
+        )
     view = look(store, name, runs)
     found = log_files(runs[0], view.book)
     if as_json:
         print_json(
-            [{"path": str(f.path), "task": f.task, "trains": f.trains, "lines": tail(f.path, lines)} for f in found]
+            [
+                {
+                    "path": str(f.path),
+                    "task": f.task,
+                    "trains": f.trains,
+                    "lines": tail(f.path, lines),
+                }
+                for f in found
+            ]
         )
         return
     if not found:
-        raise UserError(f"run {runs[0].run_id}: no task of it has written a log yet; `ditlab why` says how it stands")
+        raise UserError(
+            f"run {runs[0].run_id}: no task of it has written a log yet; `ditlab why` says how it "
+            "stands"
+        )
     newest = max(found, key=lambda f: f.path.stat().st_mtime).path
     print(f"==> {newest}")
     for line in tail(newest, lines):

@@ -1,4 +1,6 @@
-"""`ditlab retry STUDY RUN…`: let runs that failed, were cancelled or made no progress be submitted again."""
+"""`ditlab retry STUDY RUN…`: let runs that failed, were cancelled or made no progress be submitted
+again.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,17 @@ from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
 from dit_core.records.paths import Store
 
 
-def retry(study: WhichStudy, words: Words = None, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Take up failed and cancelled runs again; the next `ditlab submit --go` (or `ditlab run`) carries them out.
+def retry(
+    study: WhichStudy,
+    words: Words = None,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take up failed and cancelled runs again; the next `ditlab submit --go` (or `ditlab run`)
+    carries them out.
 
-    Without runs or a filter, all that failed or were cancelled are meant. Checkpoints stay: they go on from there.
+    Without runs or a filter, all that failed or were cancelled are meant. Checkpoints stay: they go
+    on from there.
     """
     from slurm.standing.gather import look
     from slurm.submission.actions import retry_runs
@@ -21,4 +30,7 @@ def retry(study: WhichStudy, words: Words = None, results: ResultsOption = None,
     if as_json:
         print_json({"runs": meant})
         return
-    print(f"{len(meant)} runs will be taken up again by `ditlab submit --go`: {', '.join(meant) or 'none failed'}")
+    print(
+        f"{len(meant)} runs will be taken up again by `ditlab submit --go`: "
+        f"{', '.join(meant) or 'none failed'}"
+    )

@@ -1,4 +1,6 @@
-"""`ditlab status STUDY`: how every run of a study stands, from its records first and the queue second."""
+"""`ditlab status STUDY`: how every run of a study stands, from its records first and the queue
+second.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,29 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 _SHOWN = 40
-_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "torn": "red", "lost": "yellow", "diverged": "magenta"}
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "torn": "red",
+    "lost": "yellow",
+    "diverged": "magenta",
+}
 
 
 def status(
     study: WhichStudy,
     words: Words = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how every run stands, what was used and what is to come. Works without Slurm, from the records alone."""
+    """Say how every run stands, what was used and what is to come.
+
+    Works without Slurm, from the records alone.
+    """
     from slurm.standing.gather import look
     from slurm.submission.overview import overview
 
@@ -78,6 +92,12 @@ def rendered(seen: dict[str, Any], shown: int | None) -> Group:
         share = f"{100 * (row['images_seen'] or 0) / row['images']:.0f}%"
         failed = f" ({row['evaluations_failed']} failed)" if row["evaluations_failed"] else ""
         evals = f"{row['evaluated']}/{row['evaluations']}{failed}"
-        table.add_row(word, escape(row["name"] or "(base)"), row["run_id"], share, evals, escape(row["why"]))
-    lines = [f"… and {len(rows) - shown:,} more runs (--all shows them)"] if shown and len(rows) > shown else []
+        table.add_row(
+            word, escape(row["name"] or "(base)"), row["run_id"], share, evals, escape(row["why"])
+        )
+    lines = (
+        [f"… and {len(rows) - shown:,} more runs (--all shows them)"]
+        if shown and len(rows) > shown
+        else []
+    )
     return Group(table, *(Text(line) for line in [*lines, *headline(seen)]))

@@ -1,4 +1,6 @@
-"""`ditlab submit STUDY -c PROFILE`: hold a study against what is done and queued, and submit the rest to Slurm."""
+"""`ditlab submit STUDY -c PROFILE`: hold a study against what is done and queued, and submit the
+rest to Slurm.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.shared.options import (
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    StudyArgument,
+    print_json,
+)
 from dit_core.cli.work.plan import Planned, plan_document, print_plan
 from dit_core.errors import UserError
 from dit_core.evaluate.protocol.check import check_study
@@ -25,9 +33,12 @@ if TYPE_CHECKING:
     from slurm.submission.decide import Decision
     from slurm.submission.reconcile import Reconciled
 
-ClusterOption = Annotated[str, typer.Option("-c", "--cluster", help="Profile in the clusters file.")]
+ClusterOption = Annotated[
+    str, typer.Option("-c", "--cluster", help="Profile in the clusters file.")
+]
 ProfileFileOption = Annotated[
-    Path | None, typer.Option("--profile-file", help="Clusters file; default ~/.config/ditlab/clusters.yaml.")
+    Path | None,
+    typer.Option("--profile-file", help="Clusters file; default ~/.config/ditlab/clusters.yaml."),
 ]
 _FOLLOW_S = 30.0
 
@@ -51,14 +62,22 @@ def submit(
     ] = None,
     cluster: ClusterOption = "",
     profile_file: ProfileFileOption = None,
-    go: Annotated[bool, typer.Option("--go", help="Submit; without it nothing is written or started.")] = False,
+    go: Annotated[
+        bool, typer.Option("--go", help="Submit; without it nothing is written or started.")
+    ] = False,
     max_device_hours: Annotated[
-        float | None, typer.Option("--max-device-hours", help="Refuse to ask for more device-hours than this.")
+        float | None,
+        typer.Option("--max-device-hours", help="Refuse to ask for more device-hours than this."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Stay, and submit again what comes back, until nothing is left.")
+        bool,
+        typer.Option(
+            "--follow", help="Stay, and submit again what comes back, until nothing is left."
+        ),
     ] = False,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Ask Slurm when the first array could start.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Ask Slurm when the first array could start.")
+    ] = False,
     probe: Annotated[
         bool, typer.Option("--probe", help="First run a small job that checks the results folder.")
     ] = False,
@@ -66,11 +85,15 @@ def submit(
     max_runs: MaxRunsOption = MAX_RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit what is missing of a study to Slurm: what is done, queued or cancelled is left alone, with the reason."""
+    """Submit what is missing of a study to Slurm: what is done, queued or cancelled is left alone,
+    with the reason.
+    """
     from slurm.scheduler.profile import load_profile
 
     if not cluster:
-        raise UserError("-c PROFILE is missing: the profile says which partition and nodes to ask for")
+        raise UserError(
+            "-c PROFILE is missing: the profile says which partition and nodes to ask for"
+        )
     profile = load_profile(cluster, profile_file)
     store = Store.at(results)
     asked = Asked(go, max_device_hours, estimate, probe, max_runs, as_json)
@@ -101,7 +124,10 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
         return found.busy
     _show(planned, found)
     if asked.estimate and found.arrays:
-        print(f"first start, as Slurm estimates: {start_estimate(store, study.name, profile, found.arrays[0])}")
+        print(
+            "first start, as Slurm estimates: "
+            f"{start_estimate(store, study.name, profile, found.arrays[0])}"
+        )
     _say_what_was_done(found, asked.go)
     return found.busy
 
@@ -130,7 +156,11 @@ def _show(planned: Planned, found: Reconciled) -> None:
         print(f"  {count:,} × {text}")
     tasks = sum(len(a.tasks) for a in found.arrays)
     price = found.bill.words
-    print(f"to submit: {tasks:,} tasks in {len(found.arrays)} arrays; {price}" if tasks else "to submit: nothing")
+    print(
+        f"to submit: {tasks:,} tasks in {len(found.arrays)} arrays; {price}"
+        if tasks
+        else "to submit: nothing"
+    )
 
 
 def _document(planned: Planned, found: Reconciled) -> dict[str, Any]:
@@ -161,4 +191,7 @@ def _say_what_was_done(found: Reconciled, go: bool) -> None:
     print(f"submitted {found.submission.tasks:,} tasks as jobs {jobs}")
     if found.submission.waiting:
         left = found.submission.waiting
-        print(f"{left:,} tasks wait for room in the queue: run the same command later, or with --follow")
+        print(
+            f"{left:,} tasks wait for room in the queue: run the same command later, or with "
+            "--follow"
+        )

@@ -16,12 +16,15 @@ def watch(
     study: WhichStudy,
     words: Words = None,
     every: Annotated[
-        float, typer.Option("--every", min=1.0, help="Seconds between looks; each is one squeue call.")
+        float,
+        typer.Option("--every", min=1.0, help="Seconds between looks; each is one squeue call."),
     ] = 30.0,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the status again and again until nothing runs or waits; with --json only the last look is printed."""
+    """Show the status again and again until nothing runs or waits; with --json only the last look
+    is printed.
+    """
     from rich.console import Console
     from rich.live import Live
 
@@ -38,7 +41,9 @@ def watch(
             live.update(rendered(seen, max(console.height - 8, 5)), refresh=True)
             counts = {**seen["counts"]}
             busy = sum(counts.get(word, 0) for word in ("running", "waiting", "unknown"))
-            busy += sum(seen["evaluations"].get(word, 0) for word in ("running", "waiting", "unknown"))
+            busy += sum(
+                seen["evaluations"].get(word, 0) for word in ("running", "waiting", "unknown")
+            )
             if not busy:
                 break
             time.sleep(every)

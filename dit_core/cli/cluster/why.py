@@ -10,15 +10,24 @@ from dit_core.records.paths import Store
 _MOST = 20
 
 
-def why(study: WhichStudy, words: Words = None, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Tell what happened to runs: attempts, why each ended, what Slurm says, what is missing, where the logs are."""
+def why(
+    study: WhichStudy,
+    words: Words = None,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what happened to runs: attempts, why each ended, what Slurm says, what is missing, where
+    the logs are.
+    """
     from slurm.standing.gather import look
     from slurm.standing.history import in_words, story
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)
     if not words and len(runs) > _MOST:
-        raise UserError(f"{len(runs)} runs: name one, or choose with a filter such as model.size=XL")
+        raise UserError(
+            f"{len(runs)} runs: name one, or choose with a filter such as model.size=XL"
+        )
     view = look(store, name, runs)
     told = [story(store, run, view.facts[run.run_id], view.book) for run in runs]
     if as_json:

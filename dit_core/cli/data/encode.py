@@ -15,25 +15,49 @@ from dit_core.errors import DataError, UserError
 
 
 def encode(
-    folder: Annotated[Path, typer.Argument(help="Images, one sub-folder per class; with --verify, latents.")],
-    vae: Annotated[str | None, typer.Option(help="A folder with an AutoencoderKL, or OWNER/NAME@REVISION.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the square cut from each image, in pixels.")] = 256,
-    out: Annotated[Path | None, typer.Option(help="Folder for the shards; give it again to go on.")] = None,
-    dtype: Annotated[str, typer.Option(help="Type on disk: float32, or float16 at half the size.")] = "float32",
-    shard: Annotated[int, typer.Option(help="Images per shard: what a kill costs each process at most.")] = 512,
+    folder: Annotated[
+        Path, typer.Argument(help="Images, one sub-folder per class; with --verify, latents.")
+    ],
+    vae: Annotated[
+        str | None, typer.Option(help="A folder with an AutoencoderKL, or OWNER/NAME@REVISION.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(help="Side of the square cut from each image, in pixels.")
+    ] = 256,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the shards; give it again to go on.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Type on disk: float32, or float16 at half the size.")
+    ] = "float32",
+    shard: Annotated[
+        int, typer.Option(help="Images per shard: what a kill costs each process at most.")
+    ] = 512,
     batch: Annotated[int, typer.Option(help="Images per pass through the VAE.")] = 8,
-    processes: Annotated[int | None, typer.Option(help="Processes; default one per GPU, else per core.")] = None,
-    part: Annotated[str, typer.Option(help="i/n: make every n-th shard from the i-th, for n machines.")] = "1/1",
+    processes: Annotated[
+        int | None, typer.Option(help="Processes; default one per GPU, else per core.")
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="i/n: make every n-th shard from the i-th, for n machines.")
+    ] = "1/1",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    verify: Annotated[bool, typer.Option("--verify", help="Only re-read the shards in FOLDER against sha256.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only re-read the shards in FOLDER against sha256.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Encode images as posterior moments of a VAE. Stopped at any moment, the same command goes on."""
+    """Encode images as posterior moments of a VAE.
+
+    Stopped at any moment, the same command goes on.
+    """
     if verify:
         _verify(folder, as_json)
         return
     if vae is None or out is None:
-        raise UserError(f"{'--vae' if vae is None else '--out'} is missing: ditlab encode FOLDER --vae VAE --out DIR")
+        raise UserError(
+            f"{'--vae' if vae is None else '--out'} is missing: ditlab encode FOLDER --vae VAE "
+            "--out DIR"
+        )
     if processes is not None and processes < 1:
         raise UserError(f"--processes {processes}: must be at least 1")
     from dit_core.data.latents.encode import default_processes, encoding_of
@@ -41,8 +65,11 @@ def encode(
     from dit_core.data.latents.vae import find_vae
     from dit_core.records.disk.files import sha256_of
 
-    device, piece = device_for(device), _part(part)
-    encoding = encoding_of(folder, find_vae(vae), out, size=size, dtype=dtype, shard=shard, batch=batch, device=device)
+    device = device_for(device)
+    piece = _part(part)
+    encoding = encoding_of(
+        folder, find_vae(vae), out, size=size, dtype=dtype, shard=shard, batch=batch, device=device
+    )
     start = time.monotonic()
     with _progress() as show:
         facts = make(encoding, processes or default_processes(device), piece, show)
@@ -91,10 +118,18 @@ class _progress:  # noqa: N801 - used as a function
 
     def __enter__(self) -> Any:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
+        self._bar = Progress(
+            *columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty()
+        )
         self._bar.start()
         task = self._bar.add_task("encoding", total=None)
         return lambda done, total: self._bar.update(task, completed=done, total=total)

@@ -18,27 +18,45 @@ if TYPE_CHECKING:
     from dit_core.evaluate.protocol.protocol import Protocol
 
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="The extractor's weights file; else where `data_roots` would look.")
+    Path | None,
+    typer.Option(
+        "--weights", help="The extractor's weights file; else where `data_roots` would look."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 VaeOption = Annotated[
-    Path | None, typer.Option("--vae", help="Folder of the protocol's VAE; else where `data_roots` would look.")
+    Path | None,
+    typer.Option("--vae", help="Folder of the protocol's VAE; else where `data_roots` would look."),
 ]
 
 
 def reference(
-    source: Annotated[Path, typer.Argument(help="A folder of images, of latents, or an .npz (mu, sigma, arr_0).")],
-    protocol: Annotated[str, typer.Option("--protocol", help="Protocol whose extractor is used.")] = "dit-scaling",
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; else where evaluations look.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The data set's name, for fid-10k and fid-50k.")] = None,
-    size: Annotated[int | None, typer.Option("--size", help="Side of the images in pixels, for the same.")] = None,
-    keep: Annotated[int, typer.Option("--keep", help="Features kept for precision, recall and KID.")] = 10_000,
+    source: Annotated[
+        Path, typer.Argument(help="A folder of images, of latents, or an .npz (mu, sigma, arr_0).")
+    ],
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="Protocol whose extractor is used.")
+    ] = "dit-scaling",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; else where evaluations look.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The data set's name, for fid-10k and fid-50k.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Side of the images in pixels, for the same.")
+    ] = None,
+    keep: Annotated[
+        int, typer.Option("--keep", help="Features kept for precision, recall and KID.")
+    ] = 10_000,
     weights: WeightsOption = None,
     vae: VaeOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Make the reference statistics that evaluations under a protocol are held against, once, into one file."""
+    """Make the reference statistics that evaluations under a protocol are held against, once, into
+    one file.
+    """
     from dit_core.evaluate.features.reference import write_reference
     from dit_core.evaluate.protocol.assets import assets_folder
     from dit_core.evaluate.protocol.protocols import protocol_of
@@ -46,10 +64,15 @@ def reference(
 
     chosen = protocol_of(protocol)
     if chosen.reference == "digits":
-        raise UserError(f"protocol {protocol!r} needs no file: its reference is the built-in digits")
+        raise UserError(
+            f"protocol {protocol!r} needs no file: its reference is the built-in digits"
+        )
     called = name if chosen.reference == "data" else chosen.reference
     if called is None:
-        raise UserError(f"--name is missing: protocol {protocol!r} names its reference after the study's data set")
+        raise UserError(
+            f"--name is missing: protocol {protocol!r} names its reference after the study's data "
+            "set"
+        )
     if size is not None:
         chosen = chosen.model_copy(update={"image": (3, size, size)})
     extractor = extractor_for(chosen, weights, device)
@@ -68,7 +91,8 @@ def reference(
         return
     kept = facts["features_kept"]
     print(
-        f"{target}: statistics of {made.count or 'all'} images, {kept:,} features kept, sha256 {facts['sha256'][:16]}…"
+        f"{target}: statistics of {made.count or 'all'} images, {kept:,} features kept, sha256 "
+        f"{facts['sha256'][:16]}…"
     )
     if out is not None:
         print(f"in a study: execution: {{data_roots: {{reference-{called}: {target}}}}}")
@@ -78,10 +102,14 @@ def extractor_for(protocol: Protocol, weights: Path | None, device: str) -> Extr
     """Return the protocol's extractor with weights from the command line or the usual places."""
     from dit_core.evaluate.features.extractors import make_extractor
 
-    return make_extractor(protocol, {"inception": str(weights)} if weights else None, device_for(device))
+    return make_extractor(
+        protocol, {"inception": str(weights)} if weights else None, device_for(device)
+    )
 
 
-def _make(source: Path, protocol: Protocol, extractor: Extractor, keep: int, vae: Path | None) -> Reference:
+def _make(
+    source: Path, protocol: Protocol, extractor: Extractor, keep: int, vae: Path | None
+) -> Reference:
     from dit_core.evaluate.samples.sources import npz_names, open_source
     from dit_core.evaluate.score import reference_from_adm, reference_from_images
 

@@ -1,4 +1,6 @@
-"""`ditlab calibrate PROTOCOL SAMPLES.npz`: does the evaluator here give a public batch its published numbers?"""
+"""`ditlab calibrate PROTOCOL SAMPLES.npz`: does the evaluator here give a public batch its
+published numbers?
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,13 @@ from dit_core.records.paths import Store
 
 def calibrate(
     protocol: Annotated[str, typer.Argument(help="Protocol, as dit-scaling.")],
-    samples: Annotated[Path, typer.Argument(help="Public samples: an .npz with arr_0 of uint8 images, or a folder.")],
+    samples: Annotated[
+        Path,
+        typer.Argument(help="Public samples: an .npz with arr_0 of uint8 images, or a folder."),
+    ],
     expect: Annotated[
-        list[str] | None, typer.Option("--expect", help="A published number, as fid=3.9426; may be repeated.")
+        list[str] | None,
+        typer.Option("--expect", help="A published number, as fid=3.9426; may be repeated."),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option("--reference", help="Reference statistics (`ditlab reference`).")
@@ -28,7 +34,9 @@ def calibrate(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Score a public sample batch and hold it against its published numbers; rows of a protocol that passed say so."""
+    """Score a public sample batch and hold it against its published numbers; rows of a protocol
+    that passed say so.
+    """
     from dit_core.evaluate.features.reference import reference_of
     from dit_core.evaluate.protocol.protocols import protocol_of
     from dit_core.evaluate.samples.sources import open_source, require_count
@@ -37,12 +45,17 @@ def calibrate(
 
     chosen = protocol_of(protocol)
     if chosen.extractor == "ditlab-digits":
-        raise UserError("protocol 'digits' needs no calibration: its extractor and reference ship with the package")
+        raise UserError(
+            "protocol 'digits' needs no calibration: its extractor and reference ship with the "
+            "package"
+        )
     expected = expected_of(samples, _numbers(expect or []))
     source = open_source(samples, chosen.image)
     require_count(source, chosen.samples)
     extractor = extractor_for(chosen, weights, device)
-    held = reference_of(chosen, extractor, {f"reference-{chosen.reference}": str(reference)} if reference else None)
+    held = reference_of(
+        chosen, extractor, {f"reference-{chosen.reference}": str(reference)} if reference else None
+    )
     with bar("features") as show:
         metrics = score(chosen, source, extractor, held, show)
     rows = compare(metrics, expected)
@@ -73,4 +86,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         measured = "none" if row["measured"] is None else f"{row['measured']:.4f}"
         off = "" if row["deviation"] is None else f" ({row['deviation']:+.2%} {row['kind']})"
         verdict = "ok" if row["ok"] else "DIFFERS"
-        print(f"{row['metric']:<10} published {row['published']:<9g} measured {measured}{off}  {verdict}")
+        print(
+            f"{row['metric']:<10} published {row['published']:<9g} measured {measured}{off}  "
+            f"{verdict}"
+        )

@@ -1,4 +1,6 @@
-"""`ditlab import` and `ditlab export-weights`: weights of others into a run, and a run's weights to others."""
+"""`ditlab import` and `ditlab export-weights`: weights of others into a run, and a run's weights to
+others.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,37 @@ KINDS = ("latents", "images", "npz", "digits")
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(help="A released DiT .pt file, or a diffusers DiTTransformer2DModel folder.")],
-    data: Annotated[str, typer.Option("--data", help="Name of the data set it was trained on.")] = "imagenet",
-    kind: Annotated[str, typer.Option("--kind", help=f"Kind of that data: {', '.join(KINDS)}.")] = "latents",
-    images_seen: Annotated[int | None, typer.Option("--images-seen", help="Images seen in its training.")] = None,
-    heads: Annotated[int | None, typer.Option("--heads", help="Attention heads, for sizes without a name.")] = None,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A released DiT .pt file, or a diffusers DiTTransformer2DModel folder."
+        ),
+    ],
+    data: Annotated[
+        str, typer.Option("--data", help="Name of the data set it was trained on.")
+    ] = "imagenet",
+    kind: Annotated[
+        str, typer.Option("--kind", help=f"Kind of that data: {', '.join(KINDS)}.")
+    ] = "latents",
+    images_seen: Annotated[
+        int | None, typer.Option("--images-seen", help="Images seen in its training.")
+    ] = None,
+    heads: Annotated[
+        int | None, typer.Option("--heads", help="Attention heads, for sizes without a name.")
+    ] = None,
     flow: Annotated[
         bool, typer.Option("--flow", help="It predicts a flow's velocity, not a diffusion's noise.")
     ] = False,
     time_frequencies: Annotated[
-        str | None, typer.Option("--time-frequencies", help="released or diffusers; else that of the layout.")
+        str | None,
+        typer.Option("--time-frequencies", help="released or diffusers; else that of the layout."),
     ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a finished run of weights trained elsewhere, to be sampled and evaluated like any other."""
+    """Make a finished run of weights trained elsewhere, to be sampled and evaluated like any
+    other.
+    """
     _one_of("--kind", kind, KINDS)
     if time_frequencies is not None:
         _one_of("--time-frequencies", time_frequencies, LAYOUTS)
@@ -56,16 +74,23 @@ def import_(
         print_json(facts)
         return
     size = f"{science.model.size}/{science.model.patch} on {science.data.channels}x{science.data.height}"
-    typer.echo(f"{run_id}: {size}x{science.data.width}{'' if fresh else ', already there'}; `ditlab sample {run_id}`")
+    typer.echo(
+        f"{run_id}: {size}x{science.data.width}{'' if fresh else ', already there'}; `ditlab "
+        f"sample {run_id}`"
+    )
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
 
 
 def export(
     run: Annotated[str, typer.Argument(help="A run's id, or enough of its beginning.")],
-    out: Annotated[Path, typer.Argument(help="File (released) or folder (diffusers) to write; must not exist.")],
+    out: Annotated[
+        Path, typer.Argument(help="File (released) or folder (diffusers) to write; must not exist.")
+    ],
     to: Annotated[str, typer.Option("--to", help=f"Layout: {' or '.join(LAYOUTS)}.")] = "released",
-    at: Annotated[int | None, typer.Option("--at", help="Training point in images seen; else the last kept.")] = None,
+    at: Annotated[
+        int | None, typer.Option("--at", help="Training point in images seen; else the last kept.")
+    ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,24 +106,38 @@ def export(
     points = sorted(int(p.name) for p in paths.snapshots.glob("*") if p.name.isdecimal())
     if not points or (at is not None and at not in points):
         kept = ", ".join(map(str, points)) or "none yet"
-        raise UserError(f"run {paths.root.name} has no kept weights at {at or 'any point'}; kept are: {kept}")
+        raise UserError(
+            f"run {paths.root.name} has no kept weights at {at or 'any point'}; kept are: {kept}"
+        )
     point = at or points[-1]
     from dit_core.model.weights.files import write_diffusers, write_released
     from dit_core.training.checkpoint import load_ema
 
-    weights, notes = load_ema(paths, point), []
+    weights = load_ema(paths, point)
+    notes = []
     if to == "released":
         write_released(out, weights, science)
         if science.model.time_frequencies != "released":
-            notes.append("the model has diffusers' time frequencies, which the released code does not: outputs differ")
+            notes.append(
+                "the model has diffusers' time frequencies, which the released code does not: "
+                "outputs differ"
+            )
     else:
         write_diffusers(out, weights, science)
         if science.model.time_frequencies != "diffusers":
             notes.append(
-                "diffusers has other time frequencies than the released code: the same samples need "
-                "block.norm1.emb.time_proj.downscale_freq_shift = 0 in every block of model.transformer_blocks"
+                "diffusers has other time frequencies than the released code: the same samples "
+                "need "
+                "block.norm1.emb.time_proj.downscale_freq_shift = 0 in every block of "
+                "model.transformer_blocks"
             )
-    facts = {"run_id": paths.root.name, "images_seen": point, "to": to, "out": str(out), "notes": notes}
+    facts = {
+        "run_id": paths.root.name,
+        "images_seen": point,
+        "to": to,
+        "out": str(out),
+        "notes": notes,
+    }
     if as_json:
         print_json(facts)
         return
@@ -115,7 +154,8 @@ def _file_as_run(store: Store, run_id: str, found, path: Path) -> bool:
     from dit_core.records.run_state import has_snapshot
     from dit_core.training.checkpoint import save_snapshot
 
-    paths, images = store.run(run_id), found.science.train.images
+    paths = store.run(run_id)
+    images = found.science.train.images
     if read_outcome(paths) is not None and has_snapshot(paths, images):
         return False
     open_run(paths, found.science)
@@ -129,4 +169,6 @@ def _file_as_run(store: Store, run_id: str, found, path: Path) -> bool:
 
 def _one_of(option: str, word: str, allowed: tuple[str, ...]) -> None:
     if word not in allowed:
-        raise UserError(f"{option} {word!r}{nearest(word, allowed)}; allowed are {', '.join(allowed)}")
+        raise UserError(
+            f"{option} {word!r}{nearest(word, allowed)}; allowed are {', '.join(allowed)}"
+        )

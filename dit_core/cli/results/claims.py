@@ -22,29 +22,47 @@ _STYLE = {"SUPPORTED": "green", "REFUTED": "red", "UNDECIDED": "yellow"}
 def claims(
     study: StudyWord,
     only: Annotated[str | None, typer.Option(help="Claims by id, separated by commas.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless every claim is supported.")] = False,
-    details: Annotated[bool, typer.Option("--details", help="Show every comparison behind a verdict.")] = False,
-    documents: Annotated[bool, typer.Option("--documents", help="published: the 42 statements, row by row.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 unless every claim is supported.")
+    ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Show every comparison behind a verdict.")
+    ] = False,
+    documents: Annotated[
+        bool, typer.Option("--documents", help="published: the 42 statements, row by row.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a study's claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and noise."""
+    """Judge a study's claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and
+    noise.
+    """
     from analysis.claims.judge import judge
     from analysis.select.source import open_source
 
     name, stated = study_claims(study, results)
     chosen = _chosen(stated, only, name)
     source = open_source(name, results)
-    judged, refused = [], []
+    judged = []
+    refused = []
     with progress("claims") as said:
         for claim in chosen:
             said(claim.id)
             try:
                 judged.append(judge(claim, source))
             except UserError as error:  # one wrong claim keeps no other from being judged
-                refused.append(str(error) if str(error).startswith("claim ") else f"claim {claim.id!r}: {error}")
+                refused.append(
+                    str(error)
+                    if str(error).startswith("claim ")
+                    else f"claim {claim.id!r}: {error}"
+                )
     if as_json:
-        document = {"study": name, "claims": [j.plain() for j in judged], "refused": refused, **_documents(name)}
+        document = {
+            "study": name,
+            "claims": [j.plain() for j in judged],
+            "refused": refused,
+            **_documents(name),
+        }
         print_json(document)
     else:
         _print(judged, details)
@@ -57,7 +75,9 @@ def claims(
 
 
 def study_claims(word: str, results: Path | None) -> tuple[str, tuple[Claim, ...]]:
-    """Return the study's name and claims: of the YAML file, of the study as last run, or of the published numbers."""
+    """Return the study's name and claims: of the YAML file, of the study as last run, or of the
+    published numbers.
+    """
     from dit_core.records.paths import Store
     from dit_core.study.language.spec import load_study
 
@@ -65,15 +85,21 @@ def study_claims(word: str, results: Path | None) -> tuple[str, tuple[Claim, ...
         from analysis.published.claims import core_claims
 
         return word, core_claims()
-    path = Path(word) if word.endswith((".yaml", ".yml")) else Store.at(results).study(word) / "study.yaml"
+    path = (
+        Path(word)
+        if word.endswith((".yaml", ".yml"))
+        else Store.at(results).study(word) / "study.yaml"
+    )
     if not path.is_file() and path.name == "study.yaml":
         from dit_core.records.plan import read_plan
 
         read_plan(Store.at(results), word)  # says which studies there are
     study = load_study(path)
     if not study.claims:
-        raise UserError(f"study {study.name!r} states no claims; write them under `claims:` in {path} "
-                        "(studies/README.md lists the kinds)")  # fmt: skip
+        raise UserError(
+            f"study {study.name!r} states no claims; write them under `claims:` in {path} "
+            "(studies/README.md lists the kinds)"
+        )
     return study.name, study.claims
 
 
@@ -84,7 +110,9 @@ def _chosen(stated: tuple[Claim, ...], only: str | None, name: str) -> list[Clai
     wanted = [w.strip() for w in only.split(",")] if only else ids
     for word in wanted:
         if word not in ids:
-            raise UserError(f"no claim {word!r}{nearest(word, ids)} in {name}; its claims are {', '.join(ids)}")
+            raise UserError(
+                f"no claim {word!r}{nearest(word, ids)} in {name}; its claims are {', '.join(ids)}"
+            )
     return [c for c in stated if c.id in wanted]
 
 
@@ -104,15 +132,24 @@ def _print(judged: list[Judgement], details: bool) -> None:
 
     console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
     for j in judged:
-        console.print(f"[bold {_STYLE[j.verdict]}]{j.verdict:<10}[/] [bold]{escape(j.id)}[/]  {escape(j.text)}")
+        console.print(
+            f"[bold {_STYLE[j.verdict]}]{j.verdict:<10}[/] [bold]{escape(j.id)}[/]  "
+            f"{escape(j.text)}"
+        )
         if j.quantity:
             span = interval(j.low, j.high)
-            line = f"{j.quantity}: {number(j.estimate)}, interval {span}, n = {j.n}; wanted {j.bound}"
+            line = (
+                f"{j.quantity}: {number(j.estimate)}, interval {span}, n = {j.n}; wanted {j.bound}"
+            )
             console.print(f"           {escape(line)}")
             noise = f"noise: one standard deviation {number(j.noise)}; told by {j.noise_from}"
             console.print(f"           {escape(noise)}")
         setting = f"judged at {j.setting}; name it under `where:` for another" if j.setting else ""
-        for text in (setting, j.reason, f"conditional on: {j.conditional}" if j.conditional else ""):
+        for text in (
+            setting,
+            j.reason,
+            f"conditional on: {j.conditional}" if j.conditional else "",
+        ):
             if text:
                 console.print(f"           {escape(text)}")
         for text in j.detail if details else ():
@@ -126,7 +163,18 @@ def _documents(name: str) -> dict[str, Any]:
         return {}
     from analysis.published.claims import statements
 
-    rows = statements()[["id", "topic", "document_says", "paper_or_code_says", "evidence", "remark", "status", "holds"]]
+    rows = statements()[
+        [
+            "id",
+            "topic",
+            "document_says",
+            "paper_or_code_says",
+            "evidence",
+            "remark",
+            "status",
+            "holds",
+        ]
+    ]
     return {"documents": rows.where(rows.notna(), None).to_dict("records")}
 
 
@@ -140,12 +188,20 @@ def _print_documents(every: bool) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     counts = rows["status"].value_counts()
     said = ", ".join(f"{n} {status}" for status, n in counts.items())
-    console.print(f"Statements of the design documents held against the paper and its code: {len(rows)}: {said}"
-                  + ("" if every else "; --documents lists them"), markup=False, highlight=False)  # fmt: skip
+    console.print(
+        f"Statements of the design documents held against the paper and its code: {len(rows)}: "
+        f"{said}" + ("" if every else "; --documents lists them"),
+        markup=False,
+        highlight=False,
+    )
     if not every:
         return
-    table = Table("id", "topic", "the document says", "the paper or its code says", "verdict", show_lines=True)
+    table = Table(
+        "id", "topic", "the document says", "the paper or its code says", "verdict", show_lines=True
+    )
     for _, row in rows.iterrows():
-        words = [str(row[c]) for c in ("id", "topic", "document_says", "paper_or_code_says", "status")]
+        words = [
+            str(row[c]) for c in ("id", "topic", "document_says", "paper_or_code_says", "status")
+        ]
         table.add_row(*[w.replace("[", "\\[") for w in words])
     console.print(table)

@@ -1,4 +1,6 @@
-"""`ditlab compare STUDY --by model.conditioning`: results side by side, differences held against the noise."""
+"""`ditlab compare STUDY --by model.conditioning`: results side by side, differences held against
+the noise.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,18 @@ from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 def compare(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or YAML file.")],
-    by: Annotated[str, typer.Option(help="The column whose values stand side by side, as model.conditioning.")],
-    metric: Annotated[str | None, typer.Option(help="The metric; else the first distance that was measured.")] = None,
+    by: Annotated[
+        str, typer.Option(help="The column whose values stand side by side, as model.conditioning.")
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="The metric; else the first distance that was measured.")
+    ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the runs of a study that differ in one column (and in seeds), with intervals and the noise floor."""
+    """Compare the runs of a study that differ in one column (and in seeds), with intervals and the
+    noise floor.
+    """
     import pyarrow as pa
 
     from analysis.select.compare import compare as compare_frames
@@ -37,20 +45,36 @@ def compare(
     if rows:
         table = pa.Table.from_pylist(rows)
         keep, last = important(rows, found.by, found.metric)
-        print(fitted(table, terminal_width(), keep=keep, last=last, hint="--json holds all"), end="")
+        print(
+            fitted(table, terminal_width(), keep=keep, last=last, hint="--json holds all"), end=""
+        )
     else:
         print(f"no two measured runs differ in {found.by} alone", file=sys.stderr)
-    floor = "unknown (no repeats over seeds)" if found.floor is None else f"{found.floor:.4g} ({found.repeats} repeats)"
+    floor = (
+        "unknown (no repeats over seeds)"
+        if found.floor is None
+        else f"{found.floor:.4g} ({found.repeats} repeats)"
+    )
     if len(floors) > 1:
         floor = f"{floors[0]:.4g} to {floors[-1]:.4g}, by how a row was measured ({found.repeats} repeats)"
-    print(f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference above the floor")
+    print(
+        f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference "
+        "above the floor"
+    )
     if found.left_out:
         print(f"{found.left_out} evaluations have no counterpart that differs in {found.by} alone")
 
 
 def important(rows: list[dict[str, Any]], by: str, metric: str) -> tuple[list[str], list[str]]:
-    """Return the columns that hold the answer, and those that a narrow terminal can do without, least of all last."""
+    """Return the columns that hold the answer, and those that a narrow terminal can do without,
+    least of all last.
+    """
     answer = [by, metric, "difference", "verdict"]
     same = [c for c in rows[0] if c not in answer and len({row[c] for row in rows}) == 1]
-    ends = ["noise_floor", *(c for c in same if c not in ("noise_floor", "low", "high")), "low", "high"]
+    ends = [
+        "noise_floor",
+        *(c for c in same if c not in ("noise_floor", "low", "high")),
+        "low",
+        "high",
+    ]
     return answer, [c for c in ends if c in rows[0]]

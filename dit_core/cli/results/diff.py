@@ -12,12 +12,16 @@ from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="Run id, the start of one, a name, or STUDY/NAME.")],
+    first: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run id, the start of one, a name, or STUDY/NAME.")
+    ],
     second: Annotated[str, typer.Argument(metavar="RUN", help="The other run.")],
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what differs between two runs: science, cost, outcome, and every metric measured alike in both."""
+    """Say what differs between two runs: science, cost, outcome, and every metric measured alike in
+    both.
+    """
     from analysis.select import differ
     from analysis.tables import query as engine
     from dit_core.cli.results.query import bring_up
@@ -41,7 +45,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
     from analysis.write.terminal import fitted, terminal_width
 
-    return fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json holds all") if rows else ""
+    return (
+        fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json holds all")
+        if rows
+        else ""
+    )
 
 
 def _pairs(what: str, pairs: dict[str, tuple[Any, Any]]) -> str:

@@ -13,13 +13,21 @@ from dit_core.errors import UserError
 
 def export(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or YAML file.")],
-    tensorboard: Annotated[Path | None, typer.Option(help="Write TensorBoard files into this new folder.")] = None,
-    mlflow: Annotated[str | None, typer.Option(help="Mirror to the MLflow tracking store at this URI.")] = None,
-    wandb: Annotated[str | None, typer.Option(help="Mirror to this Weights & Biases project.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write TensorBoard files into this new folder.")
+    ] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Mirror to the MLflow tracking store at this URI.")
+    ] = None,
+    wandb: Annotated[
+        str | None, typer.Option(help="Mirror to this Weights & Biases project.")
+    ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a study to another viewer. The records stay the only truth; a copy can be made again at any time."""
+    """Copy a study to another viewer. The records stay the only truth; a copy can be made again at
+    any time.
+    """
     from analysis.write import mirror
     from dit_core.cli.shared.study_word import study_name
 

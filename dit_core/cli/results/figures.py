@@ -1,4 +1,6 @@
-"""`ditlab figures STUDY|published`: the paper's figures and tables, from records or from the published numbers."""
+"""`ditlab figures STUDY|published`: the paper's figures and tables, from records or from the
+published numbers.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +18,45 @@ from dit_core.study.science.claim import number_or_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-StudyWord = Annotated[str, typer.Argument(metavar="STUDY|published", help="A study's name or YAML file, or published.")]
-WhereOption = Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE[,VALUE]: only these rows.")]
-MixOption = Annotated[bool, typer.Option("--mix", help="Draw rows of different protocols on one axis.")]
+StudyWord = Annotated[
+    str,
+    typer.Argument(metavar="STUDY|published", help="A study's name or YAML file, or published."),
+]
+WhereOption = Annotated[
+    list[str] | None, typer.Option("--where", help="COLUMN=VALUE[,VALUE]: only these rows.")
+]
+MixOption = Annotated[
+    bool, typer.Option("--mix", help="Draw rows of different protocols on one axis.")
+]
 
 
 def figures(
     study: StudyWord,
-    only: Annotated[str | None, typer.Option(help="Figures by name or the paper's number: 8,9.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; else results/studies/STUDY/figures.")] = None,
-    formats: Annotated[str, typer.Option(help="png, svg, pdf, separated by commas.")] = "png,svg,pdf",
-    metric: Annotated[str | None, typer.Option(help="Metric; else the main one of the protocol.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Figures by name or the paper's number: 8,9.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; else results/studies/STUDY/figures.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="png, svg, pdf, separated by commas.")
+    ] = "png,svg,pdf",
+    metric: Annotated[
+        str | None, typer.Option(help="Metric; else the main one of the protocol.")
+    ] = None,
     where: WhereOption = None,
     mix: MixOption = False,
     tables: Annotated[bool, typer.Option(help="Write the tables too.")] = True,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where files differ.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 where files differ.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the paper's figures and tables. What the data do not allow is named with the command that would make it."""
+    """Draw the paper's figures and tables.
+
+    What the data do not allow is named with the command that would make it.
+    """
     from analysis.figures.write import Written, differing, write_all
     from analysis.select.source import open_source
     from dit_core.records.paths import Store
@@ -48,8 +70,16 @@ def figures(
 
     def make(target: Path) -> Written:
         with progress("figures") as said:
-            return write_all(source, target, wanted or list(FIGURES), formats=kinds, with_tables=tables, mix=mix,
-                             wanted=wanted, said=said)  # fmt: skip
+            return write_all(
+                source,
+                target,
+                wanted or list(FIGURES),
+                formats=kinds,
+                with_tables=tables,
+                mix=mix,
+                wanted=wanted,
+                said=said,
+            )
 
     if check:
         stale = differing(folder, make)
@@ -69,7 +99,9 @@ def figures(
 
 
 def study_figures(word: str) -> tuple[str, list[str]]:
-    """Return the study's name and the figures its file asks for; the word may be a name or a YAML file."""
+    """Return the study's name and the figures its file asks for; the word may be a name or a YAML
+    file.
+    """
     if not word.endswith((".yaml", ".yml")):
         return word, []
     from dit_core.study.language.spec import load_study
@@ -79,7 +111,10 @@ def study_figures(word: str) -> tuple[str, list[str]]:
 
 
 def conditions(where: list[str] | None) -> dict[str, Any]:
-    """Return `COLUMN=VALUE,VALUE` words as a selection; numbers become numbers. Raises UserError on another form."""
+    """Return `COLUMN=VALUE,VALUE` words as a selection; numbers become numbers.
+
+    Raises UserError on another form.
+    """
     chosen: dict[str, Any] = {}
     for word in where or []:
         column, equals, values = word.partition("=")
@@ -111,7 +146,10 @@ def _report_check(folder: Path, stale: list[str], as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "differing": stale})
     elif stale:
-        print(f"{len(stale)} files in {folder} differ from the records or are missing: {', '.join(stale)}")
+        print(
+            f"{len(stale)} files in {folder} differ from the records or are missing: "
+            f"{', '.join(stale)}"
+        )
     else:
         print(f"all files in {folder} are what the records give")
 

@@ -1,4 +1,6 @@
-"""`ditlab fit STUDY|published`: the scaling laws of a study, with intervals, held-out errors and status flags."""
+"""`ditlab fit STUDY|published`: the scaling laws of a study, with intervals, held-out errors and
+status flags.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,22 @@ from typing import Annotated
 
 import typer
 
-from dit_core.cli.results.figures import MixOption, StudyWord, WhereOption, conditions, progress, study_figures
+from dit_core.cli.results.figures import (
+    MixOption,
+    StudyWord,
+    WhereOption,
+    conditions,
+    progress,
+    study_figures,
+)
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 
 
 def fit(
     study: StudyWord,
-    metric: Annotated[str | None, typer.Option(help="Metric; else the main one of the protocol.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric; else the main one of the protocol.")
+    ] = None,
     where: WhereOption = None,
     mix: MixOption = False,
     results: ResultsOption = None,
@@ -34,11 +45,26 @@ def fit(
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    shown = Table("fit", "quantity", "value", "interval", "n", "status", title=f"{name}: {laws.footer}")
+    shown = Table(
+        "fit", "quantity", "value", "interval", "n", "status", title=f"{name}: {laws.footer}"
+    )
     for row in table(laws).to_dict("records"):
-        span = "-" if row["low"] != row["low"] or row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
-        value = "-" if row["value"] != row["value"] or row["value"] is None else f"{row['value']:.5g}"
-        shown.add_row(row["fit"], row["quantity"], value, span, str(row["n"]), row["status"].replace("[", "\\["))
+        span = (
+            "-"
+            if row["low"] != row["low"] or row["low"] is None
+            else f"{row['low']:.4g} to {row['high']:.4g}"
+        )
+        value = (
+            "-" if row["value"] != row["value"] or row["value"] is None else f"{row['value']:.5g}"
+        )
+        shown.add_row(
+            row["fit"],
+            row["quantity"],
+            value,
+            span,
+            str(row["n"]),
+            row["status"].replace("[", "\\["),
+        )
     console.print(shown)
     for sentence in answer(laws):
         console.print(sentence, markup=False)

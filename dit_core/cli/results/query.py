@@ -21,30 +21,62 @@ if TYPE_CHECKING:
     from analysis.tables.index import Index
     from dit_core.records.paths import Store
 
-_SUFFIXES = {".csv": "csv", ".md": "md", ".tex": "latex", ".json": "json", ".parquet": "parquet", ".txt": "table"}
+_SUFFIXES = {
+    ".csv": "csv",
+    ".md": "md",
+    ".tex": "latex",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "table",
+}
 _List = list[str] | None
 
 
 def query(
-    sql: Annotated[str | None, typer.Argument(help="One SELECT over runs, evals, results, metrics, …")] = None,
+    sql: Annotated[
+        str | None, typer.Argument(help="One SELECT over runs, evals, results, metrics, …")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="Ask without SQL: the table.")] = None,
-    where: Annotated[_List, typer.Option(help="COLUMN=VALUE[,VALUE] (also != < <= > >= ~); repeat for and.")] = None,
-    columns: Annotated[_List, typer.Option(help="Columns, separated by commas; model.patch is model_patch.")] = None,
-    sort: Annotated[_List, typer.Option(help="Columns to sort by, separated by commas; -fd_digits descends.")] = None,
-    pivot: Annotated[str | None, typer.Option(help="ROWS,COLUMNS of a two-way table of the one column asked.")] = None,
-    aggregate: Annotated[str | None, typer.Option(help="mean, median, min, max or count of a pivot's cells.")] = None,
+    where: Annotated[
+        _List, typer.Option(help="COLUMN=VALUE[,VALUE] (also != < <= > >= ~); repeat for and.")
+    ] = None,
+    columns: Annotated[
+        _List, typer.Option(help="Columns, separated by commas; model.patch is model_patch.")
+    ] = None,
+    sort: Annotated[
+        _List, typer.Option(help="Columns to sort by, separated by commas; -fd_digits descends.")
+    ] = None,
+    pivot: Annotated[
+        str | None, typer.Option(help="ROWS,COLUMNS of a two-way table of the one column asked.")
+    ] = None,
+    aggregate: Annotated[
+        str | None, typer.Option(help="mean, median, min, max or count of a pivot's cells.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Rows at most.")] = None,
-    study: Annotated[str | None, typer.Option(help="Only what this study (name or YAML file) holds.")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="table, csv, md, latex, json or parquet.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write to this file; its ending chooses the format.")] = None,
-    watch: Annotated[float | None, typer.Option(min=0.1, help="Ask again every so many seconds.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Only what this study (name or YAML file) holds.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="table, csv, md, latex, json or parquet.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file; its ending chooses the format.")
+    ] = None,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, help="Ask again every so many seconds.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a query may take.")] = 60.0,
     update: Annotated[bool, typer.Option(help="Look for new records first.")] = True,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index anew from every record.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the index anew from every record.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the result tables. With SQL: `ditlab query "SELECT …"`. Without: `ditlab query --table evals --where …`."""
+    """Ask the result tables. With SQL: `ditlab query "SELECT …"`.
+
+    Without: `ditlab query --table evals --where …`.
+    """
     from analysis.tables.choose import Choice
     from analysis.tables.query import retrying
     from dit_core.cli.shared.study_word import study_name
@@ -56,7 +88,9 @@ def query(
     words = tuple(where or ()), _split(columns), _split(sort), _pair(pivot)
     plain = Choice(table or "runs", *words, aggregate, limit)
     if sql is not None and (table is not None or plain != Choice(table="runs")):
-        raise UserError("give SQL or --table with its options, not both: conditions belong into the SELECT")
+        raise UserError(
+            "give SQL or --table with its options, not both: conditions belong into the SELECT"
+        )
     store = Store.at(results)
     name = study_name(study) if study else None
 
@@ -70,7 +104,9 @@ def query(
 
 
 def bring_up(store: Store, *, update: bool = True, rebuild: bool = False) -> Index:
-    """Return the index, brought up to the records unless told not to, with a bar where that takes long."""
+    """Return the index, brought up to the records unless told not to, with a bar where that takes
+    long.
+    """
     from analysis.tables import index
     from dit_core.cli.shared.bar import bar
 
@@ -80,12 +116,16 @@ def bring_up(store: Store, *, update: bool = True, rebuild: bool = False) -> Ind
         return index.update(store, rebuild=rebuild, progress=show)
 
 
-def answer(index: Index, sql: str | None, plain: Choice, study: str | None, timeout_s: float) -> pa.Table:
+def answer(
+    index: Index, sql: str | None, plain: Choice, study: str | None, timeout_s: float
+) -> pa.Table:
     """Return the answer of the index to SQL or a choice."""
     from analysis.tables import choose
     from analysis.tables import query as engine
 
-    with closing(engine.connect(index, study=study, published="published" in (sql or plain.table).lower())) as con:
+    with closing(
+        engine.connect(index, study=study, published="published" in (sql or plain.table).lower())
+    ) as con:
         if study:
             engine.check_study(con, study)
         values: list[object] = []
@@ -123,13 +163,18 @@ def emit(found: pa.Table, kind: str, out: Path | None) -> None:
 
 
 def remarks(index: Index, found: pa.Table) -> None:
-    """Say on standard error what a reader of the table must know: an empty store, damaged records."""
+    """Say on standard error what a reader of the table must know: an empty store, damaged
+    records.
+    """
     runs = sum(p["rows"] for layer in index.layers for p in layer if p["table"] == "state")
     if not runs:
         print(f"no results in {index.store.root} yet: `ditlab run STUDY` fills it", file=sys.stderr)
     damaged = sum(p["rows"] for layer in index.layers for p in layer if p["table"] == "problems")
     if damaged:
-        print("note: damaged places in the records are left out; `ditlab doctor` names them", file=sys.stderr)
+        print(
+            "note: damaged places in the records are left out; `ditlab doctor` names them",
+            file=sys.stderr,
+        )
 
 
 def repeat(once: Callable[[], None], seconds: float | None, times: int | None = None) -> None:
@@ -149,14 +194,18 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     from analysis.write.formats import FORMATS
 
     if form is not None and form not in FORMATS:
-        raise UserError(f"--format {form!r}{nearest(form, FORMATS)}; formats are {', '.join(FORMATS)}")
+        raise UserError(
+            f"--format {form!r}{nearest(form, FORMATS)}; formats are {', '.join(FORMATS)}"
+        )
     if as_json:
         if form not in (None, "json"):
             raise UserError(f"--json and --format {form} contradict each other")
         return "json"
     if form is None and out is not None:
         if out.suffix not in _SUFFIXES:
-            raise UserError(f"--out {out}: its ending names no format ({', '.join(_SUFFIXES)}); give --format")
+            raise UserError(
+                f"--out {out}: its ending names no format ({', '.join(_SUFFIXES)}); give --format"
+            )
         return _SUFFIXES[out.suffix]
     return form or "table"
 

@@ -1,4 +1,6 @@
-"""`ditlab report STUDY|published`: one self-contained HTML page, kept fresh with --live while the study runs."""
+"""`ditlab report STUDY|published`: one self-contained HTML page, kept fresh with --live while the
+study runs.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,22 @@ if TYPE_CHECKING:
 
 def report(
     study: StudyWord,
-    out: Annotated[Path | None, typer.Option(help="HTML file; else results/studies/STUDY/report/index.html.")] = None,
-    live: Annotated[bool, typer.Option("--live", help="Write it again until all runs are finished.")] = False,
-    every: Annotated[float, typer.Option(min=1.0, help="Seconds between two writings with --live.")] = 20.0,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file; else results/studies/STUDY/report/index.html.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Write it again until all runs are finished.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=1.0, help="Seconds between two writings with --live.")
+    ] = 20.0,
     mix: MixOption = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a study: answer, claims, figures, results, curves, samples, cost, failures, provenance."""
+    """Write the report of a study: answer, claims, figures, results, curves, samples, cost,
+    failures, provenance.
+    """
     from dit_core.cli.results.figures import study_figures
     from dit_core.records.paths import Store
 
@@ -36,7 +46,9 @@ def report(
     while True:
         with progress("report") as said:
             said(name)
-            done, size = write_report(name, path, results, claims, notes, round(every) if live else None, mix)
+            done, size = write_report(
+                name, path, results, claims, notes, round(every) if live else None, mix
+            )
         if not live or done:
             break
         print(f"{time.strftime('%H:%M:%S')} {path}", file=sys.stderr)
@@ -56,15 +68,24 @@ def write_report(
     refresh_s: int | None = None,
     mix: bool = False,
 ) -> tuple[bool, int]:
-    """Write the page of a study to `path`; return whether all its runs are finished, and the page's size in bytes."""
+    """Write the page of a study to `path`; return whether all its runs are finished, and the page's
+    size in bytes.
+    """
     from analysis.report.collect import collect
     from analysis.report.render import render
     from analysis.select.source import open_source
     from dit_core.records.disk.files import write_atomic
 
-    commands = (f"ditlab plan {name}", f"ditlab run {name}", f"ditlab figures {name}", f"ditlab claims {name}",
-                f"ditlab report {name}")  # fmt: skip
-    page = collect(open_source(name, results), claims, commands if name != "published" else commands[2:], mix)
+    commands = (
+        f"ditlab plan {name}",
+        f"ditlab run {name}",
+        f"ditlab figures {name}",
+        f"ditlab claims {name}",
+        f"ditlab report {name}",
+    )
+    page = collect(
+        open_source(name, results), claims, commands if name != "published" else commands[2:], mix
+    )
     page.notes += notes
     data = render(page, refresh_s).encode()
     write_atomic(path, data)
@@ -72,7 +93,9 @@ def write_report(
 
 
 def _claims(study: str, results: Path | None) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
-    """Return the study's claims, and why there are none where the file kept with the results cannot be read now."""
+    """Return the study's claims, and why there are none where the file kept with the results cannot
+    be read now.
+    """
     from dit_core.cli.results.claims import study_claims
 
     try:
@@ -80,7 +103,9 @@ def _claims(study: str, results: Path | None) -> tuple[tuple[Claim, ...], tuple[
     except StudyError as error:
         if study.endswith((".yaml", ".yml")):
             raise
-        return (), (f"The claims could not be read: {error}",)  # written by an older version: the results still count
+        return (), (
+            f"The claims could not be read: {error}",
+        )  # written by an older version: the results still count
     except UserError as error:
         if "states no claims" in str(error):
             return (), ()

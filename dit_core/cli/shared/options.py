@@ -10,11 +10,16 @@ from typing import Annotated, Any
 import typer
 
 ResultsOption = Annotated[
-    Path | None, typer.Option("--results", help="Results folder; else $DITLAB_RESULTS, else ./results.")
+    Path | None,
+    typer.Option("--results", help="Results folder; else $DITLAB_RESULTS, else ./results."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+]
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's YAML file.")]
-MaxRunsOption = Annotated[int, typer.Option("--max-runs", help="Refuse a study with more runs than this.")]
+MaxRunsOption = Annotated[
+    int, typer.Option("--max-runs", help="Refuse a study with more runs than this.")
+]
 
 
 def print_json(document: Any) -> None:

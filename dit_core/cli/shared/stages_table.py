@@ -1,4 +1,6 @@
-"""`ditlab plan STUDY --stages N`: the table that a pipeline-parallel inference system starts from."""
+"""`ditlab plan STUDY --stages N`: the table that a pipeline-parallel inference system starts
+from.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,21 @@ from dit_core.study.science.run import Run
 from dit_core.study.science.science import Model
 
 _COLUMNS = (
-    ("stage", 5), ("blocks", 8), ("Gmacs", 10), ("share", 8), ("params", 15), ("sends", 12), ("vector", 8),
+    ("stage", 5),
+    ("blocks", 8),
+    ("Gmacs", 10),
+    ("share", 8),
+    ("params", 15),
+    ("sends", 12),
+    ("vector", 8),
     ("sequence", 10),
-)  # fmt: skip
+)
 
 
 def stage_document(study: str, runs: Iterable[Run], count: int) -> dict[str, Any]:
-    """Return the stages of every Transformer among the runs as plain values; raise UserError where there is none."""
+    """Return the stages of every Transformer among the runs as plain values; raise UserError where
+    there is none.
+    """
     rows = [
         {"run_id": run.run_id, "name": run.name, "stages": [asdict(stage) for stage in stages]}
         for stages, members in _cut(runs, count).items()
@@ -34,25 +44,41 @@ def print_stages(runs: Iterable[Run], count: int) -> None:
     for stages, members in _cut(runs, count).items():
         names = ", ".join(run.name or "(base)" for run in members[:4])
         more = f" and {len(members) - 4} more" if len(members) > 4 else ""
-        typer.echo(f"{names}{more}: {members[0].science.model.size}/{members[0].science.model.patch}")
+        typer.echo(
+            f"{names}{more}: {members[0].science.model.size}/{members[0].science.model.patch}"
+        )
         for line in table(stages):
             typer.echo(line)
-    typer.echo("per sample; sends: bytes of tokens to the next stage; vector, sequence: floats of the condition")
+    typer.echo(
+        "per sample; sends: bytes of tokens to the next stage; vector, sequence: floats of the "
+        "condition"
+    )
 
 
 def table(stages: tuple[Stage, ...]) -> list[str]:
     """Return the lines of one table, at most 80 columns wide, its sums last."""
     digits = 2 if sum(s.macs for s in stages) >= 1e10 else 6
-    macs, params = sum(s.macs for s in stages), sum(s.params for s in stages)
+    macs = sum(s.macs for s in stages)
+    params = sum(s.params for s in stages)
     rows = [tuple(name for name, _ in _COLUMNS)]
     for s in stages:
         span = f"{s.first}-{s.last}" if s.blocks > 1 else str(s.first)
-        cells = (f"{s.macs / 1e9:.{digits}f}", f"{s.macs / macs:.1%}", f"{s.params:,}", f"{s.sent_bytes:,}")
-        rows.append((str(s.number), span, *cells, str(s.condition_vector), str(s.condition_sequence)))
+        cells = (
+            f"{s.macs / 1e9:.{digits}f}",
+            f"{s.macs / macs:.1%}",
+            f"{s.params:,}",
+            f"{s.sent_bytes:,}",
+        )
+        rows.append(
+            (str(s.number), span, *cells, str(s.condition_vector), str(s.condition_sequence))
+        )
     blocks = str(sum(s.blocks for s in stages))
     rows.append(("all", blocks, f"{macs / 1e9:.{digits}f}", "100.0%", f"{params:,}", "", "", ""))
     widths = [width for _, width in _COLUMNS]
-    return ["".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _cut(runs: Iterable[Run], count: int) -> dict[tuple[Stage, ...], list[Run]]:
@@ -65,5 +91,7 @@ def _cut(runs: Iterable[Run], count: int) -> dict[tuple[Stage, ...], list[Run]]:
         except UserError as error:
             raise UserError(f"{error} (run {run.name!r})") from None
     if not found:
-        raise UserError("--stages: the study has no run of a Transformer, whose blocks could be split")
+        raise UserError(
+            "--stages: the study has no run of a Transformer, whose blocks could be split"
+        )
     return found

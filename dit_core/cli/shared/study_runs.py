@@ -1,4 +1,6 @@
-"""The runs of a study that a command is about: by the file's path, or by the name of a study in the store."""
+"""The runs of a study that a command is about: by the file's path, or by the name of a study in the
+store.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,21 @@ from dit_core.study.grid.expand import MAX_RUNS, expand
 from dit_core.study.language.spec import load_study
 from dit_core.study.science.run import Run
 
-WhichStudy = Annotated[str, typer.Argument(metavar="STUDY", help="The study's YAML file, or its name in the results.")]
+WhichStudy = Annotated[
+    str, typer.Argument(metavar="STUDY", help="The study's YAML file, or its name in the results.")
+]
 Words = Annotated[
-    list[str] | None, typer.Argument(metavar="[RUN…]", help="Runs by id, beginning of an id or name; or model.size=XL.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN…]", help="Runs by id, beginning of an id or name; or model.size=XL."
+    ),
 ]
 
 
 def runs_of(study: str, store: Store, words: list[str] | None) -> tuple[str, tuple[Run, ...]]:
-    """Return (the study's name, the runs chosen); raise UserError where there is no such file, study or run."""
+    """Return (the study's name, the runs chosen); raise UserError where there is no such file,
+    study or run.
+    """
     from dit_core.study.grid.select import select
 
     path = Path(study)

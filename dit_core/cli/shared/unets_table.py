@@ -1,4 +1,6 @@
-"""`ditlab plan STUDY --unets`: beside each Transformer, the U-Net whose forward pass costs about as much."""
+"""`ditlab plan STUDY --unets`: beside each Transformer, the U-Net whose forward pass costs about as
+much.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,22 @@ def unet_document(study: str, runs: Iterable[Run]) -> dict[str, Any]:
 
 
 def print_unets(runs: Iterable[Run]) -> None:
-    """Print one pair of lines per run: what it costs, and the `model:` of the U-Net that costs as much."""
+    """Print one pair of lines per run: what it costs, and the `model:` of the U-Net that costs as
+    much.
+    """
     for row in map(_row, runs):
         settings = ", ".join(f"{key}: {value}" for key, value in row["unet"].items())
         typer.echo(f"{row['name'] or '(base)'}: {row['fwd_gmacs']:.4g} Gmacs")
-        typer.echo(f"  {row['unet_fwd_gmacs']:.4g} Gmacs ({row['ratio']:.3f}): model: {{{settings}}}")
+        typer.echo(
+            f"  {row['unet_fwd_gmacs']:.4g} Gmacs ({row['ratio']:.3f}): model: {{{settings}}}"
+        )
 
 
 def _row(run: Run) -> dict[str, Any]:
     science = run.science
     try:
-        macs, out = cost.fwd_macs(science), cost.out_channels(science)
+        macs = cost.fwd_macs(science)
+        out = cost.out_channels(science)
         unet = unet_cost.sized(macs, unet_cost.usual(science.data), science.data, out)
     except ValueError as error:
         raise UserError(f"--unets: {error} (run {run.name!r})") from None

@@ -1,4 +1,6 @@
-"""`ditlab doctor`: check every record and manifest; say what is torn, missing or orphaned, and how to mend it."""
+"""`ditlab doctor`: check every record and manifest; say what is torn, missing or orphaned, and how
+to mend it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only; do not hash the weights.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare sizes only; do not hash the weights.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +41,9 @@ def doctor(
         for row in found:
             line = f" line {row['line']}" if row["line"] else ""
             print(f"{row['path']}{line}: {row['kind']}: {row['detail']}\n    {row['remedy']}")
-        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(r["kind"] for r in found).items()))
+        counts = ", ".join(
+            f"{n} {kind}" for kind, n in sorted(Counter(r["kind"] for r in found).items())
+        )
         print(f"{len(found)} problems: {counts}" if found else "no problems")
     raise typer.Exit(1 if found else 0)
 
@@ -61,7 +67,9 @@ def check(store: Store, *, quick: bool = False) -> Iterator[Problem]:
 
 
 def check_index(store: Store) -> Iterator[Problem]:
-    """Yield the parts of the index that are not what its manifest names; it mends itself at the next query."""
+    """Yield the parts of the index that are not what its manifest names; it mends itself at the
+    next query.
+    """
     from analysis.tables.index import load
     from analysis.tables.parquet_parts import IndexDamagedError, check_part
     from dit_core.records.rows import Problem
@@ -70,4 +78,6 @@ def check_index(store: Store) -> Iterator[Problem]:
         try:
             check_part(store.index, part)
         except IndexDamagedError as error:
-            yield Problem(str(store.index / part["file"]), "altered", str(error).rpartition(": ")[2])
+            yield Problem(
+                str(store.index / part["file"]), "altered", str(error).rpartition(": ")[2]
+            )

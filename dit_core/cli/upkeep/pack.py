@@ -1,4 +1,6 @@
-"""`ditlab pack STUDY` and `ditlab unpack FILE`: one archive of records and report, to lie beside a paper."""
+"""`ditlab pack STUDY` and `ditlab unpack FILE`: one archive of records and report, to lie beside a
+paper.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +25,37 @@ def pack(
     from dit_core.records.plan import read_plan
     from dit_core.records.upkeep import pack as packing
 
-    store, name = Store.at(results), study_name(study)
+    store = Store.at(results)
+    name = study_name(study)
     runs = [run.run_id for run in read_plan(store, name)]
     target = (out or Path(f"{name}.tar.gz")).absolute()
     manifest = packing.pack(store, name, runs, target, weights=weights)
     there = sum((store.run(run).run_yaml).exists() for run in runs)
-    facts = {"archive": str(target), "files": len(manifest["files"]), "runs": there, "planned_runs": len(runs)}
+    facts = {
+        "archive": str(target),
+        "files": len(manifest["files"]),
+        "runs": there,
+        "planned_runs": len(runs),
+    }
     if as_json:
         print_json({**facts, "bytes": target.stat().st_size})
         return
-    print(f"{target.name}: {facts['files']} files of {there} of {len(runs)} runs, {target.stat().st_size / 1e6:.1f} MB")
+    print(
+        f"{target.name}: {facts['files']} files of {there} of {len(runs)} runs, "
+        f"{target.stat().st_size / 1e6:.1f} MB"
+    )
 
 
 def unpack(
-    archive: Annotated[Path, typer.Argument(metavar="FILE", help="An archive made by `ditlab pack`.")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An archive made by `ditlab pack`.")
+    ],
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add an archive's records to the results folder; checked first, nothing is ever overwritten."""
+    """Add an archive's records to the results folder; checked first, nothing is ever
+    overwritten.
+    """
     from dit_core.records.paths import Store
     from dit_core.records.upkeep import pack as packing
 

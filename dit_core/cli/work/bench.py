@@ -1,4 +1,6 @@
-"""`ditlab bench`: how fast this machine trains and samples, against a peer; the calibration that `plan` uses."""
+"""`ditlab bench`: how fast this machine trains and samples, against a peer; the calibration that
+`plan` uses.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +17,41 @@ from dit_core.records.paths import Store
 if TYPE_CHECKING:
     from dit_core.bench.subject import Subject
 
-_PEERS, _PRECISIONS, _COMPILES = ("diffusers", "none"), ("float32", "bf16"), ("on", "off")
+_PEERS = ("diffusers", "none")
+_PRECISIONS = ("float32", "bf16")
+_COMPILES = ("on", "off")
 
 
 def bench(
-    model: Annotated[str | None, typer.Option("--model", help="Size and patch, as in S/4 (GPU: XL/2).")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step; default: what fits.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Size and patch, as in S/4 (GPU: XL/2).")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Images per step; default: what fits.")
+    ] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="float32 or bf16.")] = None,
     compiled: Annotated[str | None, typer.Option("--compile", help="on or off.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads on a CPU.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads on a CPU.")
+    ] = None,
     peer: Annotated[str, typer.Option("--peer", help="diffusers or none.")] = "diffusers",
-    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Pairs of blocks per comparison.")] = 10,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps per block; default: a second's.")] = None,
-    sampling: Annotated[bool, typer.Option("--sampling", help="Compare guided sampling and gradients too.")] = False,
-    save: Annotated[bool, typer.Option("--save", help="Measure the calibration for `plan` and keep it.")] = False,
+    blocks: Annotated[
+        int, typer.Option("--blocks", min=1, help="Pairs of blocks per comparison.")
+    ] = 10,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps per block; default: a second's.")
+    ] = None,
+    sampling: Annotated[
+        bool, typer.Option("--sampling", help="Compare guided sampling and gradients too.")
+    ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Measure the calibration for `plan` and keep it.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how fast this machine trains: images/s, phases of a step, MFU, memory, and the ratio to a peer loop.
+    """Say how fast this machine trains: images/s, phases of a step, MFU, memory, and the ratio to a
+    peer loop.
 
     With --save (and no --model) measure the calibration instead: about two minutes on a CPU.
     """
@@ -42,7 +61,9 @@ def bench(
         if save:
             from dit_core.bench.calibrate import calibrate
 
-            document["calibration"] = calibrate(store, lambda done, total: show("calibration", done, total))
+            document["calibration"] = calibrate(
+                store, lambda done, total: show("calibration", done, total)
+            )
         if model is not None or not save:
             from dit_core.bench.measure import measure
 
@@ -50,7 +71,13 @@ def bench(
             _among("--peer", peer, _PEERS)
             fixed = batch is not None
             document |= measure(
-                subject, blocks, steps, show, peer=peer == "diffusers", sampling=sampling, fixed_batch=fixed
+                subject,
+                blocks,
+                steps,
+                show,
+                peer=peer == "diffusers",
+                sampling=sampling,
+                fixed_batch=fixed,
             )
     if as_json:
         print_json(document)
@@ -59,7 +86,11 @@ def bench(
 
 
 def _subject(
-    model: str | None, batch: int | None, precision: str | None, compiled: str | None, threads: int | None
+    model: str | None,
+    batch: int | None,
+    precision: str | None,
+    compiled: str | None,
+    threads: int | None,
 ) -> Subject:
     import torch
 
@@ -79,32 +110,50 @@ def _subject(
 
 def _print(document: dict[str, Any], store: Store) -> None:
     if entry := document.get("calibration"):
-        print(f"calibration of {entry['device']}, {entry['workers']} workers of {entry['threads']} threads:")
+        print(
+            f"calibration of {entry['device']}, {entry['workers']} workers of {entry['threads']} "
+            "threads:"
+        )
         for point in entry["points"]:
             print(f"  {point['run']:<12} {1e3 * point['step_s']:9.2f} ms per step")
-        print(f"  fitted within {100 * entry['step_fit_error']:.0f} % (steps), "
-              f"{100 * entry['sampling_fit_error']:.0f} % (sampling)")  # fmt: skip
+        print(
+            f"  fitted within {100 * entry['step_fit_error']:.0f} % (steps), "
+            f"{100 * entry['sampling_fit_error']:.0f} % (sampling)"
+        )
         print(f"written: {store.root / 'bench' / 'calibration.json'}")
     if "subject" not in document:
         return
     s = document["subject"]
-    print(f"{s['size']}/{s['patch']}, batch {s['batch']}, {s['precision']}, compile {s['compile']}, "
-          f"{s['threads']} threads on {document['device']}")  # fmt: skip
-    print(f"{document['images_per_s']:.1f} images/s, {1e3 * document['step_s']:.2f} ms per step; "
-          f"{document['flops_per_s'] / 1e9:.1f} of {document['ceiling_flops_per_s'] / 1e9:.1f} GFLOP/s "
-          f"(MFU {document['mfu']:.2f}); memory {document['memory_bytes'] / 1e9:.2f} GB")  # fmt: skip
+    print(
+        f"{s['size']}/{s['patch']}, batch {s['batch']}, {s['precision']}, compile {s['compile']}, "
+        f"{s['threads']} threads on {document['device']}"
+    )
+    print(
+        f"{document['images_per_s']:.1f} images/s, {1e3 * document['step_s']:.2f} ms per step; "
+        f"{document['flops_per_s'] / 1e9:.1f} of {document['ceiling_flops_per_s'] / 1e9:.1f} "
+        "GFLOP/s "
+        f"(MFU {document['mfu']:.2f}); memory {document['memory_bytes'] / 1e9:.2f} GB"
+    )
     for name, seconds in document["phases_s"].items():
-        print(f"  {name:<10} {1e3 * seconds:9.3f} ms {100 * seconds / document['phases_step_s']:5.1f} %")
-    print(f"  EMA, rows and checkpoints {100 * document['bookkeeping_share']:.1f} %, "
-          f"data {100 * document['data_share']:.1f} %")  # fmt: skip
+        print(
+            f"  {name:<10} {1e3 * seconds:9.3f} ms "
+            f"{100 * seconds / document['phases_step_s']:5.1f} %"
+        )
+    print(
+        f"  EMA, rows and checkpoints {100 * document['bookkeeping_share']:.1f} %, "
+        f"data {100 * document['data_share']:.1f} %"
+    )
     for what, found in document.get("peer", {}).items():
         at = f" at batch {found['batch']}" if found["batch"] != s["batch"] else ""
-        print(f"{what}: {found['ratio']:.2f}x the peer{at} (median of {found['blocks']} pairs, "
-              f"{found['lowest']:.2f} to {found['highest']:.2f}; {1e3 * found['ours_s']:.2f} against "
-              f"{1e3 * found['peer_s']:.2f} ms; processor time {found['cpu_ratio']:.2f}x)")  # fmt: skip
+        print(
+            f"{what}: {found['ratio']:.2f}x the peer{at} (median of {found['blocks']} pairs, "
+            f"{found['lowest']:.2f} to {found['highest']:.2f}; {1e3 * found['ours_s']:.2f} against "
+            f"{1e3 * found['peer_s']:.2f} ms; processor time {found['cpu_ratio']:.2f}x)"
+        )
         if found["pays_after_steps"] and s["compile"] == "on":
             print(
-                f"  first step {found['first_s']:.0f} s (compiling), repaid after {found['pays_after_steps']:,} steps"
+                f"  first step {found['first_s']:.0f} s (compiling), repaid after "
+                f"{found['pays_after_steps']:,} steps"
             )
 
 

@@ -1,4 +1,6 @@
-"""`ditlab evaluate STUDY`: the planned evaluations of trained runs that have no record yet; never trains."""
+"""`ditlab evaluate STUDY`: the planned evaluations of trained runs that have no record yet; never
+trains.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.shared.bar import bar
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.shared.options import (
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    StudyArgument,
+    print_json,
+)
 from dit_core.device import device_for
 from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
@@ -19,18 +27,23 @@ def evaluate(
     study: StudyArgument,
     results: ResultsOption = None,
     part: Annotated[
-        str, typer.Option("--part", help="i/n: take every n-th batch from the i-th, for n processes.")
+        str,
+        typer.Option("--part", help="i/n: take every n-th batch from the i-th, for n processes."),
     ] = "1/1",
-    few: Annotated[bool, typer.Option("--few", help="Allow fewer samples than features; labels the row.")] = False,
+    few: Annotated[
+        bool, typer.Option("--few", help="Allow fewer samples than features; labels the row.")
+    ] = False,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Folder for the images; they are not kept otherwise.")
+        Path | None,
+        typer.Option("--keep", help="Folder for the images; they are not kept otherwise."),
     ] = None,
     max_runs: MaxRunsOption = MAX_RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Make the evaluations that are missing for runs whose training has reached them.
 
-    Several processes with --part 1/n … n/n share each evaluation batch by batch; the last to finish writes the record.
+    Several processes with --part 1/n … n/n share each evaluation batch by batch; the last to finish
+    writes the record.
     """
     from dit_core.cli.work.plan import make_plan
     from dit_core.records.run_state import has_record, has_snapshot
@@ -46,7 +59,9 @@ def evaluate(
                 if has_record(paths, planned.eval_id):
                     continue
                 ready = has_snapshot(paths, planned.evaluation.images_seen)
-                pending.append((paths, run, planned)) if ready else facts["waiting"].append(planned.eval_id)
+                pending.append((paths, run, planned)) if ready else facts["waiting"].append(
+                    planned.eval_id
+                )
         for _, run, _ in pending[:1]:  # one `execution` holds for all runs of a study
             device_for(run.execution.device, f"{study}: execution.device")
         for number, (paths, run, planned) in enumerate(pending):
@@ -60,13 +75,21 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _one(paths: Any, run: Any, planned: Any, facts: dict[str, Any], how: tuple[int, int, bool, Path | None]) -> None:
+def _one(
+    paths: Any,
+    run: Any,
+    planned: Any,
+    facts: dict[str, Any],
+    how: tuple[int, int, bool, Path | None],
+) -> None:
     from dit_core.evaluate.one_evaluation import evaluate as carry_out
 
     rank, world, few, keep = how
     place = None if keep is None else keep / planned.eval_id
     try:
-        record = carry_out(paths, run.science, planned, run.execution, rank=rank, world=world, few=few, keep=place)
+        record = carry_out(
+            paths, run.science, planned, run.execution, rank=rank, world=world, few=few, keep=place
+        )
     except DitlabError as error:
         facts["failed"][planned.eval_id] = str(error)
         return
@@ -83,7 +106,9 @@ def _say(facts: dict[str, Any]) -> None:
     }
     print(
         "evaluations: "
-        + ", ".join(f"{count} {words[name]}" for name, count in counts.items() if count or name == "made")
+        + ", ".join(
+            f"{count} {words[name]}" for name, count in counts.items() if count or name == "made"
+        )
     )
     for key, reason in facts["failed"].items():
         print(f"failed: {key}: {reason}")

@@ -1,4 +1,6 @@
-"""`ditlab plan STUDY`: what would run, what it costs, what is done already, what is wrong with the file."""
+"""`ditlab plan STUDY`: what would run, what it costs, what is done already, what is wrong with the
+file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.shared.options import (
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    StudyArgument,
+    print_json,
+)
 from dit_core.evaluate.protocol.check import check_study, unmeasured
 from dit_core.evaluate.protocol.needs import missing_files
 from dit_core.records.calibration import read_calibration
@@ -32,8 +40,9 @@ _SETTLED = ("done", "diverged")
 class Planned:
     """A study expanded and held against the store.
 
-    `edit` says what differs from the runs the study had when it was last carried out; None if it never was.
-    `calibration` is this machine's (`ditlab bench --save`); None where it was never measured.
+    `edit` says what differs from the runs the study had when it was last carried out; None if it
+    never was. `calibration` is this machine's (`ditlab bench --save`); None where it was never
+    measured.
     """
 
     study: Study
@@ -58,13 +67,24 @@ def plan(
     study: StudyArgument,
     results: ResultsOption = None,
     max_runs: MaxRunsOption = MAX_RUNS,
-    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a study without runs.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")] = False,
-    stages: Annotated[int | None, typer.Option("--stages", help="Split each Transformer into N stages.")] = None,
-    unets: Annotated[bool, typer.Option("--unets", help="Name the U-Net that costs as much as each run.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Accept a study without runs.")
+    ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")
+    ] = False,
+    stages: Annotated[
+        int | None, typer.Option("--stages", help="Split each Transformer into N stages.")
+    ] = None,
+    unets: Annotated[
+        bool, typer.Option("--unets", help="Name the U-Net that costs as much as each run.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a study would run, what it costs, what is done already. Nothing is written or started."""
+    """Say what a study would run, what it costs, what is done already.
+
+    Nothing is written or started.
+    """
     planned = make_plan(study, Store.at(results), max_runs, allow_empty)
     if stages is not None:
         _stages(planned, stages, as_json)
@@ -97,7 +117,9 @@ def _unets(planned: Planned, as_json: bool) -> None:
 def make_plan(
     path: Path, store: Store, max_runs: int = MAX_RUNS, allow_empty: bool = False, few: bool = False
 ) -> Planned:
-    """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming every fault."""
+    """Return the study at `path`, its runs, and how each stands in `store`; raise StudyError naming
+    every fault.
+    """
     study = load_study(path)
     expansion = expand(study, max_runs=max_runs, allow_empty=allow_empty)
     check_study(study, expansion.runs, few)
@@ -107,7 +129,9 @@ def make_plan(
 
 
 def _calibration(store: Store) -> Calibration | None:
-    """Return this machine's calibration; the machine is asked for its name only where there is one to look up."""
+    """Return this machine's calibration; the machine is asked for its name only where there is one
+    to look up.
+    """
     if not (store.root / "bench" / "calibration.json").exists():
         return None
     from dit_core.bench.device import device_name
@@ -119,14 +143,18 @@ def plan_document(planned: Planned) -> dict[str, Any]:
     """Return the plan as plain values, field names as in the tables."""
     rows = [run_row(run, state) for run, state in zip(planned.runs, planned.states, strict=True)]
     for row, run in zip(rows, planned.runs, strict=True):
-        row["predicted_s"] = predict.run_s(planned.calibration, run) if planned.calibration else None
+        row["predicted_s"] = (
+            predict.run_s(planned.calibration, run) if planned.calibration else None
+        )
     return {
         "study": planned.study.name,
         "question": planned.study.question,
         "merged_duplicates": planned.expansion.merged_duplicates,
         "unmeasured": unmeasured(planned.study, planned.runs),
         "missing": missing_files(planned.left),
-        "edit": {"added": planned.edit.added, "orphaned": planned.edit.orphaned} if planned.edit else None,
+        "edit": {"added": planned.edit.added, "orphaned": planned.edit.orphaned}
+        if planned.edit
+        else None,
         "runs": rows,
         "totals": totals(planned),
     }
@@ -142,7 +170,9 @@ def run_row(run: Run, state: RunState) -> dict[str, Any]:
         "objective": science.objective.name,
         "seed": science.train.seed,
         **cost_facts(science),
-        "sampling_flops": sum(2.0 * cost.sampling_macs(science, e.evaluation) for e in run.evaluations),
+        "sampling_flops": sum(
+            2.0 * cost.sampling_macs(science, e.evaluation) for e in run.evaluations
+        ),
         "memory_bytes": cost.memory_bytes(science, run.execution),
         "images": science.train.images,
         "evaluations": len(run.evaluations),
@@ -161,9 +191,12 @@ def totals(planned: Planned) -> dict[str, Any]:
     prices = cost.Prices()
     for run, state in zip(planned.runs, planned.states, strict=True):
         words[state.word] = words.get(state.word, 0) + 1
-        training, each = prices.run_flops(run.science, (planned.evaluation for planned in run.evaluations))
+        training, each = prices.run_flops(
+            run.science, (planned.evaluation for planned in run.evaluations)
+        )
         train += training
-        evaluations, evaluated = evaluations + len(run.evaluations), evaluated + state.evaluated
+        evaluations = evaluations + len(run.evaluations)
+        evaluated = evaluated + state.evaluated
         sampling += sum(each)
         if state.word not in _SETTLED:
             share = (len(each) - state.evaluated) / len(each) if each else 0.0
@@ -181,7 +214,9 @@ def totals(planned: Planned) -> dict[str, Any]:
 
 
 def _wall_s(planned: Planned) -> float | None:
-    """Return the predicted seconds until this machine has done what is left; None without a calibration."""
+    """Return the predicted seconds until this machine has done what is left; None without a
+    calibration.
+    """
     if planned.calibration is None:
         return None
     return predict.wall_s(planned.calibration, planned.left) if planned.left else 0.0
@@ -194,11 +229,20 @@ def print_plan(planned: Planned, shown: int | None) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.print(f"[bold]{escape(planned.study.name)}[/]  {escape(planned.study.question)}", soft_wrap=False)
+    console.print(
+        f"[bold]{escape(planned.study.name)}[/]  {escape(planned.study.question)}", soft_wrap=False
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("run", overflow="fold", ratio=1)
     table.add_column("id", no_wrap=True, min_width=16)
-    for title, width in (("params", 6), ("tokens", 6), ("MACs", 5), ("FLOPs", 5), ("memory", 6), ("evals", 5)):
+    for title, width in (
+        ("params", 6),
+        ("tokens", 6),
+        ("MACs", 5),
+        ("FLOPs", 5),
+        ("memory", 6),
+        ("evals", 5),
+    ):
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     table.add_column("state", no_wrap=True, min_width=5)
     rows = list(zip(planned.runs, planned.states, strict=True))
@@ -222,7 +266,9 @@ def summary_lines(planned: Planned) -> list[str]:
         f"{si(sums['flops_left'])}FLOP left to spend",
     ]
     if sums["predicted_wall_s"] is not None:
-        lines.append(f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine, as calibrated")
+        lines.append(
+            f"about {sums['predicted_wall_s'] / 60:.1f} minutes on this machine, as calibrated"
+        )
     if planned.edit and (planned.edit.added or planned.edit.orphaned):
         lines += [f"edited since it last ran: {planned.edit.lines()[0]}", *planned.edit.lines()[1:]]
     lines += unmeasured(planned.study, planned.runs)
@@ -248,7 +294,15 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def si(value: float) -> str:
     """Return a number with three digits and a unit prefix: 675M, 1.21P."""
-    for size, prefix in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, prefix in (
+        (1e21, "Z"),
+        (1e18, "E"),
+        (1e15, "P"),
+        (1e12, "T"),
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+    ):
         if value >= size:
             return f"{value / size:.3g}{prefix}"
     return f"{value:.3g}"

@@ -10,7 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, StudyArgument, print_json
+from dit_core.cli.shared.options import (
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    StudyArgument,
+    print_json,
+)
 from dit_core.cli.work.plan import Planned, make_plan, plan_document, si, summary_lines
 from dit_core.device import device_for
 from dit_core.executor.local import run_locally, work
@@ -25,12 +31,15 @@ def run(
     study: StudyArgument,
     results: ResultsOption = None,
     max_runs: MaxRunsOption = MAX_RUNS,
-    workers: Annotated[int | None, typer.Option("--workers", help="Runs at a time; default: what fits.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Runs at a time; default: what fits.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train and evaluate every point of a study on this machine, then write its report.
 
-    Ctrl-C saves and leaves; the same command goes on. A failed run does not stop the others (exit code 1 at the end).
+    Ctrl-C saves and leaves; the same command goes on. A failed run does not stop the others (exit
+    code 1 at the end).
     """
     store = Store.at(results)
     planned = make_plan(study, store, max_runs)
@@ -46,7 +55,8 @@ def run(
     write_plan(store, planned.study.name, planned.study.text, planned.runs, planned.calibration)
     ended: dict[str, tuple[str, str | None]] = {}
     if todo:
-        # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same save-and-leave.
+        # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same
+        # save-and-leave.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         with _Display(todo, say) as display:
@@ -57,13 +67,17 @@ def run(
     written = _report(store, planned.study.name, after.runs, say)
     failed = {key: reason for key, (how, reason) in ended.items() if how == "failed"}
     if as_json:
-        print_json(plan_document(after) | {"failed": failed, "written": [str(path) for path in written]})
+        print_json(
+            plan_document(after) | {"failed": failed, "written": [str(path) for path in written]}
+        )
     _finish(after, failed, say)
 
 
 def _finish(after: Planned, failed: dict[str, str | None], say: Any) -> None:
     names = {r.run_id: r.name for r in after.runs}
-    diverged = [r.name for r, s in zip(after.runs, after.states, strict=True) if s.word == "diverged"]
+    diverged = [
+        r.name for r, s in zip(after.runs, after.states, strict=True) if s.word == "diverged"
+    ]
     if diverged:
         say(f"diverged (a result): {', '.join(diverged)}")
     for key, reason in failed.items():
@@ -79,12 +93,18 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
 
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
-    return tuple(replace(r, execution=r.execution.model_copy(update={"workers": workers})) for r in runs)
+    return tuple(
+        replace(r, execution=r.execution.model_copy(update={"workers": workers})) for r in runs
+    )
 
 
 def _check_data(runs: list[Run], say: Any) -> None:
-    """Read each data set of the user's own once: what is wrong with it is one line here, before anything starts."""
-    own = dict.fromkeys((r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs)
+    """Read each data set of the user's own once: what is wrong with it is one line here, before
+    anything starts.
+    """
+    own = dict.fromkeys(
+        (r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs
+    )
     for data, root in own:
         if data.name not in BUILT_IN:
             from dit_core.data.load import load_data
@@ -94,7 +114,9 @@ def _check_data(runs: list[Run], say: Any) -> None:
 
 
 def _report(store: Store, study: str, runs: tuple[Run, ...], say: Any) -> tuple[Path, ...]:
-    """Write the study's table and figure where its records are others than the last time; return the files."""
+    """Write the study's table and figure where its records are others than the last time; return
+    the files.
+    """
     from analysis.report import closing
 
     state = closing.state_of(store, study, runs)
@@ -129,9 +151,14 @@ class _Display:
         self._say = say
         console = Console(stderr=True, highlight=False)
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
         self._task = self._progress.add_task("", total=sum(self._work.values()), note="starting")
 
     def __enter__(self) -> _Display:
@@ -156,7 +183,10 @@ class _Display:
             self._done[key] = self._work[key]
             if event["how"] != "owned":
                 note = f": {event['reason']}" if event["reason"] else ""
-                self._line(f"{self._finished}/{len(self._runs)} {event['how']:<8} {self._runs[key].name}{note}")
+                self._line(
+                    f"{self._finished}/{len(self._runs)} {event['how']:<8} "
+                    f"{self._runs[key].name}{note}"
+                )
         self._show()
 
     def _train_work(self, run: Run) -> float:
@@ -171,13 +201,19 @@ class _Display:
             self._progress.console.print(text, markup=False)
 
     def _show(self) -> None:
-        done, total = sum(self._done.values()), sum(self._work.values())
+        done = sum(self._done.values())
+        total = sum(self._work.values())
         fresh = done - sum(self._at_first.values())
         elapsed = time.monotonic() - self._started
-        left = f"{_clock((total - done) * elapsed / fresh)} left" if fresh > 0 and elapsed > 2 else "…"
+        left = (
+            f"{_clock((total - done) * elapsed / fresh)} left" if fresh > 0 and elapsed > 2 else "…"
+        )
         note = f"{si(sum(self._rates.values()))} images/s, {left}"
         self._progress.update(
-            self._task, completed=done, note=note, description=f"{self._finished}/{len(self._runs)} runs"
+            self._task,
+            completed=done,
+            note=note,
+            description=f"{self._finished}/{len(self._runs)} runs",
         )
 
 

@@ -21,23 +21,41 @@ if TYPE_CHECKING:
 
 def sample(
     run: Annotated[str, typer.Argument(help="A run's id, or enough of its beginning.")],
-    steps: Annotated[str, typer.Option("--steps", help="Sampling steps, one column each, as 10,50.")] = "50",
-    guidance: Annotated[str, typer.Option("--guidance", help="Guidance scales, one column each, as 1,4.")] = "1",
-    sampler: Annotated[str | None, typer.Option("--sampler", help="Sampler; else ddpm, or euler of a flow.")] = None,
-    at: Annotated[int | None, typer.Option("--at", help="Training point in images seen; else the last kept.")] = None,
+    steps: Annotated[
+        str, typer.Option("--steps", help="Sampling steps, one column each, as 10,50.")
+    ] = "50",
+    guidance: Annotated[
+        str, typer.Option("--guidance", help="Guidance scales, one column each, as 1,4.")
+    ] = "1",
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="Sampler; else ddpm, or euler of a flow.")
+    ] = None,
+    at: Annotated[
+        int | None, typer.Option("--at", help="Training point in images seen; else the last kept.")
+    ] = None,
     classes: Annotated[int, typer.Option("--classes", help="Rows: classes from 0 on.")] = 10,
-    per_class: Annotated[int, typer.Option("--per-class", help="Samples of a class and setting, side by side.")] = 4,
+    per_class: Annotated[
+        int, typer.Option("--per-class", help="Samples of a class and setting, side by side.")
+    ] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", help="PNG to write; else samples/ of the run.")] = None,
-    keep: Annotated[Path | None, typer.Option("--keep", help="Folder for the images by themselves too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="PNG to write; else samples/ of the run.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Folder for the images by themselves too.")
+    ] = None,
     vae: Annotated[
-        str | None, typer.Option("--vae", help="VAE of a latent run: folder or OWNER/NAME@REVISION.")
+        str | None,
+        typer.Option("--vae", help="VAE of a latent run: folder or OWNER/NAME@REVISION."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw samples of a trained run. The same noise is used in every column, so that columns differ by setting only."""
+    """Draw samples of a trained run.
+
+    The same noise is used in every column, so that columns differ by setting only.
+    """
     from dit_core.device import device_for
     from dit_core.evaluate.samples.pictures import save_labelled
     from dit_core.records.run_record import read_science
@@ -50,7 +68,9 @@ def sample(
             f"run {paths.root.name} makes vectors, of which there are no pictures; "
             "`ditlab evaluate STUDY --keep DIR` writes them as lines of numbers"
         )
-    settings = _settings(science, sampler, _numbers("--steps", steps, int), _numbers("--guidance", guidance, float))
+    settings = _settings(
+        science, sampler, _numbers("--steps", steps, int), _numbers("--guidance", guidance, float)
+    )
     point = at if at is not None else _last_point(paths)
     rows = min(classes, science.data.classes)
     if rows < 1 or per_class < 1:
@@ -62,26 +82,46 @@ def sample(
             columns.append(_column(generator, rows, per_class))
             show(number + 1, len(settings))
     target = out or paths.root / "samples" / f"{point:012d}-{settings[0].sampler}-{seed}.png"
-    headings = [f"{s.steps} steps" + (f", g {s.guidance:g}" if s.guidance != 1 else "") for s in settings]
+    headings = [
+        f"{s.steps} steps" + (f", g {s.guidance:g}" if s.guidance != 1 else "") for s in settings
+    ]
     save_labelled(target, columns, headings, [str(c) for c in range(rows)])
     if keep is not None:
         _keep(keep, columns, settings)
-    facts = {"run_id": paths.root.name, "images_seen": point, "file": str(target), "columns": headings, "rows": rows}
+    facts = {
+        "run_id": paths.root.name,
+        "images_seen": point,
+        "file": str(target),
+        "columns": headings,
+        "rows": rows,
+    }
     if as_json:
         print_json(facts)
     else:
-        print(f"{target}: {rows} classes by {', '.join(headings)}; {point:,} images seen, {settings[0].sampler}")
+        print(
+            f"{target}: {rows} classes by {', '.join(headings)}; {point:,} images seen, "
+            f"{settings[0].sampler}"
+        )
 
 
 def find_run(store: Store, word: str) -> RunPaths:
     """Return the run whose id begins with `word`; raise UserError where none or several do."""
     if not re.fullmatch(r"[0-9a-f]{2,16}", word):
-        raise UserError(f"{word!r} is no run id (2 to 16 hexadecimal digits); `ditlab plan STUDY` shows them")
-    found = sorted(path for path in (store.runs / word[:2]).glob(f"{word}*") if (path / "run.yaml").is_file())
+        raise UserError(
+            f"{word!r} is no run id (2 to 16 hexadecimal digits); `ditlab plan STUDY` shows them"
+        )
+    found = sorted(
+        path for path in (store.runs / word[:2]).glob(f"{word}*") if (path / "run.yaml").is_file()
+    )
     if not found:
-        raise UserError(f"no run {word!r} in {store.root}; `ditlab plan STUDY` shows the ids of a study")
+        raise UserError(
+            f"no run {word!r} in {store.root}; `ditlab plan STUDY` shows the ids of a study"
+        )
     if len(found) > 1:
-        raise UserError(f"{word!r} is the beginning of {len(found)} runs: {', '.join(p.name for p in found[:4])}")
+        raise UserError(
+            f"{word!r} is the beginning of {len(found)} runs: "
+            f"{', '.join(p.name for p in found[:4])}"
+        )
     return RunPaths(found[0])
 
 
@@ -89,10 +129,14 @@ def _numbers(option: str, text: str, kind: Any) -> list[Any]:
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"{option} {text!r}: wanted are numbers with commas between, as in 10,50") from None
+        raise UserError(
+            f"{option} {text!r}: wanted are numbers with commas between, as in 10,50"
+        ) from None
 
 
-def _settings(science: Science, sampler: str | None, steps: list[int], scales: list[float]) -> list[Sampling]:
+def _settings(
+    science: Science, sampler: str | None, steps: list[int], scales: list[float]
+) -> list[Sampling]:
     from pydantic import ValidationError
 
     from dit_core.study.price.steps import check_sampler
@@ -106,7 +150,9 @@ def _settings(science: Science, sampler: str | None, steps: list[int], scales: l
                 made.append(Sampling(sampler=word, steps=count, guidance=scale))
             except ValidationError as error:
                 first = error.errors()[0]
-                raise UserError(f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from None
+                raise UserError(
+                    f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}"
+                ) from None
             check_sampler(science.objective, made[-1])
     return made
 
@@ -114,12 +160,20 @@ def _settings(science: Science, sampler: str | None, steps: list[int], scales: l
 def _last_point(paths: RunPaths) -> int:
     points = [int(p.name) for p in paths.snapshots.glob("*") if p.name.isdecimal()]
     if not points:
-        raise UserError(f"run {paths.root.name} has no kept weights yet; train it with `ditlab run`")
+        raise UserError(
+            f"run {paths.root.name} has no kept weights yet; train it with `ditlab run`"
+        )
     return max(points)
 
 
 def _generator(
-    paths: RunPaths, science: Science, setting: Sampling, point: int, seed: int, vae: str | None, device: str
+    paths: RunPaths,
+    science: Science,
+    setting: Sampling,
+    point: int,
+    seed: int,
+    vae: str | None,
+    device: str,
 ) -> Generator:
     import torch
 
@@ -131,7 +185,10 @@ def _generator(
     decode = None
     if science.data.kind == "latents":
         if vae is None:
-            raise UserError(f"run {paths.root.name} makes latents; --vae names the VAE that turns them into images")
+            raise UserError(
+                f"run {paths.root.name} makes latents; --vae names the VAE that turns them into "
+                "images"
+            )
         decode = _decode(vae, device)
     where = torch.device(device)
     model = network_of(science, load_ema(paths, point), where)
@@ -144,14 +201,17 @@ def _decode(vae: str, device: str) -> Any:
     from dit_core.data.latents.vae import find_vae
 
     folder = find_vae(vae)
-    network, scale = folder.load(device), folder.scale
+    network = folder.load(device)
+    scale = folder.scale
     return lambda latents: network.decode(latents.float() / scale).sample
 
 
 def _column(generator: Generator, rows: int, per_class: int) -> Any:
-    """Return images (rows, per_class, C, H, W): image k of class c is the k-th sample that is asked for class c.
+    """Return images (rows, per_class, C, H, W): image k of class c is the k-th sample that is asked
+    for class c.
 
-    With labels alone that is sample c + k * classes of the run; with more conditions it is the k-th row of the class.
+    With labels alone that is sample c + k * classes of the run; with more conditions it is the k-th
+    row of the class.
     """
     import torch
 
@@ -165,7 +225,9 @@ def _column(generator: Generator, rows: int, per_class: int) -> Any:
             for c in range(rows)
             for k in range(per_class)
         ]
-    images = torch.cat([generator.images(numbers[i : i + 256]) for i in range(0, len(numbers), 256)])
+    images = torch.cat(
+        [generator.images(numbers[i : i + 256]) for i in range(0, len(numbers), 256)]
+    )
     return images.view(rows, per_class, *images.shape[1:]).cpu()
 
 

@@ -1,8 +1,10 @@
-"""Image folder -> shards of VAE latents: several processes, resumable after any kill, the same bytes whatever happens.
+"""Image folder -> shards of VAE latents: several processes, resumable after any kill, the same
+bytes whatever happens.
 
-The unit of work is a shard: always the same images, in batches of the same size, on one thread of a CPU. So which
-process makes it, and how often it was begun, cannot change a byte. A shard is published by rename; a small record with
-its sha256 follows; the manifest, which alone makes the folder readable, comes last.
+The unit of work is a shard: always the same images, in batches of the same size, on one thread of a
+CPU. So which process makes it, and how often it was begun, cannot change a byte. A shard is
+published by rename; a small record with its sha256 follows; the manifest, which alone makes the
+folder readable, comes last.
 """
 
 from __future__ import annotations
@@ -60,45 +62,77 @@ class Encoding:
 
     def tasks(self) -> list[Task]:
         """Return the shards to make, in order."""
-        files, labels = self.listing.files, self.listing.labels.tolist()
+        files = self.listing.files
+        labels = self.listing.labels.tolist()
         cuts = range(0, len(files), self.shard)
         return [
-            Task(f"shard-{k:05d}.safetensors", files[i : i + self.shard], tuple(labels[i : i + self.shard]))
+            Task(
+                f"shard-{k:05d}.safetensors",
+                files[i : i + self.shard],
+                tuple(labels[i : i + self.shard]),
+            )
             for k, i in enumerate(cuts)
         ]
 
 
 def encode(
-    encoding: Encoding, processes: int = 1, part: tuple[int, int] = (1, 1), progress: Progress | None = None
+    encoding: Encoding,
+    processes: int = 1,
+    part: tuple[int, int] = (1, 1),
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make what is missing of the shards and, once all are there, the manifest; return counts.
 
-    `part` (i, n) makes every n-th shard only, for n machines on one folder; the last to finish writes the manifest.
-    Returns {"images", "shards", "kept", "encoded", "mended", "missing", "done"}; mended are shards whose bytes had
-    changed. Raises UserError where `out` holds another encoding, DataError naming every image that does not decode
-    (the other shards are made all the same), EnvironmentProblem for too little space or a worker that died.
+    `part` (i, n) makes every n-th shard only, for n machines on one folder; the last to finish
+    writes the manifest. Returns {"images", "shards", "kept", "encoded", "mended", "missing",
+    "done"}; mended are shards whose bytes had changed. Raises UserError where `out` holds another
+    encoding, DataError naming every image that does not decode (the other shards are made all the
+    same), EnvironmentProblem for too little space or a worker that died.
     """
     try:
         return _encode(encoding, processes, part, progress)
     except OSError as error:
         where = error.filename or encoding.out
-        raise EnvironmentProblem(f"{where}: {error.strerror or error}; what was published stays") from error
+        raise EnvironmentProblem(
+            f"{where}: {error.strerror or error}; what was published stays"
+        ) from error
 
 
-def _encode(encoding: Encoding, processes: int, part: tuple[int, int], progress: Progress | None) -> dict[str, Any]:
+def _encode(
+    encoding: Encoding, processes: int, part: tuple[int, int], progress: Progress | None
+) -> dict[str, Any]:
     request = _claim(encoding)
     tasks = encoding.tasks()
-    counts = {"images": len(encoding.listing.files), "shards": len(tasks), "kept": 0, "encoded": 0, "mended": 0}
+    counts = {
+        "images": len(encoding.listing.files),
+        "shards": len(tasks),
+        "kept": 0,
+        "encoded": 0,
+        "mended": 0,
+    }
     _check_space(encoding)
-    job = Job(encoding.listing.root, encoding.vae, encoding.out, encoding.size, encoding.dtype, encoding.batch)
+    job = Job(
+        encoding.listing.root,
+        encoding.vae,
+        encoding.out,
+        encoding.size,
+        encoding.dtype,
+        encoding.batch,
+    )
     bad: list[str] = []
-    for outcome, errors in work(job, encoding.device, tasks[part[0] - 1 :: part[1]], processes, progress):
+    for outcome, errors in work(
+        job, encoding.device, tasks[part[0] - 1 :: part[1]], processes, progress
+    ):
         bad += errors
         if outcome:
             counts[outcome] += 1
     if bad:
         shown = bad[:20] + [f"and {len(bad) - 20} more"] * (len(bad) > 20)
-        raise DataError("\n".join([*shown, f"{len(bad)} images do not decode; mend them and give the command again"]))
+        raise DataError(
+            "\n".join(
+                [*shown, f"{len(bad)} images do not decode; mend them and give the command again"]
+            )
+        )
     missing = [t.file for t in tasks if not t.record(encoding.out).is_file()]
     if not missing:
         _publish(encoding, request, tasks)
@@ -106,7 +140,9 @@ def _encode(encoding: Encoding, processes: int, part: tuple[int, int], progress:
 
 
 def encoding_of(folder: str | Path, vae: VaeFolder, out: str | Path, **options: Any) -> Encoding:
-    """Return the encoding of an image folder after checking every option; UserError names a wrong one."""
+    """Return the encoding of an image folder after checking every option; UserError names a wrong
+    one.
+    """
     encoding = Encoding(scan(folder), vae, Path(out), **options)
     vae.latent_shape(encoding.size)
     if encoding.dtype not in ("float16", "float32"):
@@ -115,23 +151,30 @@ def encoding_of(folder: str | Path, vae: VaeFolder, out: str | Path, **options: 
         if getattr(encoding, name) < 1:
             raise UserError(f"--{name} {getattr(encoding, name)}: must be at least 1")
     if encoding.out.resolve().is_relative_to(encoding.listing.root.resolve()):
-        raise UserError(f"--out {out} lies inside the image folder {folder}; it would become a class of it")
+        raise UserError(
+            f"--out {out} lies inside the image folder {folder}; it would become a class of it"
+        )
     return encoding
 
 
 def _claim(encoding: Encoding) -> dict[str, Any]:
     """Write the request, or compare it with the one that is there."""
-    path, request = encoding.out / REQUEST, encoding.request()
+    path = encoding.out / REQUEST
+    request = encoding.request()
     if not path.is_file():
         if encoding.out.is_dir() and any(encoding.out.glob("*.safetensors")):
-            raise UserError(f"--out {encoding.out}: holds shards but no {REQUEST}; give another folder")
+            raise UserError(
+                f"--out {encoding.out}: holds shards but no {REQUEST}; give another folder"
+            )
         write_json(path, request)
         return request
     kept = read_json(path)
     differ = [k for k in {**request, **kept} if kept.get(k) != request.get(k)]
     if differ:
         rows = "; ".join(f"{k}: there {kept.get(k)}, asked {request.get(k)}" for k in differ)
-        raise UserError(f"--out {encoding.out}: holds another encoding ({rows}); give another folder")
+        raise UserError(
+            f"--out {encoding.out}: holds another encoding ({rows}); give another folder"
+        )
     return request
 
 
@@ -142,7 +185,9 @@ def _check_space(encoding: Encoding) -> None:
     needed = (len(encoding.listing.files) * each - there) / 2**30
     free = shutil.disk_usage(encoding.out).free / 2**30
     if needed > free:
-        raise EnvironmentProblem(f"{encoding.out}: {needed:.1f} GiB are needed, {free:.1f} GiB are free")
+        raise EnvironmentProblem(
+            f"{encoding.out}: {needed:.1f} GiB are needed, {free:.1f} GiB are free"
+        )
 
 
 def _publish(encoding: Encoding, request: dict[str, Any], tasks: list[Task]) -> None:

@@ -56,13 +56,22 @@ class Job:
 class Worker:
     """Makes shards with one VAE, loaded when the first shard really has to be made."""
 
-    def __init__(self, job: Job, device: str, tell: Callable[[int], None], stopped: Callable[[], bool]) -> None:
-        """Take the job, a device as torch names it, a sink for images done, and a question asked between batches."""
-        self._job, self._device, self._tell, self._stopped = job, device, tell, stopped
+    def __init__(
+        self, job: Job, device: str, tell: Callable[[int], None], stopped: Callable[[], bool]
+    ) -> None:
+        """Take the job, a device as torch names it, a sink for images done, and a question asked
+        between batches.
+        """
+        self._job = job
+        self._device = device
+        self._tell = tell
+        self._stopped = stopped
         self._vae: Any = None
 
     def make(self, task: Task) -> Result:
-        """Make one shard unless it is there and whole; return what was done and which images do not decode."""
+        """Make one shard unless it is there and whole; return what was done and which images do not
+        decode.
+        """
         state = _state(self._job.out, task)
         if state == "kept":
             self._tell(len(task.images))
@@ -70,16 +79,27 @@ class Worker:
         moments, bad = self._moments(task)
         if bad:
             return None, bad
-        path, labels = self._job.out / task.file, torch.tensor(task.labels, dtype=torch.int64)
-        # No metadata in the file: safetensors does not fix its order, and equal shards must be equal bytes.
+        path = self._job.out / task.file
+        labels = torch.tensor(task.labels, dtype=torch.int64)
+        # No metadata in the file: safetensors does not fix its order, and equal shards must be
+        # equal bytes.
         write_atomic(path, save({"moments": moments, "labels": labels}))
-        facts = {"file": task.file, "images": len(task.images), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        facts = {
+            "file": task.file,
+            "images": len(task.images),
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of(path),
+        }
         write_json(task.record(self._job.out), facts)
         return state, []
 
     def _moments(self, task: Task) -> tuple[torch.Tensor, list[str]]:
-        """Return moments (n, 2, 2 C, h, w) of a shard's images; without them where images do not decode."""
-        job, bad, parts = self._job, [], []
+        """Return moments (n, 2, 2 C, h, w) of a shard's images; without them where images do not
+        decode.
+        """
+        job = self._job
+        bad = []
+        parts = []
         for start in range(0, len(task.images), job.batch):
             if self._stopped():
                 raise Stopped
@@ -99,7 +119,14 @@ class Worker:
         """Return moments (B, 2, 2 C, h, w) of uint8 pixels (B, s, s, 3), plain and flipped."""
         if self._vae is None:
             self._vae = self._job.vae.load(self._device)
-        x = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        x = (
+            torch.from_numpy(pixels)
+            .to(self._device)
+            .permute(0, 3, 1, 2)
+            .float()
+            .div_(127.5)
+            .sub_(1)
+        )
         copies = []
         for image in (x, x.flip(-1)):
             posterior = self._vae.encode(image.contiguous()).latent_dist
@@ -108,7 +135,10 @@ class Worker:
         bad = ~torch.isfinite(moments).flatten(1).all(dim=1)
         if bad.any():
             remedy = "is the VAE whole?" if self._job.dtype == "float32" else "try --dtype float32"
-            raise DataError(f"{self._job.root / names[int(bad.int().argmax())]}: its latent is not finite; {remedy}")
+            raise DataError(
+                f"{self._job.root / names[int(bad.int().argmax())]}: its latent is not finite; "
+                f"{remedy}"
+            )
         return moments
 
 
@@ -116,14 +146,21 @@ class Stopped(Exception):
     """The pass was asked to end; what was published stays."""
 
 
-def work(job: Job, device: str, tasks: list[Task], processes: int, progress: Any) -> Iterator[Result]:
-    """Yield the result of each task as it ends. One process is this one; more are started beside it.
+def work(
+    job: Job, device: str, tasks: list[Task], processes: int, progress: Any
+) -> Iterator[Result]:
+    """Yield the result of each task as it ends.
+
+    One process is this one; more are started beside it.
 
     `progress(done, total)` is told images. Raises EnvironmentProblem where a process dies.
     """
-    total, processes = sum(len(t.images) for t in tasks), min(processes, len(tasks))
+    total = sum(len(t.images) for t in tasks)
+    processes = min(processes, len(tasks))
     if processes > 1:
-        yield from _work_in_processes(job, device, tasks, processes, lambda done: progress and progress(done, total))
+        yield from _work_in_processes(
+            job, device, tasks, processes, lambda done: progress and progress(done, total)
+        )
         return
     done = 0
 
@@ -146,7 +183,9 @@ def _work_in_processes(
     job: Job, device: str, tasks: list[Task], processes: int, show: Callable[[int], Any]
 ) -> Iterator[Result]:
     context = _context()
-    done, rank, stop = context.Value("q", 0), context.Value("q", 0), context.Event()
+    done = context.Value("q", 0)
+    rank = context.Value("q", 0)
+    stop = context.Event()
     pool = ProcessPoolExecutor(processes, context, _start, (job, device, done, rank, stop))
     pending: set[Future[Result]] = {pool.submit(_make, task) for task in tasks}
     try:
@@ -156,14 +195,18 @@ def _work_in_processes(
             for future in ready:
                 yield future.result()
     except BrokenProcessPool:
-        raise EnvironmentProblem("an encoding process died (out of memory?); try fewer --processes") from None
+        raise EnvironmentProblem(
+            "an encoding process died (out of memory?); try fewer --processes"
+        ) from None
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
 
 
 def _context() -> Any:
-    """Return how processes start: forked from a server that has imported, but not run, what they need; else spawned."""
+    """Return how processes start: forked from a server that has imported, but not run, what they
+    need; else spawned.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -175,7 +218,9 @@ _worker: Worker | None = None
 
 
 def _start(job: Job, device: str, done: Any, rank: Any, stop: Any) -> None:
-    """Prepare a process of the pool: its device, no answer to Ctrl-C (that is the parent's), an end with its parent."""
+    """Prepare a process of the pool: its device, no answer to Ctrl-C (that is the parent's), an end
+    with its parent.
+    """
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -183,7 +228,8 @@ def _start(job: Job, device: str, done: Any, rank: Any, stop: Any) -> None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
     _exact(device)
     with rank.get_lock():
-        number, rank.value = rank.value, rank.value + 1
+        number = rank.value
+        rank.value = rank.value + 1
     if device == "cuda":
         device = f"cuda:{number % torch.cuda.device_count()}"
 
@@ -205,18 +251,24 @@ def _make(task: Task) -> Result:
 
 
 def _exact(device: str) -> int:
-    """Make results independent of the machine's load and size; return the number of threads there was."""
+    """Make results independent of the machine's load and size; return the number of threads there
+    was.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     if device.startswith("cuda"):
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return threads
 
 
 def _state(out: Path, task: Task) -> str:
-    """Return "kept" for a shard that is there and whole, "mended" for one whose bytes changed, else "encoded"."""
-    path, record = out / task.file, task.record(out)
+    """Return "kept" for a shard that is there and whole, "mended" for one whose bytes changed, else
+    "encoded".
+    """
+    path = out / task.file
+    record = task.record(out)
     if not record.is_file():
         return "encoded"
     try:

@@ -29,15 +29,23 @@ from dit_core.study.science.data import Data
 
 
 def read_conditioned(cfg: Data, root: Path) -> ConditionedDataset:
-    """Return the data set at `root`; raise DataError naming array and row of what is missing or not as `cfg` says."""
+    """Return the data set at `root`; raise DataError naming array and row of what is missing or not
+    as `cfg` says.
+    """
     sample = "vectors" if cfg.vectors else "images"
     further = {"vector": cfg.vector, "context": cfg.context_tokens, "map": cfg.map_channels}
     wanted = (sample, "labels", *(name for name, size in further.items() if size))
     found = open_arrays(root, wanted, ("context_mask", "features", "modules"))
     for name in wanted:
         if len(found[name]) != len(found["labels"]):
-            raise DataError(f"{root}: {name} has {len(found[name])} rows, labels {len(found['labels'])}")
-    x = _vectors(cfg, root, found) if cfg.vectors else torch.from_numpy(images_of(root, found[sample]))
+            raise DataError(
+                f"{root}: {name} has {len(found[name])} rows, labels {len(found['labels'])}"
+            )
+    x = (
+        _vectors(cfg, root, found)
+        if cfg.vectors
+        else torch.from_numpy(images_of(root, found[sample]))
+    )
     labels = torch.from_numpy(class_labels(root, found["labels"], len(x), cfg.classes))
     vector = found.get("vector") if cfg.vector else None
     if vector is not None:
@@ -57,10 +65,15 @@ def read_conditioned(cfg: Data, root: Path) -> ConditionedDataset:
 
 
 def _vectors(cfg: Data, root: Path, found: dict[str, np.ndarray]) -> Tensor:
-    """Return vectors (n, 1, 1, k) float32, standardised, their features in the order of their modules."""
+    """Return vectors (n, 1, 1, k) float32, standardised, their features in the order of their
+    modules.
+    """
     values = found["vectors"]
     _shape(root, "vectors", values, (cfg.width,))
-    names = [str(name) for name in found.get("features", np.array([f"vectors[:, {i}]" for i in range(cfg.width)]))]
+    names = [
+        str(name)
+        for name in found.get("features", np.array([f"vectors[:, {i}]" for i in range(cfg.width)]))
+    ]
     try:
         x, _, _ = standardise(values, names)
         order = _order(cfg, found, names)
@@ -74,14 +87,18 @@ def _order(cfg: Data, found: dict[str, np.ndarray], names: list[str]) -> list[in
         return list(range(cfg.width))  # groups, if any, of neighbours
     pairs = found["modules"]
     if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise DataError(f"modules has shape {pairs.shape}; wanted is (features, 2), rows of (module, feature)")
+        raise DataError(
+            f"modules has shape {pairs.shape}; wanted is (features, 2), rows of (module, feature)"
+        )
     members: dict[str, list[str]] = {}
     for module, feature in pairs:
         members.setdefault(str(module), []).append(str(feature))
     groups = module_indices(members, names)
     sizes = " ".join(str(len(group)) for group in groups.values())
     if sizes != cfg.modules:
-        raise DataError(f"data.modules is {cfg.modules!r}, but the table of modules has groups of {sizes!r}")
+        raise DataError(
+            f"data.modules is {cfg.modules!r}, but the table of modules has groups of {sizes!r}"
+        )
     return [int(index) for group in groups.values() for index in group]
 
 
@@ -97,7 +114,9 @@ def _mask(cfg: Data, root: Path, found: dict[str, np.ndarray]) -> Tensor:
         return torch.ones(len(found["context"]), cfg.context_tokens, dtype=torch.bool)
     _shape(root, "context_mask", values, (cfg.context_tokens,))
     if values.dtype != np.bool_:
-        raise DataError(f"{root}: context_mask is {values.dtype}; wanted is bool, True where a token is there")
+        raise DataError(
+            f"{root}: context_mask is {values.dtype}; wanted is bool, True where a token is there"
+        )
     return torch.from_numpy(np.asarray(values))
 
 
@@ -105,13 +124,20 @@ def _map(cfg: Data, root: Path, values: np.ndarray) -> Tensor:
     values = values[..., None] if values.ndim == 3 else values
     _shape(root, "map", values, (cfg.map_height, cfg.map_width, cfg.map_channels))
     _finite(root, "map", values)
-    scaled = values.astype(np.float32) / 127.5 - 1 if values.dtype == np.uint8 else values.astype(np.float32)
+    scaled = (
+        values.astype(np.float32) / 127.5 - 1
+        if values.dtype == np.uint8
+        else values.astype(np.float32)
+    )
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 
 
 def _shape(root: Path, name: str, values: np.ndarray, wanted: tuple[int, ...]) -> None:
     if values.shape[1:] != wanted:
-        raise DataError(f"{root}: {name} has shape {values.shape}; the study says (n, {', '.join(map(str, wanted))})")
+        raise DataError(
+            f"{root}: {name} has shape {values.shape}; the study says (n, "
+            f"{', '.join(map(str, wanted))})"
+        )
     if values.dtype.kind not in "fiub":
         raise DataError(f"{root}: {name} is {values.dtype}; wanted are numbers")
 
@@ -119,4 +145,7 @@ def _shape(root: Path, name: str, values: np.ndarray, wanted: tuple[int, ...]) -
 def _finite(root: Path, name: str, values: np.ndarray) -> None:
     bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     if bad.any():
-        raise DataError(f"{root}: {name}[{bad.argmax()}] holds NaN or infinity ({bad.sum()} of {len(values)} do)")
+        raise DataError(
+            f"{root}: {name}[{bad.argmax()}] holds NaN or infinity ({bad.sum()} of {len(values)} "
+            "do)"
+        )

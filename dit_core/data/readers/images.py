@@ -1,4 +1,6 @@
-"""Image folders: one sub-folder per class, sorted by name; ADM's centre crop; nothing is skipped in silence."""
+"""Image folders: one sub-folder per class, sorted by name; ADM's centre crop; nothing is skipped in
+silence.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ CACHE_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder in their fixed order: classes sorted by name, files sorted by name within a class."""
+    """The images of a folder in their fixed order: classes sorted by name, files sorted by name
+    within a class.
+    """
 
     root: Path
     files: tuple[str, ...]
@@ -35,7 +39,9 @@ class Listing:
     classes: tuple[str, ...]
 
     def sha256(self) -> str:
-        """Return the hex hash of every file's name, label and content; reads all files, on several threads."""
+        """Return the hex hash of every file's name, label and content; reads all files, on several
+        threads.
+        """
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             digests = pool.map(lambda name: _digest(self.root / name), self.files)
             whole = hashlib.sha256()
@@ -45,15 +51,19 @@ class Listing:
 
     def sha256_of_names(self) -> str:
         """Return the hex hash of every file's name, label and size in bytes; opens no file."""
-        rows = (f"{n}\0{y}\0{(self.root / n).stat().st_size}\n" for n, y in zip(self.files, self.labels, strict=True))
+        rows = (
+            f"{n}\0{y}\0{(self.root / n).stat().st_size}\n"
+            for n, y in zip(self.files, self.labels, strict=True)
+        )
         return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
 def scan(root: str | Path) -> Listing:
     """Return the images under `root`, one sub-folder per class.
 
-    Names that begin with a dot are ignored. Raises EnvironmentProblem where there is no such folder, and DataError for
-    a file that is no image by its name, a class without images, images outside a class, and a folder inside a class.
+    Names that begin with a dot are ignored. Raises EnvironmentProblem where there is no such
+    folder, and DataError for a file that is no image by its name, a class without images, images
+    outside a class, and a folder inside a class.
     """
     root = Path(root)
     if not root.is_dir():
@@ -65,41 +75,58 @@ def scan(root: str | Path) -> Listing:
         raise DataError(f"{root}: holds no class folder; wanted is {root}/CLASS/IMAGE.png")
     for label, name in enumerate(classes):
         if not (root / name).is_dir():
-            raise DataError(f"{root / name}: a file beside the class folders; wanted is {root}/CLASS/IMAGE.png")
+            raise DataError(
+                f"{root / name}: a file beside the class folders; wanted is {root}/CLASS/IMAGE.png"
+            )
         members = _names(root / name)
         if not members:
             raise DataError(f"{root / name}: a class without images; remove the folder or fill it")
         for member in members:
             if Path(member).suffix.lower() not in SUFFIXES:
-                raise DataError(f"{root / name / member}: not one of {', '.join(SUFFIXES)}; move it out of the class")
+                raise DataError(
+                    f"{root / name / member}: not one of {', '.join(SUFFIXES)}; move it out of the "
+                    "class"
+                )
         files += [f"{name}/{member}" for member in members]
         labels += [label] * len(members)
     return Listing(root, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
 
 
 def read_image(path: Path, channels: int = 3) -> Image.Image:
-    """Return the decoded image in 8-bit RGB (channels 3) or grey (1); DataError names a file that does not decode."""
+    """Return the decoded image in 8-bit RGB (channels 3) or grey (1); DataError names a file that
+    does not decode.
+    """
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            # Pillow decodes a PNG without its end and past a wrong checksum; this looks at both. JPEG has neither.
+            # Pillow decodes a PNG without its end and past a wrong checksum; this looks at both.
+            # JPEG has neither.
             if image.format == "PNG":
                 image.verify()
         with Image.open(io.BytesIO(content)) as image:
             if image.mode in WIDE_MODES:
-                raise DataError(f"{path}: mode {image.mode} holds more than 8 bits a channel; convert it to 8 bits")
+                raise DataError(
+                    f"{path}: mode {image.mode} holds more than 8 bits a channel; convert it to 8 "
+                    "bits"
+                )
             return image.convert("RGB" if channels == 3 else "L")
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # Pillow's decoders raise many kinds; whatever it is, this file is the cause.
-        raise DataError(f"{path}: does not decode as an image ({error}); replace or remove it") from error
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise many kinds; whatever it is, this file is the cause.
+        raise DataError(
+            f"{path}: does not decode as an image ({error}); replace or remove it"
+        ) from error
 
 
 def centre_crop(image: Image.Image, size: int) -> np.ndarray:
-    """Return the centre `size` x `size` of an image as uint8 (size, size, C), resized so that its short side fits.
+    """Return the centre `size` x `size` of an image as uint8 (size, size, C), resized so that its
+    short side fits.
 
-    The rule of ADM (Dhariwal & Nichol 2021), which the DiT paper's data follow: halve by box filter while the short
-    side is at least twice the size, then bicubic to the size, then cut the centre. Small images are enlarged.
+    The rule of ADM (Dhariwal & Nichol 2021), which the DiT paper's data follow: halve by box filter
+    while the short side is at least twice the size, then bicubic to the size, then cut the centre.
+    Small images are enlarged.
     """
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), resample=Image.Resampling.BOX)
@@ -107,16 +134,23 @@ def centre_crop(image: Image.Image, size: int) -> np.ndarray:
     target = (round(image.width * scale), round(image.height * scale))
     pixels = np.asarray(image.resize(target, resample=Image.Resampling.BICUBIC))
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    top = (pixels.shape[0] - size) // 2
+    left = (pixels.shape[1] - size) // 2
     return pixels[top : top + size, left : left + size]
 
 
 class ImageFolder:
-    """Images decoded when first asked for, on several threads; kept as uint8 where all fit in 4 GiB."""
+    """Images decoded when first asked for, on several threads; kept as uint8 where all fit in 4
+    GiB.
+    """
 
     def __init__(self, listing: Listing, shape: tuple[int, int, int], flip: bool = False) -> None:
-        """Take the listing, the wanted shape (C, H, W) and whether to flip by the coin of `order.flips`."""
-        self._listing, self._shape, self._flip = listing, shape, flip
+        """Take the listing, the wanted shape (C, H, W) and whether to flip by the coin of
+        `order.flips`.
+        """
+        self._listing = listing
+        self._shape = shape
+        self._flip = flip
         self.labels = listing.labels
         self._threads = ThreadPoolExecutor(min(16, os.cpu_count() or 1))
         fits = len(listing.files) * int(np.prod(shape)) <= CACHE_BYTES
@@ -128,9 +162,14 @@ class ImageFolder:
         return len(self.labels)
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return x (B, C, H, W) float32 in [-1, 1] and y (B,) int64; as `Dataset.batch`. DataError names a bad file."""
+        """Return x (B, C, H, W) float32 in [-1, 1] and y (B,) int64; as `Dataset.batch`.
+
+        DataError names a bad file.
+        """
         pixels = np.empty((len(indices), *self._shape), dtype=np.uint8)
-        for row, image in zip(pixels, self._threads.map(self._pixels, indices.tolist()), strict=True):
+        for row, image in zip(
+            pixels, self._threads.map(self._pixels, indices.tolist()), strict=True
+        ):
             row[...] = image
         x = torch.from_numpy(pixels).float().div_(127.5).sub_(1)
         y = torch.from_numpy(self.labels[indices])
@@ -147,8 +186,12 @@ class ImageFolder:
         elif image.size == (width, height):
             pixels = np.asarray(image).reshape(height, width, channels)
         else:
-            is_, wanted = f"{image.height}x{image.width}", f"{height}x{width}"
-            raise DataError(f"{path}: is {is_}; only a square is cut from an image, other shapes must be {wanted}")
+            is_ = f"{image.height}x{image.width}"
+            wanted = f"{height}x{width}"
+            raise DataError(
+                f"{path}: is {is_}; only a square is cut from an image, other shapes must be "
+                f"{wanted}"
+            )
         pixels = pixels.transpose(2, 0, 1)
         if self._cache is not None:
             self._cache[index] = pixels
@@ -157,7 +200,9 @@ class ImageFolder:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the visible names in a folder, sorted by code point: the same on every machine and locale."""
+    """Return the visible names in a folder, sorted by code point: the same on every machine and
+    locale.
+    """
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 

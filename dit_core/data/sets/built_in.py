@@ -1,4 +1,6 @@
-"""The data sets that ship with scikit-learn: digits, with further conditions if wanted, and two tables."""
+"""The data sets that ship with scikit-learn: digits, with further conditions if wanted, and two
+tables.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,16 @@ from dit_core.study.science.data import Data
 
 
 def built_in(cfg: Data) -> ArrayDataset | ConditionedDataset:
-    """Return the built-in data set of the name in `cfg`; raise DataError where it is not what `cfg` says."""
+    """Return the built-in data set of the name in `cfg`; raise DataError where it is not what `cfg`
+    says.
+    """
     if cfg.kind == "table":
         return _table(cfg)
     x, y = digits()
     check_hash(
-        cfg, "the built-in digits", lambda: hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).hexdigest()
+        cfg,
+        "the built-in digits",
+        lambda: hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).hexdigest(),
     )
     if cfg.name == "digits":
         check(cfg, "the built-in digits", tuple(x.shape[1:]), len(y), 10)
@@ -47,11 +53,15 @@ def _table(cfg: Data) -> ConditionedDataset:
     groups = module_indices(found.modules, found.features)
     sizes = " ".join(str(len(group)) for group in groups.values())
     if cfg.modules != sizes:
-        raise DataError(f"data.modules is {cfg.modules!r}, but the modules of {cfg.name!r} are {sizes!r}")
+        raise DataError(
+            f"data.modules is {cfg.modules!r}, but the modules of {cfg.name!r} are {sizes!r}"
+        )
     order = [index for group in groups.values() for index in group]
     x = torch.from_numpy(found.x[:, order])[:, None, None]
     data = conditioned(x, torch.from_numpy(found.labels), cfg.held_out)
     where = f"the built-in {cfg.name}"
     check(cfg, where, tuple(x.shape[1:]), len(data), len(found.classes))
-    check_hash(cfg, where, lambda: hashlib.sha256(found.x.tobytes() + found.labels.tobytes()).hexdigest())
+    check_hash(
+        cfg, where, lambda: hashlib.sha256(found.x.tobytes() + found.labels.tobytes()).hexdigest()
+    )
     return data

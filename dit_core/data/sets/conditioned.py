@@ -1,4 +1,6 @@
-"""Samples with more than a label: a vector, context tokens or a map beside each, and some kept out of training."""
+"""Samples with more than a label: a vector, context tokens or a map beside each, and some kept out
+of training.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ Standard = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class ConditionedDataset:
-    """Samples and their conditions in memory (or memory-mapped), of which `rows` are this data set."""
+    """Samples and their conditions in memory (or memory-mapped), of which `rows` are this data
+    set.
+    """
 
     x: Tensor
     """All samples (n, C, H, W), float32 in the network's range or uint8."""
@@ -28,7 +32,9 @@ class ConditionedDataset:
     kept: np.ndarray
     """Indices of the samples kept out of training; none where nothing is."""
     standard: Standard | None = None
-    """Mean and standard deviation (n,) of the continuous condition over the training samples: v * std + mean."""
+    """Mean and standard deviation (n,) of the continuous condition over the training samples: v *
+    std + mean.
+    """
 
     @property
     def labels(self) -> np.ndarray:
@@ -41,7 +47,9 @@ class ConditionedDataset:
         return len(self.rows)
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and the conditions of the samples `indices`; see `Dataset.batch`."""
+        """Return x (B, C, H, W) float32 and the conditions of the samples `indices`; see
+        `Dataset.batch`.
+        """
         index = torch.from_numpy(self.rows[np.asarray(indices)])
         x = self.x.index_select(0, index)
         if x.dtype == torch.uint8:
@@ -63,20 +71,25 @@ def conditioned(
     mask: Tensor | None = None,
     map_: Tensor | None = None,
 ) -> ConditionedDataset:
-    """Return the data set of samples x (n, C, H, W) and their conditions, with `share` of each label kept out.
+    """Return the data set of samples x (n, C, H, W) and their conditions, with `share` of each
+    label kept out.
 
-    `vector` (n, k) holds parameters in their own units, called `names`; they are standardised by the training samples.
-    Raises DataError naming row and parameter that is not finite, and a parameter that is constant.
+    `vector` (n, k) holds parameters in their own units, called `names`; they are standardised by
+    the training samples. Raises DataError naming row and parameter that is not finite, and a
+    parameter that is constant.
     """
     if share:
         rows, kept = held_out(labels.numpy(), share)
     else:
-        rows, kept = np.arange(len(labels)), np.empty(0, dtype=np.int64)
-    standard, scaled = None, None
+        rows = np.arange(len(labels))
+        kept = np.empty(0, dtype=np.int64)
+    standard = None
+    scaled = None
     if vector is not None:
         standardise(vector, names)  # names what is wrong with any row, those kept out included
         _, mean, std = standardise(vector[rows], names)
-        standard, scaled = (mean, std), torch.from_numpy(((vector - mean) / std).astype(np.float32))
+        standard = (mean, std)
+        scaled = torch.from_numpy(((vector - mean) / std).astype(np.float32))
     plain = scaled is None and context is None and map_ is None
     given: Given = labels if plain else Conditions(labels, scaled, context, mask, map_)
     return ConditionedDataset(x, given, rows, kept, standard)

@@ -1,4 +1,7 @@
-"""What can be measured on a digit: ink, slant, width. They are conditions of a study and the test of its obedience."""
+"""What can be measured on a digit: ink, slant, width.
+
+They are conditions of a study and the test of its obedience.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ MEASURES = ("ink", "slant", "width")
 
 
 def measures(x: Tensor) -> Tensor:
-    """Return (B, 3) float32 of images x (B, 1, H, W) in [-1, 1]: ink, slant, width; NaN where there is no ink.
+    """Return (B, 3) float32 of images x (B, 1, H, W) in [-1, 1]: ink, slant, width; NaN where there
+    is no ink.
 
-    ink: mean grey level, 0 (blank) to 1. slant: columns to the right per row upwards, the shear that would set the
-    digit upright. width: standard deviation of the ink's columns, in pixels. Values beyond [-1, 1] count as the limit.
+    ink: mean grey level, 0 (blank) to 1. slant: columns to the right per row upwards, the shear
+    that would set the digit upright. width: standard deviation of the ink's columns, in pixels.
+    Values beyond [-1, 1] count as the limit.
     """
     # Double precision: moments are differences of nearly equal sums.
     weight = ((x.double() + 1) / 2).clamp(0, 1).squeeze(1)
@@ -24,8 +29,10 @@ def measures(x: Tensor) -> Tensor:
     def mean(values: Tensor) -> Tensor:
         return (weight * values).sum(dim=(1, 2)) / total
 
-    row, column = mean(rows)[:, None, None], mean(columns)[:, None, None]
-    across, down = columns - column, rows - row
+    row = mean(rows)[:, None, None]
+    column = mean(columns)[:, None, None]
+    across = columns - column
+    down = rows - row
     slant = -mean(across * down) / mean(down * down)
     out = torch.stack([total / (height * width), slant, mean(across * across).sqrt()], dim=1)
     out[total == 0] = torch.nan

@@ -1,4 +1,6 @@
-"""Pairs for conditioning on a map: a digit with a half hidden, a coarse digit; and the samples kept out of training."""
+"""Pairs for conditioning on a map: a digit with a half hidden, a coarse digit; and the samples kept
+out of training.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,23 @@ HALVES |= {"left": (slice(None), slice(None, 4)), "right": (slice(None), slice(4
 
 
 def half_hidden(x: Tensor, hidden: str = "bottom") -> Tensor:
-    """Return the map (B, 2, 8, 8) of digits x (B, 1, 8, 8): the image, 0 where hidden, and 1 where it is to be seen.
+    """Return the map (B, 2, 8, 8) of digits x (B, 1, 8, 8): the image, 0 where hidden, and 1 where
+    it is to be seen.
 
     Raises DataError for another word than top, bottom, left, right.
     """
     if hidden not in HALVES:
-        raise DataError(f"hidden half {hidden!r}{nearest(hidden, HALVES)}; halves are {', '.join(HALVES)}")
+        raise DataError(
+            f"hidden half {hidden!r}{nearest(hidden, HALVES)}; halves are {', '.join(HALVES)}"
+        )
     seen = torch.ones_like(x)
     seen[(..., *HALVES[hidden])] = 0
     return torch.cat([x * seen, seen], dim=1)
 
 
 def coarse(x: Tensor, factor: int = 2) -> Tensor:
-    """Return x (B, C, H, W) averaged over squares of `factor`: (B, C, H / factor, W / factor); 8x8 becomes 4x4.
+    """Return x (B, C, H, W) averaged over squares of `factor`: (B, C, H / factor, W / factor); 8x8
+    becomes 4x4.
 
     Raises DataError where the factor does not divide H and W.
     """
@@ -36,10 +42,11 @@ def coarse(x: Tensor, factor: int = 2) -> Tensor:
 
 
 def held_out(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return sorted indices (training, held out); of each label, the nearest whole number to `share` is held out.
+    """Return sorted indices (training, held out); of each label, the nearest whole number to
+    `share` is held out.
 
-    A function of (seed, index): no draw depends on another. Raises DataError where a label would lose all samples, or
-    where nothing would be held out.
+    A function of (seed, index): no draw depends on another. Raises DataError where a label would
+    lose all samples, or where nothing would be held out.
     """
     if not 0 < share < 1:
         raise DataError(f"held-out share {share} is not between 0 and 1")
@@ -49,6 +56,9 @@ def held_out(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarra
         members = np.flatnonzero(labels == label)
         count = round(share * len(members))
         if not 0 < count < len(members):
-            raise DataError(f"held-out share {share} takes {count} of the {len(members)} samples of label {label}")
+            raise DataError(
+                f"held-out share {share} takes {count} of the {len(members)} samples of label "
+                f"{label}"
+            )
         chosen[members[np.argsort(bits[members], kind="stable")[:count]]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)

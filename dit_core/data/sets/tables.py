@@ -1,4 +1,6 @@
-"""Tables as vectors: standardised features, labels, and the modules by which features may be grouped into tokens."""
+"""Tables as vectors: standardised features, labels, and the modules by which features may be
+grouped into tokens.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,28 @@ WINE_MODULES: Modules = {
     "colour": ("color_intensity", "hue", "od280/od315_of_diluted_wines"),
     "proline": ("proline",),
 }
-_CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points")
+_CELL = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+)
 CELL_MODULES: Modules = {
-    name: (f"mean {name}", f"{name} error", f"worst {name}") for name in (*_CELL, "symmetry", "fractal dimension")
+    name: (f"mean {name}", f"{name} error", f"worst {name}")
+    for name in (*_CELL, "symmetry", "fractal dimension")
 }
 TABLES = ("breast-cancer", "wine")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A labelled table, standardised; `mean` and `std` (k,) turn a row x back into units as x * std + mean."""
+    """A labelled table, standardised; `mean` and `std` (k,) turn a row x back into units as x * std
+    + mean.
+    """
 
     x: np.ndarray
     """Rows (n, k) float32, each feature of mean 0 and variance 1."""
@@ -42,7 +56,8 @@ class Table:
 
 
 def table(name: str) -> Table:
-    """Return one of scikit-learn's tables: breast-cancer (569 x 30, 2 classes) or wine (178 x 13, 3 classes).
+    """Return one of scikit-learn's tables: breast-cancer (569 x 30, 2 classes) or wine (178 x 13, 3
+    classes).
 
     Raises DataError for another name. Source: UCI, Wolberg et al. 1995; Aeberhard & Forina 1991.
     """
@@ -51,38 +66,64 @@ def table(name: str) -> Table:
     from sklearn.datasets import load_breast_cancer, load_wine
 
     loaded = load_wine() if name == "wine" else load_breast_cancer()
-    features, modules = tuple(map(str, loaded.feature_names)), WINE_MODULES if name == "wine" else CELL_MODULES
+    features = tuple(map(str, loaded.feature_names))
+    modules = WINE_MODULES if name == "wine" else CELL_MODULES
     module_indices(modules, features)
     x, mean, std = standardise(loaded.data, features)
-    return Table(x, loaded.target.astype(np.int64), features, tuple(map(str, loaded.target_names)), mean, std, modules)
+    return Table(
+        x,
+        loaded.target.astype(np.int64),
+        features,
+        tuple(map(str, loaded.target_names)),
+        mean,
+        std,
+        modules,
+    )
 
 
-def standardise(values: np.ndarray, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values (n, k) float32 of mean 0 and variance 1 by feature, and the means and deviations (k,) float64.
+def standardise(
+    values: np.ndarray, features: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values (n, k) float32 of mean 0 and variance 1 by feature, and the means and
+    deviations (k,) float64.
 
-    Raises DataError naming row and feature of a value that is not finite, a feature that is constant, and a table
-    whose width is not the number of features.
+    Raises DataError naming row and feature of a value that is not finite, a feature that is
+    constant, and a table whose width is not the number of features.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(features) or not len(values):
-        raise DataError(f"table has shape {values.shape}; wanted is (rows, {len(features)}), one column a feature")
+        raise DataError(
+            f"table has shape {values.shape}; wanted is (rows, {len(features)}), one column a "
+            "feature"
+        )
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        raise DataError(f"row {row}, {features[column]!r} is {values[row, column]} ({len(bad)} values are not finite)")
-    mean, std = values.mean(axis=0), values.std(axis=0)
+        raise DataError(
+            f"row {row}, {features[column]!r} is {values[row, column]} ({len(bad)} values are not "
+            "finite)"
+        )
+    mean = values.mean(axis=0)
+    std = values.std(axis=0)
     for name, low, high in zip(features, values.min(axis=0), values.max(axis=0), strict=True):
         if low == high:
-            raise DataError(f"feature {name!r} is {low:g} in every row; a constant has no scale: leave it out")
+            raise DataError(
+                f"feature {name!r} is {low:g} in every row; a constant has no scale: leave it out"
+            )
     return ((values - mean) / std).astype(np.float32), mean, std
 
 
-def module_indices(modules: Mapping[str, Sequence[str]], features: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return for each module the indices of its features; each feature must be in exactly one module.
+def module_indices(
+    modules: Mapping[str, Sequence[str]], features: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return for each module the indices of its features; each feature must be in exactly one
+    module.
 
-    Raises DataError naming a feature that is unknown, in two modules, or in none, and a module without features.
+    Raises DataError naming a feature that is unknown, in two modules, or in none, and a module
+    without features.
     """
-    place, seen = {name: i for i, name in enumerate(features)}, {}
+    place = {name: i for i, name in enumerate(features)}
+    seen = {}
     for module, members in modules.items():
         if not members:
             raise DataError(f"module {module!r} has no features")
@@ -90,9 +131,16 @@ def module_indices(modules: Mapping[str, Sequence[str]], features: Sequence[str]
             if name not in place:
                 raise DataError(f"module {module!r}: no feature {name!r}{nearest(name, features)}")
             if name in seen:
-                raise DataError(f"feature {name!r} is in module {seen[name]!r} and in module {module!r}")
+                raise DataError(
+                    f"feature {name!r} is in module {seen[name]!r} and in module {module!r}"
+                )
             seen[name] = module
     left = [name for name in features if name not in seen]
     if left:
-        raise DataError(f"{len(left)} features are in no module: {', '.join(left[:5])}{', …' if left[5:] else ''}")
-    return {module: np.array([place[name] for name in members]) for module, members in modules.items()}
+        raise DataError(
+            f"{len(left)} features are in no module: "
+            f"{', '.join(left[:5])}{', …' if left[5:] else ''}"
+        )
+    return {
+        module: np.array([place[name] for name in members]) for module, members in modules.items()
+    }

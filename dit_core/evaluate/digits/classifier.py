@@ -1,4 +1,6 @@
-"""The digit classifier: a small convolutional network on 8x8 grey images, with weights that ship with the package."""
+"""The digit classifier: a small convolutional network on 8x8 grey images, with weights that ship
+with the package.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ CLASSES = 10
 
 
 class DigitClassifier(nn.Module):
-    """Two convolutions, one hidden layer of 64 units (the features), ten logits; 38,282 parameters."""
+    """Two convolutions, one hidden layer of 64 units (the features), ten logits; 38,282
+    parameters.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +37,9 @@ class DigitClassifier(nn.Module):
         x = images.float() / 127.5 - 1.0  # (B, 1, 8, 8)
         x = silu(self.conv1(x))  # (B, 16, 8, 8)
         x = silu(self.conv2(x))  # (B, 32, 8, 8)
-        if not x.requires_grad:  # the same numbers ten times as fast; gradients would differ in their last digit
+        if (
+            not x.requires_grad
+        ):  # the same numbers ten times as fast; gradients would differ in their last digit
             x = x.contiguous(memory_format=torch.channels_last)
         x = max_pool2d(x, 2)  # (B, 32, 4, 4)
         # SiLU, not ReLU: with ReLU 28 of the 64 units were dead, and a dead unit measures nothing.
@@ -47,7 +53,8 @@ class DigitClassifier(nn.Module):
 def load_classifier(weights: Path = WEIGHTS) -> DigitClassifier:
     """Return the classifier with its shipped weights, in inference mode, on the CPU.
 
-    Raises EnvironmentProblem where the weights file is missing or is not the one the metric is defined by.
+    Raises EnvironmentProblem where the weights file is missing or is not the one the metric is
+    defined by.
     """
     from safetensors.torch import load
 
@@ -58,15 +65,22 @@ def load_classifier(weights: Path = WEIGHTS) -> DigitClassifier:
 
 
 def checked_bytes(weights: Path = WEIGHTS) -> bytes:
-    """Return the bytes of the weights file after holding their sha256 against the card beside it."""
+    """Return the bytes of the weights file after holding their sha256 against the card beside
+    it.
+    """
     import hashlib
 
     if not weights.is_file():
-        raise EnvironmentProblem(f"the digit classifier's weights are missing: {weights}; install ditlab again")
+        raise EnvironmentProblem(
+            f"the digit classifier's weights are missing: {weights}; install ditlab again"
+        )
     data = weights.read_bytes()
-    found, wanted = hashlib.sha256(data).hexdigest(), card()["sha256"]
+    found = hashlib.sha256(data).hexdigest()
+    wanted = card()["sha256"]
     if found != wanted:
-        raise EnvironmentProblem(f"{weights}: sha256 is {found[:16]}…, must be {wanted[:16]}…; install ditlab again")
+        raise EnvironmentProblem(
+            f"{weights}: sha256 is {found[:16]}…, must be {wanted[:16]}…; install ditlab again"
+        )
     return data
 
 
@@ -80,7 +94,8 @@ def card() -> dict:
 
 @cache
 def digits_uint8() -> tuple[Tensor, Tensor]:
-    """Return all 1,797 handwritten digits, (1797, 1, 8, 8) uint8, and their labels, (1797,) int64, in their own order.
+    """Return all 1,797 handwritten digits, (1797, 1, 8, 8) uint8, and their labels, (1797,) int64,
+    in their own order.
 
     The values 0..16 take the road of every sample: to [-1, 1], then clamp(127.5 x + 128) as uint8.
     """

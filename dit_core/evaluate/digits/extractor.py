@@ -1,4 +1,6 @@
-"""The digit classifier as a torch-fidelity feature extractor, so that the default takes the same road as Inception."""
+"""The digit classifier as a torch-fidelity feature extractor, so that the default takes the same
+road as Inception.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,16 @@ NAME = "ditlab-digits"
 
 
 class DigitsExtractor(FeatureExtractorBase):
-    """Features "64" (hidden layer) and "logits" (10) of images (B, 1 or 3, 8, 8) uint8; of three channels the mean."""
+    """Features "64" (hidden layer) and "logits" (10) of images (B, 1 or 3, 8, 8) uint8; of three
+    channels the mean.
+    """
 
     def __init__(
-        self, name: str, features_list: list[str], feature_extractor_weights_path: str | None = None, **_: object
+        self,
+        name: str,
+        features_list: list[str],
+        feature_extractor_weights_path: str | None = None,
+        **_: object,
     ) -> None:
         super().__init__(name, features_list)
         self.classifier = load_classifier(Path(feature_extractor_weights_path or WEIGHTS))
@@ -38,7 +46,9 @@ class DigitsExtractor(FeatureExtractorBase):
         return False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the requested layers, each (B, width) float32, of images (B, 1 or 3, 8, 8) uint8."""
+        """Return the requested layers, each (B, width) float32, of images (B, 1 or 3, 8, 8)
+        uint8.
+        """
         if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[2:] != (8, 8):
             raise ValueError(f"digits are (B, 1 or 3, 8, 8), got {tuple(images.shape)}")
         grey = images if images.shape[1] == 1 else images.float().mean(dim=1, keepdim=True)
@@ -49,6 +59,8 @@ class DigitsExtractor(FeatureExtractorBase):
 
 
 def register() -> None:
-    """Make the extractor known to torch-fidelity; once per process, its registry refuses a second time."""
+    """Make the extractor known to torch-fidelity; once per process, its registry refuses a second
+    time.
+    """
     if NAME not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(NAME, DigitsExtractor)

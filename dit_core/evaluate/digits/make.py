@@ -1,7 +1,9 @@
-"""Make the digit classifier's weights: `python -m dit_core.evaluate.digits.make` (about 10 s on one core).
+"""Make the digit classifier's weights: `python -m dit_core.evaluate.digits.make` (about 10 s on one
+core).
 
-Trained on 1,437 of the 1,797 digits (a stratified split, seed 0) with shifts of up to one pixel; the other 360 are held
-out and only measured. A new file is a new metric: `fd_digits` values of different weights must never be compared.
+Trained on 1,437 of the 1,797 digits (a stratified split, seed 0) with shifts of up to one pixel;
+the other 360 are held out and only measured. A new file is a new metric: `fd_digits` values of
+different weights must never be compared.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from torch import Tensor
 from dit_core.evaluate.digits.classifier import CARD, WEIGHTS, DigitClassifier, digits_uint8
 from dit_core.records.disk.files import sha256_of, write_atomic, write_json
 
-EPOCHS, BATCH, RATE, DROPOUT, SEED, HELD_OUT = 60, 64, 1e-3, 0.5, 0, 360
+EPOCHS = 60
+BATCH = 64
+RATE = 1e-3
+DROPOUT = 0.5
+SEED = 0
+HELD_OUT = 360
 
 
 def split(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,15 +30,20 @@ def split(labels: Tensor) -> tuple[Tensor, Tensor]:
     from sklearn.model_selection import train_test_split
 
     indices = list(range(len(labels)))
-    train, held = train_test_split(indices, test_size=HELD_OUT, random_state=SEED, stratify=labels.numpy())
+    train, held = train_test_split(
+        indices, test_size=HELD_OUT, random_state=SEED, stratify=labels.numpy()
+    )
     return torch.tensor(sorted(train)), torch.tensor(sorted(held))
 
 
 def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return images (B, 1, 8, 8), each moved by -1, 0 or 1 pixel in either direction, zeros moving in."""
+    """Return images (B, 1, 8, 8), each moved by -1, 0 or 1 pixel in either direction, zeros moving
+    in.
+    """
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
     dy, dx = torch.randint(0, 3, (2, len(images), 1, 1), generator=generator)
-    rows, columns = torch.arange(8).view(1, 8, 1) + dy, torch.arange(8).view(1, 1, 8) + dx
+    rows = torch.arange(8).view(1, 8, 1) + dy
+    columns = torch.arange(8).view(1, 1, 8) + dx
     return padded[torch.arange(len(images)).view(-1, 1, 1), 0, rows, columns].unsqueeze(1)
 
 
@@ -70,7 +82,9 @@ def make(weights: Path, card: Path) -> dict:
     images, labels = digits_uint8()
     train, held = split(labels)
     model = fit(images[train], labels[train])
-    write_atomic(weights, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+    write_atomic(
+        weights, save({name: value.contiguous() for name, value in model.state_dict().items()})
+    )
     stated = {
         "what": "digit classifier of the fd_digits metric; features are the 64 hidden units after SiLU",
         "sha256": sha256_of(weights),
@@ -81,7 +95,14 @@ def make(weights: Path, card: Path) -> dict:
         "train_accuracy": accuracy(model, images[train], labels[train]),
         "held_out_accuracy": accuracy(model, images[held], labels[held]),
         "made_by": "python -m dit_core.evaluate.digits.make",
-        "recipe": {"epochs": EPOCHS, "batch": BATCH, "lr": RATE, "dropout": DROPOUT, "seed": SEED, "shift_pixels": 1},
+        "recipe": {
+            "epochs": EPOCHS,
+            "batch": BATCH,
+            "lr": RATE,
+            "dropout": DROPOUT,
+            "seed": SEED,
+            "shift_pixels": 1,
+        },
         "torch": torch.__version__,
     }
     write_json(card, stated)

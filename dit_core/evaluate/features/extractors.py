@@ -1,4 +1,6 @@
-"""Feature extractors: 8-bit images in, float32 features out, all through torch-fidelity's registry."""
+"""Feature extractors: 8-bit images in, float32 features out, all through torch-fidelity's
+registry.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,13 @@ from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.pixels import from_uint8
 from dit_core.records.disk.files import sha256_of
 
-# First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023 numbers.
-SPATIAL, SPATIAL_CHANNELS = "spatial", 7
+# First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023
+# numbers.
+SPATIAL = "spatial"
+SPATIAL_CHANNELS = 7
 # The images themselves in [-1, 1], for metrics that hold them against real ones element by element.
-PIXELS, VALUES = "pixels", "values"
+PIXELS = "pixels"
+VALUES = "values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Extractor:
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Return {layer: (B, width) float32 on the CPU} of images (B, C, H, W) uint8.
 
-        Raises DataError where images are of another type, or grey ones come to a network of colour images.
+        Raises DataError where images are of another type, or grey ones come to a network of colour
+        images.
         """
         if images.dtype != torch.uint8:
             raise DataError(f"images must be uint8, got {str(images.dtype).removeprefix('torch.')}")
@@ -45,12 +51,15 @@ class Extractor:
             images = images.expand(-1, 3, -1, -1)
         self.hooked.clear()
         model: Any = self.model
-        # Convolutions on a GPU use TF32 unless told otherwise; an extractor is part of the measure and must not.
+        # Convolutions on a GPU use TF32 unless told otherwise; an extractor is part of the measure
+        # and must not.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features = model.convert_features_tuple_to_dict(model(images.to(self.device)))
         if self.hooked:
             maps = self.hooked.pop()[:, :SPATIAL_CHANNELS]  # (B, 7, 17, 17)
-            features[SPATIAL] = maps.permute(0, 2, 3, 1).flatten(1)  # (B, 2023), channels last as in TensorFlow
+            features[SPATIAL] = maps.permute(0, 2, 3, 1).flatten(
+                1
+            )  # (B, 2023), channels last as in TensorFlow
         if PIXELS in self.layers:
             features[PIXELS] = from_uint8(images).flatten(1)
         return {name: value.float().cpu() for name, value in features.items()}
@@ -58,7 +67,9 @@ class Extractor:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """In the place of an extractor for samples that are vectors or maps: they are their own features."""
+    """In the place of an extractor for samples that are vectors or maps: they are their own
+    features.
+    """
 
     name: str = "none"
     layers: tuple[str, ...] = (VALUES,)
@@ -74,11 +85,14 @@ def make_extractor(
 ) -> Extractor:
     """Return the protocol's extractor with checked weights.
 
-    `roots` may name the weights file ("inception"). Raises EnvironmentProblem, before anything is loaded, where the
-    file is missing or its sha256 is another, and UserError for a protocol that has no extractor.
+    `roots` may name the weights file ("inception"). Raises EnvironmentProblem, before anything is
+    loaded, where the file is missing or its sha256 is another, and UserError for a protocol that
+    has no extractor.
     """
     if protocol.extractor == "none":
-        raise UserError(f"protocol {protocol.name!r} takes samples as they are: it has no feature extractor")
+        raise UserError(
+            f"protocol {protocol.name!r} takes samples as they are: it has no feature extractor"
+        )
     layers = layers_of(protocol)
     if protocol.extractor == "ditlab-digits":
         from dit_core.evaluate.digits.classifier import WEIGHTS
@@ -91,7 +105,8 @@ def make_extractor(
     found = sha256_of(weights)
     if not found.startswith(protocol.weights_sha256):
         raise EnvironmentProblem(
-            f"{weights}: sha256 is {found[:16]}…, but protocol {protocol.name!r} is defined with weights of "
+            f"{weights}: sha256 is {found[:16]}…, but protocol {protocol.name!r} is defined with "
+            "weights of "
             f"{protocol.weights_sha256[:16]}…; put the right file there"
         )
     return _create(protocol.extractor, layers, weights, found, torch.device(device))
@@ -111,7 +126,9 @@ def layers_of(protocol: Protocol) -> tuple[str, ...]:
     return tuple(layers)
 
 
-def _create(name: str, layers: Sequence[str], weights: Path, sha256: str, device: torch.device) -> Extractor:
+def _create(
+    name: str, layers: Sequence[str], weights: Path, sha256: str, device: torch.device
+) -> Extractor:
     from torch_fidelity.utils import create_feature_extractor
 
     own = [layer for layer in layers if layer not in (SPATIAL, PIXELS)]
@@ -120,5 +137,7 @@ def _create(name: str, layers: Sequence[str], weights: Path, sha256: str, device
     ).to(device)
     extractor = Extractor(name, tuple(layers), sha256, model, device)
     if SPATIAL in layers:
-        model.Mixed_6d.branch1x1.register_forward_hook(lambda _m, _i, out: extractor.hooked.append(out))
+        model.Mixed_6d.branch1x1.register_forward_hook(
+            lambda _m, _i, out: extractor.hooked.append(out)
+        )
     return extractor

@@ -1,4 +1,6 @@
-"""Sums from which mean and covariance follow: float64, and merged over batches, processes and restarts by adding."""
+"""Sums from which mean and covariance follow: float64, and merged over batches, processes and
+restarts by adding.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,15 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """Return the sums of features (N, D); raise DataError naming the first row that is not finite."""
+        """Return the sums of features (N, D); raise DataError naming the first row that is not
+        finite.
+        """
         width = features.shape[1]
-        total, outer = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
-        for number, block in enumerate(features.split(BLOCK)):  # in blocks: never a second, wider copy of all features
+        total = torch.zeros(width, dtype=torch.float64)
+        outer = torch.zeros(width, width, dtype=torch.float64)
+        for number, block in enumerate(
+            features.split(BLOCK)
+        ):  # in blocks: never a second, wider copy of all features
             finite = torch.isfinite(block).all(dim=1)
             if not finite.all():
                 row = number * BLOCK + int(torch.nonzero(~finite)[0])
@@ -37,10 +44,13 @@ class Moments:
 
     @classmethod
     def merged(cls, parts: list[Moments]) -> Moments:
-        """Return the sums over all parts, added in the order given (the same order gives the same bits)."""
+        """Return the sums over all parts, added in the order given (the same order gives the same
+        bits).
+        """
         if not parts:
             raise ValueError("no parts to merge")
-        total, outer = torch.zeros_like(parts[0].total), torch.zeros_like(parts[0].outer)
+        total = torch.zeros_like(parts[0].total)
+        outer = torch.zeros_like(parts[0].outer)
         for part in parts:
             total += part.total
             outer += part.outer

@@ -1,4 +1,6 @@
-"""Reference statistics: what generated samples are held against, in one checked file or computed from the digits."""
+"""Reference statistics: what generated samples are held against, in one checked file or computed
+from the digits.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +26,33 @@ FORMAT = "ditlab-reference-1"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Mean and covariance of the reference's features in float64, and features for precision, recall and KID."""
+    """Mean and covariance of the reference's features in float64, and features for precision,
+    recall and KID.
+    """
 
     name: str
     sha256: str
     count: int | None  # images; None where a file does not say
     mean: Tensor  # (D,)
     covariance: Tensor  # (D, D)
-    features: Tensor | None = None  # (M, D) float32; ADM's file has 10,000 of them, its mean and covariance all images
+    features: Tensor | None = (
+        None  # (M, D) float32; ADM's file has 10,000 of them, its mean and covariance all images
+    )
     spatial: tuple[Tensor, Tensor] | None = None  # mean (2023,), covariance (2023, 2023) of sFID
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def reference_of(
-    protocol: Protocol, extractor: Extractor, roots: dict[str, str] | None = None, data: str | None = None
+    protocol: Protocol,
+    extractor: Extractor,
+    roots: dict[str, str] | None = None,
+    data: str | None = None,
 ) -> Reference:
-    """Return the protocol's reference, checked against its extractor; `data` names the study's data set.
+    """Return the protocol's reference, checked against its extractor; `data` names the study's data
+    set.
 
-    Raises EnvironmentProblem where its file is missing, DataError where it belongs to another extractor.
+    Raises EnvironmentProblem where its file is missing, DataError where it belongs to another
+    extractor.
     """
     if protocol.reference == "digits":
         return digits_reference(extractor, protocol.layer)
@@ -56,13 +67,23 @@ def digits_reference(extractor: Extractor, layer: str) -> Reference:
     features = extractor(images)[layer]
     own = Moments.of(features)
     sha256 = hashlib.sha256(images.numpy().tobytes()).hexdigest()
-    return Reference("digits", sha256, own.count, own.mean(), own.covariance(), features, facts={"source": "digits"})
+    return Reference(
+        "digits",
+        sha256,
+        own.count,
+        own.mean(),
+        own.covariance(),
+        features,
+        facts={"source": "digits"},
+    )
 
 
 def rows_reference(name: str, rows: Rows, maps: bool = False) -> Reference:
-    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held against.
+    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held
+    against.
 
-    Maps are held against their rows one by one: their reference names the rows and has no statistics.
+    Maps are held against their rows one by one: their reference names the rows and has no
+    statistics.
     """
     facts = {"source": name}
     sha256 = str(rows.identity["sha256"])
@@ -70,7 +91,9 @@ def rows_reference(name: str, rows: Rows, maps: bool = False) -> Reference:
         return Reference(name, sha256, len(rows), torch.empty(0), torch.empty(0, 0), facts=facts)
     x, _ = rows.truth(len(rows))
     own = Moments.of(x.flatten(1))
-    return Reference(name, sha256, own.count, own.mean(), own.covariance(), x.flatten(1).float(), facts=facts)
+    return Reference(
+        name, sha256, own.count, own.mean(), own.covariance(), x.flatten(1).float(), facts=facts
+    )
 
 
 def write_reference(path: Path, reference: Reference, extractor: Extractor, layer: str) -> None:
@@ -81,7 +104,9 @@ def write_reference(path: Path, reference: Reference, extractor: Extractor, laye
     if reference.features is not None:
         tensors["features"] = reference.features.float()
     if reference.spatial is not None:
-        tensors["spatial_mean"], tensors["spatial_covariance"] = (t.double() for t in reference.spatial)
+        tensors["spatial_mean"], tensors["spatial_covariance"] = (
+            t.double() for t in reference.spatial
+        )
     header = {
         "format": FORMAT,
         "name": reference.name,
@@ -96,7 +121,9 @@ def write_reference(path: Path, reference: Reference, extractor: Extractor, laye
 
 
 def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Reference:
-    """Return the reference in a file of `ditlab reference`; raise DataError naming file and what does not fit."""
+    """Return the reference in a file of `ditlab reference`; raise DataError naming file and what
+    does not fit.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -105,7 +132,8 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(
-            f"{path}: not readable as reference statistics ({error}); make it with `ditlab reference`"
+            f"{path}: not readable as reference statistics ({error}); make it with `ditlab "
+            "reference`"
         ) from error
     if header.get("format") != FORMAT or not {"mean", "covariance"} <= tensors.keys():
         raise DataError(f"{path}: holds no reference statistics; make them with `ditlab reference`")
@@ -120,12 +148,21 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
                 f"but protocol {protocol.name!r} uses {wanted[:20]!r}"
             )
     check_moments(path, tensors["mean"], tensors["covariance"], protocol.width)
-    spatial = (tensors["spatial_mean"], tensors["spatial_covariance"]) if "spatial_mean" in tensors else None
+    spatial = (
+        (tensors["spatial_mean"], tensors["spatial_covariance"])
+        if "spatial_mean" in tensors
+        else None
+    )
     if SPATIAL in extractor.layers and spatial is None:
-        raise DataError(f"{path}: has no spatial statistics, which sfid of protocol {protocol.name!r} needs")
+        raise DataError(
+            f"{path}: has no spatial statistics, which sfid of protocol {protocol.name!r} needs"
+        )
     features = tensors.get("features")
     if features is None and {"precision", "recall", "kid"} & set(protocol.metrics):
-        raise DataError(f"{path}: has no features, which precision, recall and kid of protocol {protocol.name!r} need")
+        raise DataError(
+            f"{path}: has no features, which precision, recall and kid of protocol "
+            f"{protocol.name!r} need"
+        )
     return Reference(
         header["name"],
         hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -139,10 +176,13 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
 
 
 def check_moments(where: Path | str, mean: Tensor, covariance: Tensor, width: int) -> None:
-    """Raise DataError where a mean or covariance has another width, is not finite or not symmetric."""
+    """Raise DataError where a mean or covariance has another width, is not finite or not
+    symmetric.
+    """
     if mean.shape != (width,) or covariance.shape != (width, width):
         raise DataError(
-            f"{where}: mean {tuple(mean.shape)} and covariance {tuple(covariance.shape)}; wanted is width {width}"
+            f"{where}: mean {tuple(mean.shape)} and covariance {tuple(covariance.shape)}; wanted "
+            f"is width {width}"
         )
     if not (torch.isfinite(mean).all() and torch.isfinite(covariance).all()):
         raise DataError(f"{where}: mean or covariance holds values that are not finite")

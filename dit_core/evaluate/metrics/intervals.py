@@ -26,20 +26,27 @@ def plain(value: float | None) -> Metric:
 
 
 def drawn_counts(n: int, replicates: int, seed: int) -> Tensor:
-    """Return how often each of n samples is drawn with replacement in each replicate, (replicates, n) uint8."""
+    """Return how often each of n samples is drawn with replacement in each replicate, (replicates,
+    n) uint8.
+    """
     rng = np.random.Generator(np.random.Philox(key=seed))
-    counts = np.empty((replicates, n), np.uint8)  # more than 255 draws of one sample in n do not happen
+    counts = np.empty(
+        (replicates, n), np.uint8
+    )  # more than 255 draws of one sample in n do not happen
     for row in counts:
         row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
     return torch.from_numpy(counts)
 
 
-def bootstrapped(statistic: Callable[[Tensor], Tensor], n: int, replicates: int = REPLICATES, seed: int = 0) -> Metric:
-    """Return a statistic of n rows with its 95 % percentile interval over the choice of rows (Efron 1979).
+def bootstrapped(
+    statistic: Callable[[Tensor], Tensor], n: int, replicates: int = REPLICATES, seed: int = 0
+) -> Metric:
+    """Return a statistic of n rows with its 95 % percentile interval over the choice of rows (Efron
+    1979).
 
-    `statistic` takes weights (R, n) float64 of the rows, which sum to 1 in each replicate, and returns (R,). Replicates
-    in which it is not finite (a variance of equal rows) are left out; there is no interval where less than half are
-    left, and no value where it is not finite itself.
+    `statistic` takes weights (R, n) float64 of the rows, which sum to 1 in each replicate, and
+    returns (R,). Replicates in which it is not finite (a variance of equal rows) are left out;
+    there is no interval where less than half are left, and no value where it is not finite itself.
     """
     value = statistic(torch.full((1, n), 1 / n, dtype=torch.float64))[0].item()
     values = statistic(drawn_counts(n, replicates, seed).double() / n)

@@ -1,4 +1,6 @@
-"""From features to the metrics of a protocol; the Fréchet distance is ours, the others are torch-fidelity's."""
+"""From features to the metrics of a protocol; the Fréchet distance is ours, the others are
+torch-fidelity's.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,32 @@ from torch import Tensor
 from dit_core.evaluate.features.extractors import PIXELS, SPATIAL
 from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import Reference
-from dit_core.evaluate.metrics.frechet import bootstrap_interval, delta_interval, frechet, frechet_infinity
+from dit_core.evaluate.metrics.frechet import (
+    bootstrap_interval,
+    delta_interval,
+    frechet,
+    frechet_infinity,
+)
 from dit_core.evaluate.metrics.intervals import Metric, plain, share
 from dit_core.evaluate.metrics.obedience import obedience, requested_of
 from dit_core.evaluate.metrics.row_errors import errors, fine_truth, hidden_truth, whole_truth
 from dit_core.evaluate.metrics.spectra import spectrum_metrics
 from dit_core.evaluate.metrics.two_sample import memorised, mmd2, two_sample_accuracy
-from dit_core.evaluate.protocol.metric_names import COMPLETION, DETAIL, FIELDS, OBEDIENCE, SPECTRA, TWO_SAMPLE
+from dit_core.evaluate.protocol.metric_names import (
+    COMPLETION,
+    DETAIL,
+    FIELDS,
+    OBEDIENCE,
+    SPECTRA,
+    TWO_SAMPLE,
+)
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.real_rows import Rows
 
 BOOTSTRAP_WIDTH = 256
-DISTANCES = 2**23  # distances held at once by precision and recall: 32 MB, whatever the number of samples
+DISTANCES = (
+    2**23
+)  # distances held at once by precision and recall: 32 MB, whatever the number of samples
 
 
 def measure(
@@ -29,11 +45,13 @@ def measure(
     labels: Tensor,
     rows: Rows | None = None,
 ) -> dict[str, Metric]:
-    """Return {metric: {"value", "low", "high"}} of features by batch and layer, (B, width) each, and labels (N,).
+    """Return {metric: {"value", "low", "high"}} of features by batch and layer, (B, width) each,
+    and labels (N,).
 
-    `low` and `high` are 95 % intervals over the choice of samples, None where they are not computed. Sums are merged
-    in the order of the batches, so processes and restarts give the same bits. The batches are emptied. `rows` are the
-    real samples whose conditions were asked for, which some protocols measure against.
+    `low` and `high` are 95 % intervals over the choice of samples, None where they are not
+    computed. Sums are merged in the order of the batches, so processes and restarts give the same
+    bits. The batches are emptied. `rows` are the real samples whose conditions were asked for,
+    which some protocols measure against.
     """
     if protocol.fields:
         assert rows is not None
@@ -53,7 +71,9 @@ def measure(
         elif name == "is":
             found[name] = inception_score(features["logits_unbiased"], protocol.is_splits)
         elif name == "kid":
-            found[name] = kid(main, reference.features, protocol.kid_subsets, protocol.kid_subset_size)
+            found[name] = kid(
+                main, reference.features, protocol.kid_subsets, protocol.kid_subset_size
+            )
         elif name == "agreement":
             found[name] = agreement(features["logits"], labels)
     if {"precision", "recall"} & set(protocol.metrics):
@@ -64,10 +84,17 @@ def measure(
 
 
 def against_rows(
-    protocol: Protocol, features: dict[str, Tensor], labels: Tensor, reference: Reference, rows: Rows
+    protocol: Protocol,
+    features: dict[str, Tensor],
+    labels: Tensor,
+    reference: Reference,
+    rows: Rows,
 ) -> dict[str, Metric]:
-    """Return the protocol's metrics of samples against the real samples whose conditions they were asked for."""
-    wanted, count = set(protocol.metrics), len(labels)
+    """Return the protocol's metrics of samples against the real samples whose conditions they were
+    asked for.
+    """
+    wanted = set(protocol.metrics)
+    count = len(labels)
     found: dict[str, Metric] = {}
     for names, truth_of in ((COMPLETION, hidden_truth), (DETAIL, fine_truth)):
         if wanted & set(names):
@@ -75,12 +102,16 @@ def against_rows(
     if wanted & set(OBEDIENCE):
         found |= obedience(features[PIXELS].view(count, 1, 8, 8), requested_of(rows, count))
     if wanted & set(TWO_SAMPLE):
-        real, generated = reference.features, features[protocol.layer]
+        real = reference.features
+        generated = features[protocol.layer]
         assert real is not None
         real_labels = rows.labels(range(len(rows)))
         trained = torch.cat([x.flatten(1) for x, _ in rows.trained_on()])
         tests = (
-            *(two_sample_accuracy(real, real_labels, generated, labels, kind) for kind in ("forest", "quadratic")),
+            *(
+                two_sample_accuracy(real, real_labels, generated, labels, kind)
+                for kind in ("forest", "quadratic")
+            ),
             mmd2(real, generated),
             memorised(trained, generated),
         )
@@ -89,14 +120,18 @@ def against_rows(
 
 
 def maps_against_rows(samples: Tensor, rows: Rows) -> dict[str, Metric]:
-    """Return the metrics of SPECTRA and FIELDS of maps (N, C H W) against the real ones of their rows."""
+    """Return the metrics of SPECTRA and FIELDS of maps (N, C H W) against the real ones of their
+    rows.
+    """
     x, _ = rows.truth(len(samples))
     found = dict(zip(SPECTRA, spectrum_metrics(samples.view(-1, *x.shape[1:]), x), strict=True))
     return found | dict(zip(FIELDS, errors(samples, whole_truth(rows, len(samples))), strict=True))
 
 
 def _joined(batches: list[dict[str, Tensor]], layer: str) -> Tensor:
-    """Return one layer of all batches, (N, width), taking it out of them as it goes: never two copies of all."""
+    """Return one layer of all batches, (N, width), taking it out of them as it goes: never two
+    copies of all.
+    """
     rows = sum(len(batch[layer]) for batch in batches)
     whole = batches[0][layer].new_empty(rows, batches[0][layer].shape[1])
     first = 0
@@ -121,16 +156,20 @@ def _spatial(batches: list[Tensor], reference: Reference) -> Metric:
 
 
 def inception_score(logits: Tensor, splits: int = 10) -> Metric:
-    """Return the Inception Score of logits (N, classes): mean over `splits` in the samples' order."""
+    """Return the Inception Score of logits (N, classes): mean over `splits` in the samples'
+    order.
+    """
     from torch_fidelity.metric_isc import isc_features_to_metric
 
     out = isc_features_to_metric(logits, splits=splits, shuffle=False)
-    value, half = out["inception_score_mean"], 1.96 * out["inception_score_std"] / max(1, splits - 1) ** 0.5
+    value = out["inception_score_mean"]
+    half = 1.96 * out["inception_score_std"] / max(1, splits - 1) ** 0.5
     return {"value": value, "low": value - half, "high": value + half}
 
 
 def kid(features: Tensor, real: Tensor | None, subsets: int = 100, size: int = 1000) -> Metric:
-    """Return the kernel distance (polynomial, degree 3) of features (N, D) and real ones (M, D), mean over subsets.
+    """Return the kernel distance (polynomial, degree 3) of features (N, D) and real ones (M, D),
+    mean over subsets.
 
     None where either side has fewer than `size` samples.
     """
@@ -138,14 +177,20 @@ def kid(features: Tensor, real: Tensor | None, subsets: int = 100, size: int = 1
 
     if real is None or min(len(features), len(real)) < size:
         return plain(None)
-    out = kid_features_to_metric(features, real, kid_subsets=subsets, kid_subset_size=size, verbose=False)
+    out = kid_features_to_metric(
+        features, real, kid_subsets=subsets, kid_subset_size=size, verbose=False
+    )
     return plain(out["kernel_inception_distance_mean"])
 
 
-def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3) -> dict[str, Metric]:
-    """Return improved precision and recall of features (N, D) against real ones (M, D), in blocks of rows.
+def precision_recall(
+    features: Tensor, real: Tensor | None, neighbours: int = 3
+) -> dict[str, Metric]:
+    """Return improved precision and recall of features (N, D) against real ones (M, D), in blocks
+    of rows.
 
-    The intervals are those of a share of N (precision) or M (recall) independent draws, the neighbourhoods held fixed.
+    The intervals are those of a share of N (precision) or M (recall) independent draws, the
+    neighbourhoods held fixed.
     """
     if real is None:
         return {"precision": plain(None), "recall": plain(None)}
@@ -157,15 +202,22 @@ def precision_recall(features: Tensor, real: Tensor | None, neighbours: int = 3)
 
 
 def _covered(points: Tensor, centres: Tensor, neighbours: int, rows: int) -> float:
-    """Return the share of points (N, D) within the ball of any centre (M, D), which ends at its k-th neighbour.
+    """Return the share of points (N, D) within the ball of any centre (M, D), which ends at its
+    k-th neighbour.
 
-    Distances and comparisons are those of torch-fidelity, bit for bit, without holding a row of all distances: the k-th
-    of all is the k-th of the nearest in each block, and topk finds it in a fifth of kthvalue's time.
+    Distances and comparisons are those of torch-fidelity, bit for bit, without holding a row of all
+    distances: the k-th of all is the k-th of the nearest in each block, and topk finds it in a
+    fifth of kthvalue's time.
     """
-    blocks, found = centres.split(rows), neighbours + 1  # the nearest of all is the centre itself
+    # the nearest of all is the centre itself
+    blocks = centres.split(rows)
+    found = neighbours + 1
     radii = []
     for own in blocks:
-        near = [torch.cdist(own, block).topk(min(found, len(block)), largest=False).values for block in blocks]
+        near = [
+            torch.cdist(own, block).topk(min(found, len(block)), largest=False).values
+            for block in blocks
+        ]
         radii.append(torch.cat(near, dim=1).topk(found, largest=False).values[:, -1])
     within = []
     for some in points.split(rows):

@@ -1,4 +1,6 @@
-"""The error of samples against the real sample whose conditions they were asked for, and that of a simple guess."""
+"""The error of samples against the real sample whose conditions they were asked for, and that of a
+simple guess.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from dit_core.model.conditions import Conditions, labels_of
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What n rows hold the samples against; all in shares of the range from -1 to 1, so that 1 is white for black."""
+    """What n rows hold the samples against; all in shares of the range from -1 to 1, so that 1 is
+    white for black.
+    """
 
     x: Tensor
     """The real samples, (n, P) float64."""
@@ -27,12 +31,14 @@ class Truth:
 
 
 def errors(samples: Tensor, truth: Truth) -> tuple[Metric, ...]:
-    """Return root mean squared errors of samples (N, P) in [-1, 1], sample i against row i mod n, and two ratios.
+    """Return root mean squared errors of samples (N, P) in [-1, 1], sample i against row i mod n,
+    and two ratios.
 
-    In the order of `metric_names.COMPLETION`: of single samples, of the mean of a row's samples, of the guess, first
-    over third, second over third. A draw from the true distribution errs by 2^1/2 times its mean's error, so the second
-    says what is known and the first what one sample is worth. Intervals: 95 %, bootstrap over rows, all of a row's
-    samples together. The first has the errors of each label under "by_label".
+    In the order of `metric_names.COMPLETION`: of single samples, of the mean of a row's samples, of
+    the guess, first over third, second over third. A draw from the true distribution errs by 2^1/2
+    times its mean's error, so the second says what is known and the first what one sample is worth.
+    Intervals: 95 %, bootstrap over rows, all of a row's samples together. The first has the errors
+    of each label under "by_label".
     """
     n = len(truth.x)
     single, mean = _row_errors(_shares(samples), truth)
@@ -46,7 +52,9 @@ def errors(samples: Tensor, truth: Truth) -> tuple[Metric, ...]:
         return bootstrapped(statistic, n)
 
     first = root(0)
-    by_label = {str(c): _sliced(squares, truth.labels == c) for c in sorted(set(truth.labels.tolist()))}
+    by_label = {
+        str(c): _sliced(squares, truth.labels == c) for c in sorted(set(truth.labels.tolist()))
+    }
     return first | {"by_label": by_label}, root(1), root(2), root(0, 2), root(1, 2)  # type: ignore[return-value]
 
 
@@ -57,7 +65,9 @@ def _sliced(squares: Tensor, rows: Tensor) -> dict[str, float]:
 
 
 def _row_errors(samples: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-    """Return for each row the mean squared error of its samples, and that of their mean, (n,) each."""
+    """Return for each row the mean squared error of its samples, and that of their mean, (n,)
+    each.
+    """
     n = len(truth.x)
     row = torch.arange(len(samples)) % n
     draws = torch.bincount(row, minlength=n).double()
@@ -76,7 +86,8 @@ def _shares(x: Tensor) -> Tensor:
 
 
 def hidden_truth(rows: Rows, count: int) -> Truth:
-    """Return what completions are held against: the elements that the last channel of the map marks 0, not seen.
+    """Return what completions are held against: the elements that the last channel of the map marks
+    0, not seen.
 
     The guess is the mean of the label's training samples.
     """
@@ -88,18 +99,25 @@ def hidden_truth(rows: Rows, count: int) -> Truth:
 
 
 def whole_truth(rows: Rows, count: int) -> Truth:
-    """Return what maps are held against: all elements. The guess is the mean of the label's training samples."""
+    """Return what maps are held against: all elements.
+
+    The guess is the mean of the label's training samples.
+    """
     x, given = rows.truth(count)
     labels = labels_of(given)
     return Truth(
-        _shares(x), _shares(class_means(rows)[labels]), torch.ones_like(x, dtype=torch.bool).flatten(1), labels
+        _shares(x),
+        _shares(class_means(rows)[labels]),
+        torch.ones_like(x, dtype=torch.bool).flatten(1),
+        labels,
     )
 
 
 def fine_truth(rows: Rows, count: int) -> Truth:
     """Return what samples made of a coarse map are held against: all elements.
 
-    The guess is the mean of the label's training samples, moved square by square so that its coarse map is the given.
+    The guess is the mean of the label's training samples, moved square by square so that its coarse
+    map is the given.
     """
     x, given = rows.truth(count)
     assert isinstance(given, Conditions)
@@ -108,11 +126,15 @@ def fine_truth(rows: Rows, count: int) -> Truth:
     factor = x.shape[-1] // given.map.shape[-1]
     missing = given.map - torch.nn.functional.avg_pool2d(guess, factor)
     guess = guess + torch.nn.functional.interpolate(missing, scale_factor=factor)
-    return Truth(_shares(x), _shares(guess), torch.ones_like(x, dtype=torch.bool).flatten(1), given.label)
+    return Truth(
+        _shares(x), _shares(guess), torch.ones_like(x, dtype=torch.bool).flatten(1), given.label
+    )
 
 
 def class_means(rows: Rows) -> Tensor:
-    """Return the mean training sample of each label, (classes, C, H, W) float32; NaN for a label without any."""
+    """Return the mean training sample of each label, (classes, C, H, W) float32; NaN for a label
+    without any.
+    """
     classes = int(rows.training.labels.max()) + 1
     total: Tensor | None = None
     counts = torch.zeros(classes, dtype=torch.float64)

@@ -1,4 +1,5 @@
-"""Maps against the real map of their row: the strength of their structures at each scale, and where they lie.
+"""Maps against the real map of their row: the strength of their structures at each scale, and where
+they lie.
 
 Shapes: N samples, n rows, C channels, K shells of wave numbers; sample i belongs to row i mod n.
 """
@@ -10,21 +11,29 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from dit_core.evaluate.metrics.intervals import REPLICATES, Metric, bootstrapped, drawn_counts, plain
+from dit_core.evaluate.metrics.intervals import (
+    REPLICATES,
+    Metric,
+    bootstrapped,
+    drawn_counts,
+    plain,
+)
 
 BATCH = 256
 
 
 def spectrum_metrics(samples: Tensor, real: Tensor) -> tuple[Metric, Metric]:
-    """Return (power_error, cross_correlation) of samples (N, C, H, W) against real ones (n, C, H, W), n <= N.
+    """Return (power_error, cross_correlation) of samples (N, C, H, W) against real ones (n, C, H,
+    W), n <= N.
 
-    With P(k) the mean power of a channel in shell k and X(k) the mean real part of the cross power with the row's real
-    map, `power_error` is the root mean square over channels and shells of log10 P_samples / P_real, less what the
-    choice of rows adds to it: 0.1 is a quarter too much or too little power. `cross_correlation` is the mean of
-    X / (P_samples P_real)^1/2: 1 where structures lie where the real ones do, 0 where they know nothing of them. It
-    says little for conditions that leave places open, as cosmological parameters do. The mean of a map (k = 0) counts
-    in neither. Intervals: 95 %, bootstrap over rows, all samples of a row together; no value where a shell of the real
-    maps has no power.
+    With P(k) the mean power of a channel in shell k and X(k) the mean real part of the cross power
+    with the row's real map, `power_error` is the root mean square over channels and shells of log10
+    P_samples / P_real, less what the choice of rows adds to it: 0.1 is a quarter too much or too
+    little power. `cross_correlation` is the mean of X / (P_samples P_real)^1/2: 1 where structures
+    lie where the real ones do, 0 where they know nothing of them. It says little for conditions
+    that leave places open, as cosmological parameters do. The mean of a map (k = 0) counts in
+    neither. Intervals: 95 %, bootstrap over rows, all samples of a row together; no value where a
+    shell of the real maps has no power.
     """
     own, other, cross = row_spectra(samples, real)
 
@@ -38,9 +47,11 @@ def spectrum_metrics(samples: Tensor, real: Tensor) -> tuple[Metric, Metric]:
 
 
 def _root_less_noise(square: Callable[[Tensor], Tensor], n: int) -> Metric:
-    """Return the root of a mean of squares of n rows, corrected for their scatter, with its 95 % interval.
+    """Return the root of a mean of squares of n rows, corrected for their scatter, with its 95 %
+    interval.
 
-    Squares of noisy numbers are too large by the noise's variance, and those of a bootstrap replicate by twice that.
+    Squares of noisy numbers are too large by the noise's variance, and those of a bootstrap
+    replicate by twice that.
     """
     value = square(torch.full((1, n), 1 / n, dtype=torch.float64))[0]
     replicates = square(drawn_counts(n, REPLICATES, 0).double() / n)
@@ -53,8 +64,11 @@ def _root_less_noise(square: Callable[[Tensor], Tensor], n: int) -> Metric:
 
 
 def row_spectra(samples: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return per row the mean power of its samples, that of its real map, and their cross power, (n, C K) float64."""
-    n, (height, width) = len(real), samples.shape[-2:]
+    """Return per row the mean power of its samples, that of its real map, and their cross power,
+    (n, C K) float64.
+    """
+    n = len(real)
+    (height, width) = samples.shape[-2:]
     shell, sizes = shells(height, width)
     found = [torch.zeros(n, samples.shape[1] * len(sizes), dtype=torch.float64) for _ in range(3)]
     draws = torch.zeros(n, dtype=torch.float64)
@@ -70,10 +84,12 @@ def row_spectra(samples: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def shells(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the shell of each Fourier mode, (H W,) int64, -1 for none, and how many modes each has, (K,) float64.
+    """Return the shell of each Fourier mode, (H W,) int64, -1 for none, and how many modes each
+    has, (K,) float64.
 
-    Wave numbers count cycles per longer side and are rounded; shells go from 1 to the shorter side's Nyquist frequency,
-    as far as they have modes. The corners beyond, which not all directions reach, belong to none.
+    Wave numbers count cycles per longer side and are rounded; shells go from 1 to the shorter
+    side's Nyquist frequency, as far as they have modes. The corners beyond, which not all
+    directions reach, belong to none.
     """
     longer = max(height, width)
     ky, kx = (torch.fft.fftfreq(size, dtype=torch.float64) * longer for size in (height, width))
@@ -87,7 +103,9 @@ def shells(height: int, width: int) -> tuple[Tensor, Tensor]:
 def _by_shell(power: Tensor, shell: Tensor, sizes: Tensor) -> Tensor:
     """Return the mean over each shell of powers (B, C, H W), as (B, C K)."""
     inside = shell >= 0
-    sums = power.new_zeros(*power.shape[:2], len(sizes)).index_add_(2, shell[inside], power[:, :, inside])
+    sums = power.new_zeros(*power.shape[:2], len(sizes)).index_add_(
+        2, shell[inside], power[:, :, inside]
+    )
     return (sums / sizes).flatten(1)
 
 

@@ -1,4 +1,6 @@
-"""Files that ditlab does not ship (Inception weights, reference statistics, VAEs): where they are looked for."""
+"""Files that ditlab does not ship (Inception weights, reference statistics, VAEs): where they are
+looked for.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from dit_core.evaluate.protocol.protocol import Decoder, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file one needs, the name under which `execution.data_roots` may give it, and where the world keeps it."""
+    """A file one needs, the name under which `execution.data_roots` may give it, and where the
+    world keeps it.
+    """
 
     key: str
     filename: str
@@ -31,26 +35,33 @@ INCEPTION = Asset(
 
 
 def assets_folder() -> Path:
-    """Return the folder where files are put once for all studies: $DITLAB_ASSETS, else ~/.cache/ditlab."""
+    """Return the folder where files are put once for all studies: $DITLAB_ASSETS, else
+    ~/.cache/ditlab.
+    """
     return Path(os.environ.get("DITLAB_ASSETS") or Path.home() / ".cache" / "ditlab")
 
 
 def find_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path:
-    """Return the file: from `execution.data_roots`, the assets folder, torch's own cache, or the usual download.
+    """Return the file: from `execution.data_roots`, the assets folder, torch's own cache, or the
+    usual download.
 
-    Raises EnvironmentProblem, one line that says which file to put where, when none of these has it.
+    Raises EnvironmentProblem, one line that says which file to put where, when none of these has
+    it.
     """
     given = (roots or {}).get(asset.key)
     found = local_asset(asset, roots)
     if found is None and given is not None:
         raise EnvironmentProblem(
-            f"execution.data_roots.{asset.key} is {given!r}, but there is no such file; {_remedy(asset)}"
+            f"execution.data_roots.{asset.key} is {given!r}, but there is no such file; "
+            f"{_remedy(asset)}"
         )
     return found or _download(asset, assets_folder() / asset.filename)
 
 
 def local_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path | None:
-    """Return the file on this machine, at the place that `roots` give it if they do; None where there is none."""
+    """Return the file on this machine, at the place that `roots` give it if they do; None where
+    there is none.
+    """
     given = (roots or {}).get(asset.key)
     if given is not None:
         path = Path(given)
@@ -64,11 +75,17 @@ def reference_asset(protocol: Protocol, data: str | None) -> Asset:
     """Return the file of a protocol's reference statistics; `data` names the study's data set."""
     name = data if protocol.reference == "data" else protocol.reference
     made_by = f"made by `ditlab reference --protocol {protocol.name}`"
-    return Asset(f"reference-{name}", f"reference-{name}.safetensors", f"reference statistics {name!r} ({made_by})")
+    return Asset(
+        f"reference-{name}",
+        f"reference-{name}.safetensors",
+        f"reference statistics {name!r} ({made_by})",
+    )
 
 
 def decoder_place(decoder: Decoder, roots: dict[str, str] | None) -> str:
-    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned revision."""
+    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned
+    revision.
+    """
     name = decoder.hub.rpartition("/")[2]
     given = (roots or {}).get(name)
     if given is not None:
@@ -86,26 +103,32 @@ def decoder_place(decoder: Decoder, roots: dict[str, str] | None) -> str:
 
 
 def _torch_cache() -> Path:
-    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")
+    home = os.environ.get("TORCH_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch"
+    )
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def _download(asset: Asset, target: Path) -> Path:
-    """Fetch the asset to `target`; a machine that cannot or may not (DITLAB_OFFLINE) is told what to put where."""
+    """Fetch the asset to `target`; a machine that cannot or may not (DITLAB_OFFLINE) is told what
+    to put where.
+    """
     if asset.url is None or os.environ.get("DITLAB_OFFLINE"):
         raise EnvironmentProblem(f"{asset.what} not found; {_remedy(asset)}")
     from torch.hub import download_url_to_file
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        download_url_to_file(asset.url, str(target), hash_prefix=asset.sha256_prefix, progress=False)
+        download_url_to_file(
+            asset.url, str(target), hash_prefix=asset.sha256_prefix, progress=False
+        )
     except (OSError, RuntimeError) as error:
-        raise EnvironmentProblem(f"{asset.what} could not be downloaded ({error}); {_remedy(asset)}") from error
+        raise EnvironmentProblem(
+            f"{asset.what} could not be downloaded ({error}); {_remedy(asset)}"
+        ) from error
     return target
 
 
 def _remedy(asset: Asset) -> str:
     source = f"get {asset.url} and " if asset.url else ""
-    return (
-        f"{source}put it at {assets_folder() / asset.filename}, or name its place in execution.data_roots.{asset.key}"
-    )
+    return f"{source}put it at {assets_folder() / asset.filename}, or name its place in execution.data_roots.{asset.key}"

@@ -1,4 +1,6 @@
-"""What a study asks of protocols and claims, held against what can be measured before anything is spent."""
+"""What a study asks of protocols and claims, held against what can be measured before anything is
+spent.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _SETTINGS = ("protocol", "samples", "sampler", "steps", "guidance", "images_seen
 
 
 def check_study(study: Study, runs: Sequence[Run], few: bool = False) -> None:
-    """Raise StudyError naming every evaluation that its protocol does not allow, and every claim about nothing.
+    """Raise StudyError naming every evaluation that its protocol does not allow, and every claim
+    about nothing.
 
     `few` allows fewer samples than a protocol, as in `protocols.problems`.
     """
@@ -36,17 +39,28 @@ def unmeasured(study: Study, runs: Iterable[Run]) -> list[str]:
 
     It stays undecided until `ditlab evaluate` measures what it is about.
     """
-    evaluations = list({planned.evaluation for run in runs for planned in run.evaluations}) if study.claims else []
+    evaluations = (
+        list({planned.evaluation for run in runs for planned in run.evaluations})
+        if study.claims
+        else []
+    )
     given = {*OF_RUNS, *(metric for e in evaluations for metric in protocol_of(e.protocol).metrics)}
     settings = {column: {_setting(e, column) for e in evaluations} for column in _SETTINGS}
     lines = []
     for claim in study.claims:
         if claim.metric not in given:
-            names = ", ".join(name for name, protocol in PROTOCOLS.items() if claim.metric in protocol.metrics)
-            lines.append(f"claim {claim.id}: no evaluation of this study measures {claim.metric}; protocols: {names}")
+            names = ", ".join(
+                name for name, protocol in PROTOCOLS.items() if claim.metric in protocol.metrics
+            )
+            lines.append(
+                f"claim {claim.id}: no evaluation of this study measures {claim.metric}; "
+                f"protocols: {names}"
+            )
         for _, column, value in _asked(claim) if claim.metric not in OF_RUNS else ():
             if column in settings and value not in settings[column]:
-                lines.append(f"claim {claim.id}: no evaluation of this study has {column} {show(value)}")
+                lines.append(
+                    f"claim {claim.id}: no evaluation of this study has {column} {show(value)}"
+                )
     return lines
 
 
@@ -57,10 +71,13 @@ def _setting(evaluation: Evaluation, column: str) -> Any:
 def _check_evaluations(study: Study, runs: Iterable[Run], few: bool, found: Problems) -> None:
     """Note what protocols do not allow; what all runs share is looked at once."""
     seen: set[tuple[Data, str, int, Sampling]] = set()
-    first: dict[str, tuple[Place, str]] = {}  # the problem: where it is written, the first run that has it
+    first: dict[
+        str, tuple[Place, str]
+    ] = {}  # the problem: where it is written, the first run that has it
     for run in runs:
         for planned in run.evaluations:
-            evaluation, data = planned.evaluation, run.science.data
+            evaluation = planned.evaluation
+            data = run.science.data
             key = (data, evaluation.protocol, evaluation.samples, evaluation.sampling)
             if key in seen:
                 continue
@@ -73,7 +90,9 @@ def _check_evaluations(study: Study, runs: Iterable[Run], few: bool, found: Prob
 
 
 def _place(study: Study, run: Run, evaluation: Evaluation, line: str) -> Place:
-    """Return where the setting that a problem begins with is written, in the block that asks this run for it."""
+    """Return where the setting that a problem begins with is written, in the block that asks this
+    run for it.
+    """
     named = re.match(r"(\w+) is ", line)
     key = named[1] if named else "protocol"
     value = (evaluation.sampling.model_dump() | {"samples": evaluation.samples}).get(key)
@@ -85,13 +104,20 @@ def _place(study: Study, run: Run, evaluation: Evaluation, line: str) -> Place:
         if evaluation.protocol in block.values.get("protocol", default)
         and all(agrees(path, wanted, point) for path, wanted in block.where.items())
     ]
-    blocks.sort(key=lambda i: value not in study.evaluate[i].values.get(key, ()))  # first those that give the setting
+    blocks.sort(
+        key=lambda i: value not in study.evaluate[i].values.get(key, ())
+    )  # first those that give the setting
     return study.place(f"evaluate[{blocks[0]}].{key}", f"evaluate[{blocks[0]}]")
 
 
 def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
-    """Note metrics that no protocol has, and values of runs' columns that no run of the study has."""
-    metrics = [*OF_RUNS, *dict.fromkeys(metric for protocol in PROTOCOLS.values() for metric in protocol.metrics)]
+    """Note metrics that no protocol has, and values of runs' columns that no run of the study
+    has.
+    """
+    metrics = [
+        *OF_RUNS,
+        *dict.fromkeys(metric for protocol in PROTOCOLS.values() for metric in protocol.metrics),
+    ]
     columns = _columns(runs) if study.claims else {}
     for i, claim in enumerate(study.claims):
         path = f"claims[{i}]"
@@ -111,20 +137,33 @@ def _among(value: Any, have: set[Any]) -> bool:
 
 
 def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
-    """Return the columns that a claim may name and a plan knows, and the values they take in these runs."""
+    """Return the columns that a claim may name and a plan knows, and the values they take in these
+    runs.
+    """
     columns: dict[str, set[Any]] = {}
-    fields = [(column, *column.split("_", 1)) for column in COLUMNS if column.startswith(("model_", "data_"))]
+    fields = [
+        (column, *column.split("_", 1))
+        for column in COLUMNS
+        if column.startswith(("model_", "data_"))
+    ]
     for run in runs:
         science = run.science
-        facts = {column: getattr(getattr(science, half), field, None) for column, half, field in fields}
-        facts |= network_facts(science) | {"objective": science.objective.name, "seed": science.train.seed}
+        facts = {
+            column: getattr(getattr(science, half), field, None) for column, half, field in fields
+        }
+        facts |= network_facts(science) | {
+            "objective": science.objective.name,
+            "seed": science.train.seed,
+        }
         for column, value in facts.items():
             columns.setdefault(column, set()).add(value)
     return columns
 
 
 def _asked(claim: Claim) -> Iterator[tuple[str, str, Any]]:
-    """Yield (key of the claim, column, value) of every value that a claim selects rows by, or puts in order."""
+    """Yield (key of the claim, column, value) of every value that a claim selects rows by, or puts
+    in order.
+    """
     for key in ("where", "numerator", "denominator", "first", "second"):
         for column, value in (getattr(claim, key, None) or {}).items():
             for one in value if isinstance(value, tuple) else (value,):

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dit_core.errors import EnvironmentProblem
-from dit_core.evaluate.protocol.assets import INCEPTION, decoder_place, find_asset, local_asset, reference_asset
+from dit_core.evaluate.protocol.assets import (
+    INCEPTION,
+    decoder_place,
+    find_asset,
+    local_asset,
+    reference_asset,
+)
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.protocol.protocols import protocol_of
 from dit_core.study.science.data import BUILT_IN
@@ -17,18 +23,23 @@ Roots = dict[str, str]
 
 
 def missing_files(runs: Iterable[Run]) -> list[str]:
-    """Return a line for each file that the runs need and this machine lacks: data, references, weights, decoders.
+    """Return a line for each file that the runs need and this machine lacks: data, references,
+    weights, decoders.
 
-    Only names are looked at; what can be downloaded is not missing. The machine that trains may be another one.
+    Only names are looked at; what can be downloaded is not missing. The machine that trains may be
+    another one.
     """
     lines: dict[str, str] = {}  # by the name of what is missing, which several protocols may share
     asked: set[tuple[str, str]] = set()
     for run in runs:
-        data, roots = run.science.data.name, run.execution.data_roots
+        data = run.science.data.name
+        roots = run.execution.data_roots
         for name in ("", *(planned.evaluation.protocol for planned in run.evaluations)):
             if (data, name) not in asked:
                 asked.add((data, name))
-                found = _of_protocol(protocol_of(name), data, roots) if name else _of_data(data, roots)
+                found = (
+                    _of_protocol(protocol_of(name), data, roots) if name else _of_data(data, roots)
+                )
                 lines = lines | {key: line for key, line in found.items() if key not in lines}
     return list(lines.values())
 
@@ -38,7 +49,11 @@ def _of_data(name: str, roots: Roots) -> dict[str, str]:
         return {}
     if name not in roots:
         return {name: f"data {name!r} has no place; set execution.data_roots: {{{name}: PATH}}"}
-    return {} if Path(roots[name]).exists() else {name: f"data {name!r}: nothing at {roots[name]} on this machine"}
+    return (
+        {}
+        if Path(roots[name]).exists()
+        else {name: f"data {name!r}: nothing at {roots[name]} on this machine"}
+    )
 
 
 def _of_protocol(protocol: Protocol, data: str, roots: Roots) -> dict[str, str]:

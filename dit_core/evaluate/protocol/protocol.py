@@ -13,8 +13,9 @@ from pydantic import Field
 from dit_core.study.science.ids import canonical, canonical_json
 from dit_core.study.science.science import Frozen, Positive, neutral
 
-# Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would truncate and shift
-# every image by half a level; without the clamp values outside [-1, 1] would wrap around.
+# Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would
+# truncate and shift every image by half a level; without the clamp values outside [-1, 1] would
+# wrap around.
 UINT8_RULE = "clamp(127.5 x + 128, 0, 255)"
 
 
@@ -26,7 +27,9 @@ class Decoder(Frozen):
     revision: str
     """Commit that is fetched where no folder is given."""
     weights_sha256: str = ""
-    """Leading digits of the sha256 of diffusion_pytorch_model.safetensors; empty accepts any and records it."""
+    """Leading digits of the sha256 of diffusion_pytorch_model.safetensors; empty accepts any and
+    records it.
+    """
 
 
 class Protocol(Frozen):
@@ -43,7 +46,9 @@ class Protocol(Frozen):
     metrics: tuple[str, ...]
     """Metrics in a record."""
     extractor: Literal["ditlab-digits", "inception-v3-compat", "none"]
-    """Feature extractor, as registered with torch-fidelity; "none" takes vectors and maps as they are."""
+    """Feature extractor, as registered with torch-fidelity; "none" takes vectors and maps as they
+    are.
+    """
     weights_sha256: str
     """Leading digits of the sha256 of the extractor's weights file."""
     layer: str
@@ -55,12 +60,15 @@ class Protocol(Frozen):
     uint8: str = UINT8_RULE
     """Rule from network range to 8-bit images."""
     reference: str
-    """Name of the reference statistics; "data" takes the name of the study's data set, "rows" its real rows."""
+    """Name of the reference statistics; "data" takes the name of the study's data set, "rows" its
+    real rows.
+    """
     samples: Positive | None = None
     """Number of generated samples."""
     labels: Literal["balanced", "drawn", "data"] = "balanced"
-    """Label mode: balanced over the classes, drawn at random, or those of the data's rows. Data with more conditions
-    than labels are always asked for those of their rows."""
+    """Label mode: balanced over the classes, drawn at random, or those of the data's rows.
+
+    Data with more conditions than labels are always asked for those of their rows."""
     weights: Literal["ema"] = "ema"
     """Which weights are sampled."""
     sampler: str | None = None
@@ -76,7 +84,9 @@ class Protocol(Frozen):
     image: tuple[Positive, Positive, Positive] | None = None
     """Shape (C, H, W) of the measured images."""
     is_splits: Positive = 10
-    """Inception Score: number of splits, in the order of the samples (the ADM suite does not shuffle)."""
+    """Inception Score: number of splits, in the order of the samples (the ADM suite does not
+    shuffle).
+    """
     neighbours: Positive = 3
     """Precision and recall: k of the nearest neighbours (Kynkäänniemi et al. 2019)."""
     kid_subsets: Positive = 100

@@ -1,9 +1,19 @@
-"""The protocols there are, by name, and what each allows. Rows of two never share an axis unless asked."""
+"""The protocols there are, by name, and what each allows.
+
+Rows of two never share an axis unless asked.
+"""
 
 from __future__ import annotations
 
 from dit_core.errors import UserError, nearest
-from dit_core.evaluate.protocol.metric_names import COMPLETION, DETAIL, FIELDS, OBEDIENCE, SPECTRA, TWO_SAMPLE
+from dit_core.evaluate.protocol.metric_names import (
+    COMPLETION,
+    DETAIL,
+    FIELDS,
+    OBEDIENCE,
+    SPECTRA,
+    TWO_SAMPLE,
+)
 from dit_core.evaluate.protocol.protocol import Decoder, Protocol
 from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Data
@@ -178,18 +188,28 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol_of(name: str) -> Protocol:
-    """Return the protocol of that name; raise UserError naming those there are and the nearest one."""
+    """Return the protocol of that name; raise UserError naming those there are and the nearest
+    one.
+    """
     if name not in PROTOCOLS:
-        raise UserError(f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}; protocols are {', '.join(PROTOCOLS)}")
+        raise UserError(
+            f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}; protocols are "
+            f"{', '.join(PROTOCOLS)}"
+        )
     return PROTOCOLS[name]
 
 
-def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool = False) -> list[str]:
-    """Return what keeps an evaluation from being measured under a protocol, one line each; empty where nothing does.
+def problems(
+    protocol: Protocol, data: Data, evaluation: Evaluation, few: bool = False
+) -> list[str]:
+    """Return what keeps an evaluation from being measured under a protocol, one line each; empty
+    where nothing does.
 
-    `few` allows fewer samples than the protocol or a covariance wants, which a record then carries as a label.
+    `few` allows fewer samples than the protocol or a covariance wants, which a record then carries
+    as a label.
     """
-    sampling, found = evaluation.sampling, []
+    sampling = evaluation.sampling
+    found = []
     fixed = {
         "samples": (evaluation.samples, protocol.samples),
         "sampler": (sampling.sampler, protocol.sampler),
@@ -197,40 +217,67 @@ def problems(protocol: Protocol, data: Data, evaluation: Evaluation, few: bool =
         "guidance_channels": (sampling.guidance_channels, protocol.guidance_channels),
     }
     for key, (given, wanted) in fixed.items():
-        if wanted is not None and given != wanted and not (key == "samples" and few and given < wanted):
-            found.append(f"{key} is {given!r}, but protocol {protocol.name!r} is defined with {wanted!r}")
+        if (
+            wanted is not None
+            and given != wanted
+            and not (key == "samples" and few and given < wanted)
+        ):
+            found.append(
+                f"{key} is {given!r}, but protocol {protocol.name!r} is defined with {wanted!r}"
+            )
     if protocol.steps and sampling.steps not in protocol.steps:
         allowed = ", ".join(map(str, protocol.steps))
-        found.append(f"steps is {sampling.steps}, but protocol {protocol.name!r} is defined with {allowed}")
+        found.append(
+            f"steps is {sampling.steps}, but protocol {protocol.name!r} is defined with {allowed}"
+        )
     if evaluation.samples <= protocol.width and not few:
         found.append(
-            f"samples is {evaluation.samples}, but a covariance of {protocol.width} features needs more than "
+            f"samples is {evaluation.samples}, but a covariance of {protocol.width} features needs "
+            "more than "
             f"{protocol.width}; take more, or use `ditlab evaluate --few`, which labels the row"
         )
     if protocol.data and data.name != protocol.data:
-        found.append(f"data is {data.name!r}, but protocol {protocol.name!r} measures {protocol.data!r} alone")
+        found.append(
+            f"data is {data.name!r}, but protocol {protocol.name!r} measures {protocol.data!r} "
+            "alone"
+        )
     return found + _samples_fit(protocol, data)
 
 
 def _samples_fit(protocol: Protocol, data: Data) -> list[str]:
-    """Return what keeps a protocol from measuring samples of these data: vectors, latents, images of another shape."""
+    """Return what keeps a protocol from measuring samples of these data: vectors, latents, images
+    of another shape.
+    """
     found = []
     shape = (data.channels, data.height, data.width)
     if data.vectors and (protocol.extractor != "none" or protocol.fields):
-        fitting = ", ".join(n for n, other in PROTOCOLS.items() if other.extractor == "none" and not other.fields)
-        found.append(f"samples are vectors, but protocol {protocol.name!r} measures images; for vectors: {fitting}")
+        fitting = ", ".join(
+            n for n, other in PROTOCOLS.items() if other.extractor == "none" and not other.fields
+        )
+        found.append(
+            f"samples are vectors, but protocol {protocol.name!r} measures images; for vectors: "
+            f"{fitting}"
+        )
     elif protocol.fields and data.kind != "latents":
         if not data.conditions:
             found.append(
-                f"data {data.name!r} have no condition but a label, and protocol {protocol.name!r} holds each map "
+                f"data {data.name!r} have no condition but a label, and protocol {protocol.name!r} "
+                "holds each map "
                 "against the real one of its condition; declare `vector`, `map_…` or `context_…`"
             )
     elif protocol.extractor == "none" and not protocol.fields and not data.vectors:
-        found.append(f"samples are images of {shape}, but protocol {protocol.name!r} measures vectors")
+        found.append(
+            f"samples are images of {shape}, but protocol {protocol.name!r} measures vectors"
+        )
     elif protocol.decoder and data.kind != "latents":
         found.append(f"data.kind is {data.kind!r}, but protocol {protocol.name!r} decodes latents")
     elif not protocol.decoder and data.kind == "latents":
-        found.append(f"data are latents, but protocol {protocol.name!r} measures pixels; it names no decoder")
+        found.append(
+            f"data are latents, but protocol {protocol.name!r} measures pixels; it names no decoder"
+        )
     elif not protocol.decoder and protocol.image and shape != protocol.image:
-        found.append(f"samples are {shape}, but protocol {protocol.name!r} measures images of {protocol.image}")
+        found.append(
+            f"samples are {shape}, but protocol {protocol.name!r} measures images of "
+            f"{protocol.image}"
+        )
     return found

@@ -1,4 +1,6 @@
-"""From latents to images: the decoder a protocol names, in float32, of a pinned revision and a checked hash."""
+"""From latents to images: the decoder a protocol names, in float32, of a pinned revision and a
+checked hash.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,20 @@ from dit_core.evaluate.protocol.assets import decoder_place
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.study.science.science import Data
 
-# Images of 256 x 256 per pass: the decoder's activations of one take about 1 GB in float32. Larger ones go in fewer.
-DECODE_BATCH, _LATENT = 16, 32 * 32
+# Images of 256 x 256 per pass: the decoder's activations of one take about 1 GB in float32. Larger
+# ones go in fewer.
+DECODE_BATCH = 16
+_LATENT = 32 * 32
 
 
 def make_decoder(
     protocol: Protocol, data: Data, roots: dict[str, str] | None, device: torch.device
 ) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
-    """Return (decode, identity) of the protocol's VAE; decode takes scaled latents (B, C, h, w) to (B, 3, H, W).
+    """Return (decode, identity) of the protocol's VAE; decode takes scaled latents (B, C, h, w) to
+    (B, 3, H, W).
 
-    Raises, before the VAE is loaded, EnvironmentProblem where its files are missing or have another hash, and
-    UserError where latents of this shape would not give images of the protocol's size.
+    Raises, before the VAE is loaded, EnvironmentProblem where its files are missing or have another
+    hash, and UserError where latents of this shape would not give images of the protocol's size.
     """
     from dit_core.data.latents.vae import find_vae
 
@@ -33,17 +38,21 @@ def make_decoder(
     found = vae_folder.identity.weights_sha256
     if not found.startswith(protocol.decoder.weights_sha256):
         raise EnvironmentProblem(
-            f"{place}: the VAE's weights have sha256 {found[:16]}…, but protocol {protocol.name!r} is defined with "
-            f"{protocol.decoder.weights_sha256[:16]}… ({protocol.decoder.hub}); put the right folder there"
+            f"{place}: the VAE's weights have sha256 {found[:16]}…, but protocol {protocol.name!r} "
+            "is defined with "
+            f"{protocol.decoder.weights_sha256[:16]}… ({protocol.decoder.hub}); put the right "
+            "folder there"
         )
     if protocol.image is not None:
         wanted = vae_folder.latent_shape(protocol.image[1])
         if wanted != (data.channels, data.height, data.width):
             raise UserError(
-                f"data is {data.channels}x{data.height}x{data.width}, but images of {protocol.image[1]} pixels, which "
+                f"data is {data.channels}x{data.height}x{data.width}, but images of "
+                f"{protocol.image[1]} pixels, which "
                 f"protocol {protocol.name!r} measures, have latents of {'x'.join(map(str, wanted))}"
             )
-    vae, scale = vae_folder.load(str(device)), vae_folder.scale
+    vae = vae_folder.load(str(device))
+    scale = vae_folder.scale
     each = max(min(DECODE_BATCH, DECODE_BATCH * _LATENT // (data.height * data.width)), 1)
 
     @torch.inference_mode()
@@ -51,7 +60,9 @@ def make_decoder(
         with torch.backends.cudnn.flags(
             enabled=True, deterministic=True, allow_tf32=False
         ):  # float32 means float32 here
-            parts = [vae.decode(part.to(device).float() / scale).sample for part in latents.split(each)]
+            parts = [
+                vae.decode(part.to(device).float() / scale).sample for part in latents.split(each)
+            ]
         return torch.cat(parts)
 
     identity = {

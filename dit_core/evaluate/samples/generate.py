@@ -1,4 +1,6 @@
-"""Samples of a run as 8-bit images, vectors or maps; which batch holds which sample does not depend on who works."""
+"""Samples of a run as 8-bit images, vectors or maps; which batch holds which sample does not depend
+on who works.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Generator:
     rows: Rows | None = None
 
     def asked(self, indices: Sequence[int]) -> Given:
-        """Return what the samples `indices` are asked for: the conditions of their rows, or labels by the rule."""
+        """Return what the samples `indices` are asked for: the conditions of their rows, or labels
+        by the rule.
+        """
         if self.rows is not None:
             return self.rows.conditions(indices)
         assert self.labels != "data"
@@ -41,21 +45,30 @@ class Generator:
 
     def asked_labels(self, indices: Sequence[int]) -> Tensor:
         """Return the class each sample is asked for, (B,) int64."""
-        return self.rows.labels(indices) if self.rows is not None else conditions.labels_of(self.asked(indices))
+        return (
+            self.rows.labels(indices)
+            if self.rows is not None
+            else conditions.labels_of(self.asked(indices))
+        )
 
     @torch.inference_mode()
     def samples(self, indices: Sequence[int]) -> Tensor:
         """Return samples (B, C, H, W) float32 as the network made them, of the images `indices`."""
         from dit_core.diffusion.samplers import sample
 
-        data, evaluation = self.science.data, self.evaluation
+        data = self.science.data
+        evaluation = self.evaluation
         y = conditions.to_device(self.asked(indices), self.device)
-        noise = noise_source(evaluation.seed, indices, (data.channels, data.height, data.width), self.device)
+        noise = noise_source(
+            evaluation.seed, indices, (data.channels, data.height, data.width), self.device
+        )
         return sample(self.model, self.science.objective, evaluation.sampling, y, noise)
 
     @torch.inference_mode()
     def images(self, indices: Sequence[int]) -> Tensor:
-        """Return the images, (B, C, H, W) uint8; raise DataError naming the first that is not finite or all alike."""
+        """Return the images, (B, C, H, W) uint8; raise DataError naming the first that is not
+        finite or all alike.
+        """
         x = self.samples(indices)
         if self.decode is not None:
             to_uint8(x, indices)  # a broken latent is named before the decoder smears it
@@ -65,7 +78,9 @@ class Generator:
         return images
 
     def values(self, indices: Sequence[int]) -> Tensor:
-        """Return vectors (B, 1, 1, k) or maps (B, C, H, W) float32; raise DataError as `images` does."""
+        """Return vectors (B, 1, 1, k) or maps (B, C, H, W) float32; raise DataError as `images`
+        does.
+        """
         x = self.samples(indices)
         check_finite(x, indices)
         _check_variety(x, indices, "map" if x.shape[2] > 1 else "vector")
@@ -74,7 +89,9 @@ class Generator:
 
 def _check_variety(samples: Tensor, indices: Sequence[int], what: str) -> None:
     if len(samples) > 1 and bool((samples == samples[0]).all()):
-        raise DataError(f"samples {indices[0]} to {indices[-1]} are all the same {what}: the model collapsed")
+        raise DataError(
+            f"samples {indices[0]} to {indices[-1]} are all the same {what}: the model collapsed"
+        )
 
 
 def network_of(science: Science, weights: dict[str, Tensor], device: torch.device) -> nn.Module:

@@ -1,4 +1,6 @@
-"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless); vectors as CSV."""
+"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless);
+vectors as CSV.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,30 @@ from torch import Tensor
 
 from dit_core.records.disk.files import write_atomic
 
-_MARGIN, _HEAD = 22, 16  # pixels for row labels and column headings in Pillow's built-in font
+# pixels for row labels and column headings in Pillow's built-in font
+_MARGIN = 22
+_HEAD = 16
 
 
 def save_grid(path: Path, images: Tensor, columns: int) -> None:
-    """Write images (N, C, H, W) uint8 as one PNG, `columns` in a row; small images are enlarged by a whole factor."""
+    """Write images (N, C, H, W) uint8 as one PNG, `columns` in a row; small images are enlarged by
+    a whole factor.
+    """
     write_atomic(path, _png(Image.fromarray(_array(_tiled(images, columns)))))
 
 
 def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: list[str]) -> None:
-    """Write blocks (rows, k, C, H, W) uint8 side by side, each under its heading, rows labelled on the left."""
-    pictures = [Image.fromarray(_array(_tiled(block.flatten(0, 1), block.shape[1]))).convert("RGB") for block in blocks]
+    """Write blocks (rows, k, C, H, W) uint8 side by side, each under its heading, rows labelled on
+    the left.
+    """
+    pictures = [
+        Image.fromarray(_array(_tiled(block.flatten(0, 1), block.shape[1]))).convert("RGB")
+        for block in blocks
+    ]
     width = _MARGIN + sum(p.width for p in pictures) + 8 * (len(pictures) - 1)
     sheet = Image.new("RGB", (width, _HEAD + pictures[0].height), "white")
-    draw, left = ImageDraw.Draw(sheet), _MARGIN
+    draw = ImageDraw.Draw(sheet)
+    left = _MARGIN
     for picture, heading in zip(pictures, headings, strict=True):
         sheet.paste(picture, (left, _HEAD))
         draw.text((left, 2), heading, fill="black")
@@ -37,16 +49,23 @@ def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: l
 
 
 def save_each(folder: Path, images: Tensor, indices: range) -> None:
-    """Write images (B, C, H, W) uint8 as <index>.png into `folder`, unsynced: they can be made again from the seed."""
+    """Write images (B, C, H, W) uint8 as <index>.png into `folder`, unsynced: they can be made
+    again from the seed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for index, image in zip(indices, images, strict=True):
         (folder / f"{index:06d}.png").write_bytes(_png(Image.fromarray(_array(image))))
 
 
 def save_rows(folder: Path, samples: Tensor, indices: range) -> None:
-    """Write vectors (B, 1, 1, k) as <first index>.csv into `folder`, one line each with its index in front."""
+    """Write vectors (B, 1, 1, k) as <first index>.csv into `folder`, one line each with its index
+    in front.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (",".join(map(repr, [i, *row])) for i, row in zip(indices, samples.flatten(1).tolist(), strict=True))
+    lines = (
+        ",".join(map(repr, [i, *row]))
+        for i, row in zip(indices, samples.flatten(1).tolist(), strict=True)
+    )
     (folder / f"{indices[0]:06d}.csv").write_text("\n".join(lines) + "\n")
 
 
@@ -60,16 +79,23 @@ def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:
     """Return one picture (C, height, width) of images (N, C, H, W), white lines between."""
     n, c, h, w = images.shape
     rows = -(-n // columns)
-    grid = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
+    grid = torch.full(
+        (c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8
+    )
     for i, image in enumerate(images):
-        top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
+        top = gap + (i // columns) * (h + gap)
+        left = gap + (i % columns) * (w + gap)
         grid[:, top : top + h, left : left + w] = image
     factor = max(1, 32 // h)
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
 def _array(pixels: Tensor) -> object:
-    return pixels[0].numpy() if pixels.shape[0] == 1 else pixels[:3].permute(1, 2, 0).contiguous().numpy()
+    return (
+        pixels[0].numpy()
+        if pixels.shape[0] == 1
+        else pixels[:3].permute(1, 2, 0).contiguous().numpy()
+    )
 
 
 def _png(image: Image.Image) -> bytes:

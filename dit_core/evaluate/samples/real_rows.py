@@ -1,4 +1,6 @@
-"""The real samples whose conditions an evaluation asks for: those kept out of training, else all there are."""
+"""The real samples whose conditions an evaluation asks for: those kept out of training, else all
+there are.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Rows:
-    """Sample i of an evaluation is asked for the conditions of row i mod m, and held against the sample of that row."""
+    """Sample i of an evaluation is asked for the conditions of row i mod m, and held against the
+    sample of that row.
+    """
 
     training: ConditionedDataset
     """The samples that were trained on."""
@@ -55,7 +59,9 @@ class Rows:
 
     @cached_property
     def identity(self) -> dict[str, object]:
-        """Return what a record keeps of the rows: how many, whether held out, sha256 of samples and conditions."""
+        """Return what a record keeps of the rows: how many, whether held out, sha256 of samples and
+        conditions.
+        """
         digest = hashlib.sha256()
         for x, given in _blocks(self.asked, len(self)):
             for part in (x, *(given if isinstance(given, Conditions) else [given])):
@@ -66,10 +72,12 @@ class Rows:
 
 
 def rows_of(data: Data, labels: str, roots: dict[str, str]) -> Rows | None:
-    """Return the rows whose conditions samples of `data` are asked for; None where the labels of a rule are enough.
+    """Return the rows whose conditions samples of `data` are asked for; None where the labels of a
+    rule are enough.
 
     `labels` is the protocol's label mode; data with more conditions than labels have rows in any.
-    Raises what `load_data` raises: EnvironmentProblem where the data are not there, DataError where they are others.
+    Raises what `load_data` raises: EnvironmentProblem where the data are not there, DataError where
+    they are others.
     """
     if not data.conditions and labels != "data":
         return None

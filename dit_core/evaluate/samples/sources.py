@@ -1,4 +1,6 @@
-"""Images that are not sampled but read: an .npz, a folder, or a latent set decoded; checked one by one, streamed."""
+"""Images that are not sampled but read: an .npz, a folder, or a latent set decoded; checked one by
+one, streamed.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,12 @@ class Source:
 
 
 def open_source(path: Path, shape: Shape | None = None, crop: bool = False) -> Source:
-    """Return the images at `path`: an .npz with arr_0 (N, H, W, C) uint8, or a folder of image files.
+    """Return the images at `path`: an .npz with arr_0 (N, H, W, C) uint8, or a folder of image
+    files.
 
-    `shape` is the wanted (C, H, W); `crop` cuts a folder's images to it as ADM does, otherwise another size is an
-    error. Raises EnvironmentProblem where nothing is there and DataError naming array or file for anything else.
+    `shape` is the wanted (C, H, W); `crop` cuts a folder's images to it as ADM does, otherwise
+    another size is an error. Raises EnvironmentProblem where nothing is there and DataError naming
+    array or file for anything else.
     """
     if path.is_dir():
         return _folder(path, shape, crop)
@@ -57,7 +61,9 @@ def _npz(path: Path, shape: Shape | None) -> Source:
     if len(full) != 4 or full[3] not in (1, 3) or 0 in full:
         raise DataError(f"{path}: arr_0 has shape {full}; wanted is (N, H, W, 3)")
     if dtype != np.uint8:
-        raise DataError(f"{path}: arr_0 is {dtype}; images must be uint8 (0..255), made by clamp(127.5 x + 128)")
+        raise DataError(
+            f"{path}: arr_0 is {dtype}; images must be uint8 (0..255), made by clamp(127.5 x + 128)"
+        )
     found = (full[3], full[1], full[2])
     if shape is not None and found != shape:
         raise DataError(f"{path}: arr_0 holds images of {found}, wanted are {shape}")
@@ -80,18 +86,24 @@ def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def npz_rows(path: Path, name: str, batch: int) -> Iterator[np.ndarray]:
-    """Yield an array of an .npz in blocks of `batch` rows: 10 GB of images never lie in memory at once."""
+    """Yield an array of an .npz in blocks of `batch` rows: 10 GB of images never lie in memory at
+    once.
+    """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, name)) as file:
             shape, fortran, dtype = _read_header(file)
             if fortran:
-                raise DataError(f"{path}: {name} is stored column by column; save it as a C-ordered array")
+                raise DataError(
+                    f"{path}: {name} is stored column by column; save it as a C-ordered array"
+                )
             each = int(np.prod(shape[1:])) * dtype.itemsize
             for first in range(0, shape[0], batch):
                 rows = min(batch, shape[0] - first)
                 data = file.read(rows * each)
                 if len(data) != rows * each:
-                    raise DataError(f"{path}: {name} ends at row {first + len(data) // each} of {shape[0]}")
+                    raise DataError(
+                        f"{path}: {name} ends at row {first + len(data) // each} of {shape[0]}"
+                    )
                 yield np.frombuffer(bytearray(data), dtype).reshape(rows, *shape[1:])
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: {name} is not readable ({error})") from error
@@ -106,7 +118,11 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> str:
 
 def _read_header(file: object) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    reader = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = reader(file)
     if dtype.hasobject:
         raise DataError("an array of Python objects is never unpickled")
@@ -117,7 +133,9 @@ def _folder(path: Path, shape: Shape | None, crop: bool) -> Source:
     """Return the images in a folder and its sub-folders, sorted by path."""
     from dit_core.data.readers.images import SUFFIXES, centre_crop, read_image
 
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    files = sorted(
+        p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+    )
     if not files:
         raise DataError(f"{path}: holds no images ({', '.join(SUFFIXES)})")
     if shape is None:
@@ -131,7 +149,8 @@ def _folder(path: Path, shape: Shape | None, crop: bool) -> Source:
             return centre_crop(image, height)
         if image.size != (width, height):
             raise DataError(
-                f"{files[index]} (index {index}): is {image.width}x{image.height}, wanted is {width}x{height}"
+                f"{files[index]} (index {index}): is {image.width}x{image.height}, wanted is "
+                f"{width}x{height}"
             )
         return np.asarray(image).reshape(height, width, channels)
 
@@ -143,7 +162,9 @@ def _folder(path: Path, shape: Shape | None, crop: bool) -> Source:
     return Source(str(path), len(files), shape, read)
 
 
-def latent_source(path: Path, decode: Callable[[Tensor], Tensor], scale: float, shape: Shape) -> Source:
+def latent_source(
+    path: Path, decode: Callable[[Tensor], Tensor], scale: float, shape: Shape
+) -> Source:
     """Return the images of a folder of latent shards: the posterior means, decoded."""
     from dit_core.data.latents.latent_set import LatentDataset
     from dit_core.evaluate.samples.pixels import to_uint8
@@ -154,13 +175,17 @@ def latent_source(path: Path, decode: Callable[[Tensor], Tensor], scale: float, 
         for first in range(0, len(latents), batch):
             indices = np.arange(first, min(first + batch, len(latents)))
             moments = latents.moments(indices, np.zeros(len(indices), dtype=bool))
-            yield to_uint8(decode(moments.chunk(2, dim=1)[0] * scale), range(first, len(latents))).cpu()
+            yield to_uint8(
+                decode(moments.chunk(2, dim=1)[0] * scale), range(first, len(latents))
+            ).cpu()
 
     return Source(str(path), len(latents), shape, read)
 
 
 def npz_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the arrays in an .npz; DataError where it is none, EnvironmentProblem without a file."""
+    """Return the names of the arrays in an .npz; DataError where it is none, EnvironmentProblem
+    without a file.
+    """
     if not path.is_file():
         raise EnvironmentProblem(f"{path}: no such file")
     try:

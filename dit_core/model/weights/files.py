@@ -1,4 +1,6 @@
-"""Weights of others as files: reading a released `.pt` or a diffusers folder, and what network they are of."""
+"""Weights of others as files: reading a released `.pt` or a diffusers folder, and what network they
+are of.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +67,18 @@ class Imported:
 
 
 def read_foreign(path: Path, described: Described) -> Imported:
-    """Return the network at `path`: a released `.pt` file, or a folder of diffusers' DiTTransformer2DModel.
+    """Return the network at `path`: a released `.pt` file, or a folder of diffusers'
+    DiTTransformer2DModel.
 
-    Nothing but tensors is unpickled. Raises UserError naming what is wrong for anything that is not a DiT.
+    Nothing but tensors is unpickled. Raises UserError naming what is wrong for anything that is not
+    a DiT.
     """
     if path.is_dir():
         return _read_folder(path, described)
     if not path.is_file():
-        raise UserError(f"{path}: no such file or folder; wanted is a DiT .pt file or a diffusers folder")
+        raise UserError(
+            f"{path}: no such file or folder; wanted is a DiT .pt file or a diffusers folder"
+        )
     released = released_state(_load(path), path)
     side = _side(released, path)
     science, notes = _science(released, described, path, side, "released", sha256_of(path))
@@ -80,13 +86,21 @@ def read_foreign(path: Path, described: Described) -> Imported:
 
 
 def released_state(loaded: Any, path: Path) -> Tensors:
-    """Return the state dict within what a `.pt` file holds: its "ema" entry, else "model", else itself."""
+    """Return the state dict within what a `.pt` file holds: its "ema" entry, else "model", else
+    itself.
+    """
     for entry in ("ema", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(entry), Mapping):
             loaded = loaded[entry]
             break
-    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise UserError(f"{path}: holds no state dict (names to tensors), neither at the top nor under 'ema'")
+    if (
+        not isinstance(loaded, Mapping)
+        or not loaded
+        or not all(isinstance(v, Tensor) for v in loaded.values())
+    ):
+        raise UserError(
+            f"{path}: holds no state dict (names to tensors), neither at the top nor under 'ema'"
+        )
     return dict(loaded)
 
 
@@ -95,7 +109,13 @@ def write_released(path: Path, weights: Mapping[str, Tensor], science: Science) 
     import io
 
     buffer = io.BytesIO()
-    torch.save({name: tensor.contiguous().clone() for name, tensor in to_released(weights, science).items()}, buffer)
+    torch.save(
+        {
+            name: tensor.contiguous().clone()
+            for name, tensor in to_released(weights, science).items()
+        },
+        buffer,
+    )
     write_atomic(path, buffer.getvalue())
 
 
@@ -104,28 +124,38 @@ def write_diffusers(folder: Path, weights: Mapping[str, Tensor], science: Scienc
     from safetensors.torch import save
 
     config = {"_class_name": "DiTTransformer2DModel", **FIXED, **diffusers_config(science)}
-    tensors = {name: tensor.contiguous().clone() for name, tensor in to_diffusers(weights, science).items()}
+    tensors = {
+        name: tensor.contiguous().clone() for name, tensor in to_diffusers(weights, science).items()
+    }
     write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     write_atomic(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 
 def _load(path: Path) -> Any:
-    # The released training script stores its arguments beside the weights: a Namespace, harmless and not used.
+    # The released training script stores its arguments beside the weights: a Namespace, harmless
+    # and not used.
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{path}: is not a checkpoint of tensors that can be read without running its code ({reason[:120]})"
+            f"{path}: is not a checkpoint of tensors that can be read without running its code "
+            f"({reason[:120]})"
         ) from error
 
 
 def _read_folder(folder: Path, described: Described) -> Imported:
-    if not (folder / "config.json").is_file() and (folder / "transformer" / "config.json").is_file():
+    if (
+        not (folder / "config.json").is_file()
+        and (folder / "transformer" / "config.json").is_file()
+    ):
         folder = folder / "transformer"  # a whole pipeline was given
     config = _config(folder)
-    path = next((folder / n for n in (WEIGHTS, "diffusion_pytorch_model.bin") if (folder / n).is_file()), None)
+    path = next(
+        (folder / n for n in (WEIGHTS, "diffusion_pytorch_model.bin") if (folder / n).is_file()),
+        None,
+    )
     if path is None:
         raise UserError(f"{folder}: holds no {WEIGHTS} (sharded folders are not read)")
     if path.suffix == ".bin":
@@ -137,17 +167,25 @@ def _read_folder(folder: Path, described: Described) -> Imported:
             raise UserError(f"{path}: not readable as safetensors ({error})") from error
     released = released_of_diffusers(given, str(path))
     described = Described(
-        described.data, described.kind, described.images_seen, described.heads or config["num_attention_heads"],
-        described.flow, described.frequencies,
-    )  # fmt: skip
+        described.data,
+        described.kind,
+        described.images_seen,
+        described.heads or config["num_attention_heads"],
+        described.flow,
+        described.frequencies,
+    )
     _require(released, "x_embedder.proj.weight", path)
-    p, d = released["x_embedder.proj.weight"].shape[-1], released["x_embedder.proj.weight"].shape[0]
+    p = released["x_embedder.proj.weight"].shape[-1]
+    d = released["x_embedder.proj.weight"].shape[0]
     grid = config["sample_size"] // p
     released["pos_embed"] = fixed_positions("sincos-2d", (grid, grid), d)[None]
-    science, notes = _science(released, described, path, config["sample_size"], "diffusers", sha256_of(path))
+    science, notes = _science(
+        released, described, path, config["sample_size"], "diffusers", sha256_of(path)
+    )
     if config.get("norm_eps", 1e-5) != 1e-6:
         notes += (
-            "its second norm of each block adds 1e-5 in diffusers and 1e-6 here, as in the released code: outputs may "
+            "its second norm of each block adds 1e-5 in diffusers and 1e-6 here, as in the "
+            "released code: outputs may "
             "differ by more than 1e-5",
         )
     return Imported(science, from_released(released, science, str(path)), notes)
@@ -158,7 +196,9 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: is no diffusers model folder: config.json is missing or not JSON") from error
+        raise UserError(
+            f"{folder}: is no diffusers model folder: config.json is missing or not JSON"
+        ) from error
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name not in ("DiTTransformer2DModel", "Transformer2DModel"):
         raise UserError(f"{path}: is of {name!r}; only diffusers' DiTTransformer2DModel is read")
@@ -167,21 +207,35 @@ def _config(folder: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {key} is {config[key]!r}; a DiT has {wanted!r}")
     for key in ("num_attention_heads", "sample_size"):
         if not isinstance(config.get(key), int) or config[key] < 1:
-            raise UserError(f"{path}: {key} is {config.get(key)!r}; wanted is a positive whole number")
+            raise UserError(
+                f"{path}: {key} is {config.get(key)!r}; wanted is a positive whole number"
+            )
     return config
 
 
 def _science(
-    released: Mapping[str, Tensor], described: Described, path: Path, side: int, frequencies: str, sha256: str
+    released: Mapping[str, Tensor],
+    described: Described,
+    path: Path,
+    side: int,
+    frequencies: str,
+    sha256: str,
 ) -> tuple[Science, tuple[str, ...]]:
     """Return the science of the network in `released` and what its user should know about it."""
-    for name in ("y_embedder.embedding_table.weight", "final_layer.linear.bias", "blocks.0.mlp.fc1.bias"):
+    for name in (
+        "y_embedder.embedding_table.weight",
+        "final_layer.linear.bias",
+        "blocks.0.mlp.fc1.bias",
+    ):
         _require(released, name, path)
     d, C, p, _ = released["x_embedder.proj.weight"].shape
-    depth, notes = block_count(released, "blocks"), ()
+    depth = block_count(released, "blocks")
+    notes = ()
     channels_out = len(released["final_layer.linear.bias"]) / p**2
     if channels_out not in (C, 2 * C):
-        raise UserError(f"{path}: returns {channels_out:g} channels for {C}; a DiT returns {C} or {2 * C}")
+        raise UserError(
+            f"{path}: returns {channels_out:g} channels for {C}; a DiT returns {C} or {2 * C}"
+        )
     if described.flow and channels_out != C:
         raise UserError(f"{path}: returns {channels_out:g} channels for {C}; a flow returns {C}")
     images = described.images_seen
@@ -189,16 +243,23 @@ def _science(
         notes += ("images seen are not known and filed as 1; --images-seen gives them",)
     try:
         model = Model(
-            depth=depth, hidden=d, heads=described.heads or _heads(depth, d, path), patch=p,
+            depth=depth,
+            hidden=d,
+            heads=described.heads or _heads(depth, d, path),
+            patch=p,
             mlp_ratio=len(released["blocks.0.mlp.fc1.bias"]) / d,
             positions=_positions(released["pos_embed"], side // p, d),
             time_frequencies=described.frequencies or frequencies,
-        )  # fmt: skip
+        )
         data = Data(
-            name=described.data, kind=described.kind, channels=C, height=side, width=side,
+            name=described.data,
+            kind=described.kind,
+            channels=C,
+            height=side,
+            width=side,
             classes=len(released["y_embedder.embedding_table.weight"]) - 1,
             images=KNOWN_IMAGES.get(described.data, 1),
-        )  # fmt: skip
+        )
         objective = Flow() if described.flow else Ddpm(learn_sigma=channels_out == 2 * C)
         batch = 256 if images and images % 256 == 0 else 1
         train = Train(images=images or 1, batch=batch, imported=sha256)
@@ -213,7 +274,8 @@ def _heads(depth: int, hidden: int, path: Path) -> int:
     found = [heads for d, h, heads in SIZES.values() if (d, h) == (depth, hidden)]
     if not found:
         raise UserError(
-            f"{path}: {depth} blocks of width {hidden} are no named size, and a state dict does not hold the number of "
+            f"{path}: {depth} blocks of width {hidden} are no named size, and a state dict does "
+            "not hold the number of "
             "heads; give it with --heads"
         )
     return found[0]
@@ -222,9 +284,13 @@ def _heads(depth: int, hidden: int, path: Path) -> int:
 def _side(released: Mapping[str, Tensor], path: Path) -> int:
     for name in ("pos_embed", "x_embedder.proj.weight"):
         _require(released, name, path)
-    table, kernel = released["pos_embed"], released["x_embedder.proj.weight"]
+    table = released["pos_embed"]
+    kernel = released["x_embedder.proj.weight"]
     if table.dim() != 3 or kernel.dim() != 4:
-        raise UserError(f"{path}: pos_embed has {table.dim()} and x_embedder.proj.weight {kernel.dim()} axes, not 3, 4")
+        raise UserError(
+            f"{path}: pos_embed has {table.dim()} and x_embedder.proj.weight {kernel.dim()} axes, "
+            "not 3, 4"
+        )
     grid = math.isqrt(table.shape[1])
     if grid**2 != table.shape[1]:
         raise UserError(f"{path}: pos_embed has {table.shape[1]} tokens, which are no square")

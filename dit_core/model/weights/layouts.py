@@ -1,7 +1,9 @@
-"""The same weights in the layouts of others: the released DiT `.pt` and diffusers' `DiTTransformer2DModel`.
+"""The same weights in the layouts of others: the released DiT `.pt` and diffusers'
+`DiTTransformer2DModel`.
 
-Both have one modulation layer per block where ours stacks several; diffusers besides splits queries, keys and values
-and keeps a copy of the time and label embedding in every block. Nothing is computed: rows are cut and put together.
+Both have one modulation layer per block where ours stacks several; diffusers besides splits
+queries, keys and values and keeps a copy of the time and label embedding in every block. Nothing is
+computed: rows are cut and put together.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ ENDS = {
 }
 LAYERS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 # released: diffusers.
-DIFFUSERS_LAYERS = {"attn.proj": "attn1.to_out.0", "mlp.fc1": "ff.net.0.proj", "mlp.fc2": "ff.net.2"}
+DIFFUSERS_LAYERS = {
+    "attn.proj": "attn1.to_out.0",
+    "mlp.fc1": "ff.net.0.proj",
+    "mlp.fc2": "ff.net.2",
+}
 PARTS = ("weight", "bias")
 
 
@@ -38,7 +44,9 @@ def to_released(weights: Mapping[str, Tensor], science: Science) -> Tensors:
     Raises UserError where the released code has no such network.
     """
     _require_released(science)
-    m, d, n = science.model, science.model.hidden, 6
+    m = science.model
+    d = science.model.hidden
+    n = 6
     proj = weights["x_embedder.weight"]
     out = {
         "pos_embed": _positions(weights, science)[None],
@@ -48,9 +56,14 @@ def to_released(weights: Mapping[str, Tensor], science: Science) -> Tensors:
     }
     for part in PARTS:
         out |= {f"{theirs}.{part}": weights[f"{ours}.{part}"] for ours, theirs in ENDS.items()}
-        rows = torch.cat([weights[f"modulation.linears.{g}.{part}"] for g in range(len(_groups(science)))])
+        rows = torch.cat(
+            [weights[f"modulation.linears.{g}.{part}"] for g in range(len(_groups(science)))]
+        )
         for i in range(m.depth):
-            out |= {f"blocks.{i}.{layer}.{part}": weights[f"blocks.{i}.{layer}.{part}"] for layer in LAYERS}
+            out |= {
+                f"blocks.{i}.{layer}.{part}": weights[f"blocks.{i}.{layer}.{part}"]
+                for layer in LAYERS
+            }
             out[f"blocks.{i}.adaLN_modulation.1.{part}"] = rows[i * n * d : (i + 1) * n * d]
         out[f"final_layer.adaLN_modulation.1.{part}"] = rows[m.depth * n * d :]
     return out
@@ -59,11 +72,13 @@ def to_released(weights: Mapping[str, Tensor], science: Science) -> Tensors:
 def from_released(released: Mapping[str, Tensor], science: Science, source: str) -> Tensors:
     """Return our weights, float32, from the released layout; `source` names the file in errors.
 
-    Raises UserError naming keys that are missing, too many or of another shape than `science`'s network has.
+    Raises UserError naming keys that are missing, too many or of another shape than `science`'s
+    network has.
     """
     require_layout(released, layout_of(science), source)
     given = {name: tensor.detach().float() for name, tensor in released.items()}
-    m, proj = science.model, given["x_embedder.proj.weight"]
+    m = science.model
+    proj = given["x_embedder.proj.weight"]
     out = {
         "x_embedder.weight": proj.flatten(1),
         "x_embedder.bias": given["x_embedder.proj.bias"],
@@ -74,7 +89,10 @@ def from_released(released: Mapping[str, Tensor], science: Science, source: str)
     for part in PARTS:
         out |= {f"{ours}.{part}": given[f"{theirs}.{part}"] for ours, theirs in ENDS.items()}
         for i in range(m.depth):
-            out |= {f"blocks.{i}.{layer}.{part}": given[f"blocks.{i}.{layer}.{part}"] for layer in LAYERS}
+            out |= {
+                f"blocks.{i}.{layer}.{part}": given[f"blocks.{i}.{layer}.{part}"]
+                for layer in LAYERS
+            }
         rows = [given[f"blocks.{i}.adaLN_modulation.1.{part}"] for i in range(m.depth)]
         stacked = torch.cat([*rows, given[f"final_layer.adaLN_modulation.1.{part}"]])
         pieces = stacked.split([count * m.hidden for count in _groups(science)])
@@ -83,18 +101,23 @@ def from_released(released: Mapping[str, Tensor], science: Science, source: str)
 
 
 def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
-    """Return our weights under the names of diffusers' `DiTTransformer2DModel`; raise UserError where it has none.
+    """Return our weights under the names of diffusers' `DiTTransformer2DModel`; raise UserError
+    where it has none.
 
-    The model computes the same function there when it is built with `diffusers_config` and has diffusers' time
-    frequencies (`model.time_frequencies`).
+    The model computes the same function there when it is built with `diffusers_config` and has
+    diffusers' time frequencies (`model.time_frequencies`).
     """
     _require_dit(science)
     if science.model.positions != "sincos-2d":
         raise UserError(
-            f"positions {science.model.positions!r} cannot be exported to diffusers, whose DiT has sincos-2d only"
+            f"positions {science.model.positions!r} cannot be exported to diffusers, whose DiT has "
+            "sincos-2d only"
         )
     if science.model.mlp_ratio != 4.0:
-        raise UserError(f"mlp_ratio {science.model.mlp_ratio} cannot be exported to diffusers, whose DiT has 4 only")
+        raise UserError(
+            f"mlp_ratio {science.model.mlp_ratio} cannot be exported to diffusers, whose DiT has 4 "
+            "only"
+        )
     released = to_released(weights, science)
     out: Tensors = {}
     for part in PARTS:
@@ -102,13 +125,19 @@ def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
         out[f"proj_out_1.{part}"] = released[f"final_layer.adaLN_modulation.1.{part}"]
         out[f"proj_out_2.{part}"] = released[f"final_layer.linear.{part}"]
         for i in range(science.model.depth):
-            to, of = f"transformer_blocks.{i}", f"blocks.{i}"
-            out |= {f"{to}.{b}.{part}": released[f"{of}.{a}.{part}"] for a, b in DIFFUSERS_LAYERS.items()}
+            to = f"transformer_blocks.{i}"
+            of = f"blocks.{i}"
+            out |= {
+                f"{to}.{b}.{part}": released[f"{of}.{a}.{part}"]
+                for a, b in DIFFUSERS_LAYERS.items()
+            }
             for name, rows in zip("qkv", released[f"{of}.attn.qkv.{part}"].chunk(3), strict=True):
                 out[f"{to}.attn1.to_{name}.{part}"] = rows
             out[f"{to}.norm1.linear.{part}"] = released[f"{of}.adaLN_modulation.1.{part}"]
             for a, b in (("0", "1"), ("2", "2")):
-                out[f"{to}.norm1.emb.timestep_embedder.linear_{b}.{part}"] = released[f"t_embedder.mlp.{a}.{part}"]
+                out[f"{to}.norm1.emb.timestep_embedder.linear_{b}.{part}"] = released[
+                    f"t_embedder.mlp.{a}.{part}"
+                ]
     for i in range(science.model.depth):
         name = f"transformer_blocks.{i}.norm1.emb.class_embedder.embedding_table.weight"
         out[name] = released["y_embedder.embedding_table.weight"]
@@ -116,23 +145,31 @@ def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
 
 
 def released_of_diffusers(given: Mapping[str, Tensor], source: str) -> Tensors:
-    """Return the released layout of diffusers' weights, without `pos_embed`, which diffusers does not store.
+    """Return the released layout of diffusers' weights, without `pos_embed`, which diffusers does
+    not store.
 
-    Raises UserError where keys are missing or too many, or where the blocks hold different time or label embeddings,
-    which diffusers can express and a DiT cannot.
+    Raises UserError where keys are missing or too many, or where the blocks hold different time or
+    label embeddings, which diffusers can express and a DiT cannot.
     """
-    left = {n: t for n, t in given.items() if n != "pos_embed.pos_embed"}  # a table that some versions store
-    depth, out = block_count(left, "transformer_blocks"), {}
+    left = {
+        n: t for n, t in given.items() if n != "pos_embed.pos_embed"
+    }  # a table that some versions store
+    depth = block_count(left, "transformer_blocks")
+    out = {}
 
     def take(name: str) -> Tensor:
         if name not in left:
-            raise UserError(f"{source}: is no DiTTransformer2DModel of adaLN-Zero blocks: lacks {name}")
+            raise UserError(
+                f"{source}: is no DiTTransformer2DModel of adaLN-Zero blocks: lacks {name}"
+            )
         return left.pop(name)
 
     def take_shared(name: str) -> Tensor:
         first, *others = (take(f"transformer_blocks.{i}.norm1.emb.{name}") for i in range(depth))
         if any(other.shape != first.shape or not torch.equal(other, first) for other in others):
-            raise UserError(f"{source}: its blocks differ in {name}, which all blocks of a DiT share")
+            raise UserError(
+                f"{source}: its blocks differ in {name}, which all blocks of a DiT share"
+            )
         return first
 
     out["y_embedder.embedding_table.weight"] = take_shared("class_embedder.embedding_table.weight")
@@ -143,9 +180,14 @@ def released_of_diffusers(given: Mapping[str, Tensor], source: str) -> Tensors:
         out[f"t_embedder.mlp.0.{part}"] = take_shared(f"timestep_embedder.linear_1.{part}")
         out[f"t_embedder.mlp.2.{part}"] = take_shared(f"timestep_embedder.linear_2.{part}")
         for i in range(depth):
-            of, to = f"transformer_blocks.{i}", f"blocks.{i}"
-            out |= {f"{to}.{a}.{part}": take(f"{of}.{b}.{part}") for a, b in DIFFUSERS_LAYERS.items()}
-            out[f"{to}.attn.qkv.{part}"] = torch.cat([take(f"{of}.attn1.to_{n}.{part}") for n in "qkv"])
+            of = f"transformer_blocks.{i}"
+            to = f"blocks.{i}"
+            out |= {
+                f"{to}.{a}.{part}": take(f"{of}.{b}.{part}") for a, b in DIFFUSERS_LAYERS.items()
+            }
+            out[f"{to}.attn.qkv.{part}"] = torch.cat(
+                [take(f"{of}.attn1.to_{n}.{part}") for n in "qkv"]
+            )
             out[f"{to}.adaLN_modulation.1.{part}"] = take(f"{of}.norm1.linear.{part}")
     if left:
         raise UserError(f"{source}: holds what no DiT has: {_some(left)}")
@@ -154,9 +196,13 @@ def released_of_diffusers(given: Mapping[str, Tensor], source: str) -> Tensors:
 
 def diffusers_config(science: Science) -> dict[str, object]:
     """Return the arguments with which diffusers builds the same network (square inputs only)."""
-    m, data = science.model, science.data
+    m = science.model
+    data = science.data
     if data.height != data.width:
-        raise UserError(f"input {data.height}x{data.width} cannot be exported to diffusers, whose DiT is square only")
+        raise UserError(
+            f"input {data.height}x{data.width} cannot be exported to diffusers, whose DiT is "
+            "square only"
+        )
     return {
         "num_attention_heads": m.heads,
         "attention_head_dim": m.hidden // m.heads,
@@ -166,20 +212,31 @@ def diffusers_config(science: Science) -> dict[str, object]:
         "sample_size": data.height,
         "patch_size": m.patch,
         "num_embeds_ada_norm": data.classes,
-        "norm_eps": 1e-6,  # of the second norm of each block; diffusers' default differs from the released code
+        # of the second norm of each block; diffusers' default differs from the released code
+        "norm_eps": 1e-6,
     }
 
 
 def layout_of(science: Science) -> dict[str, torch.Size]:
-    """Return name to shape of the released layout of `science`'s network, without building any weights."""
+    """Return name to shape of the released layout of `science`'s network, without building any
+    weights.
+    """
     with torch.device("meta"):
         network = build_model(science)
-        return {name: tensor.shape for name, tensor in to_released(network.state_dict(), science).items()}
+        return {
+            name: tensor.shape
+            for name, tensor in to_released(network.state_dict(), science).items()
+        }
 
 
-def require_layout(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], source: str) -> None:
-    """Raise UserError naming the keys of `given` that are missing, too many or of another shape than wanted."""
-    missing, extra = wanted.keys() - given.keys(), given.keys() - wanted.keys()
+def require_layout(
+    given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], source: str
+) -> None:
+    """Raise UserError naming the keys of `given` that are missing, too many or of another shape
+    than wanted.
+    """
+    missing = wanted.keys() - given.keys()
+    extra = given.keys() - wanted.keys()
     wrong = [n for n in wanted.keys() & given.keys() if given[n].shape != wanted[n]]
     faults = []
     if missing:
@@ -188,31 +245,46 @@ def require_layout(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]
         faults.append(f"holds what no DiT has: {_some(extra)}")
     if wrong:
         name = min(wrong)
-        faults.append(f"{name} is {_by(given[name].shape)} instead of {_by(wanted[name])} ({len(wrong)} such)")
+        faults.append(
+            f"{name} is {_by(given[name].shape)} instead of {_by(wanted[name])} ({len(wrong)} such)"
+        )
     if faults:
         raise UserError(f"{source}: is not this DiT's state dict: {'; '.join(faults)}")
 
 
 def block_count(names: Iterable[str], prefix: str) -> int:
-    """Return the number of blocks whose weights are called `<prefix>.<number>.…`; 0 where there are none."""
-    numbers = {part[1] for part in (n.split(".") for n in names if n.startswith(f"{prefix}.")) if part[1].isdigit()}
+    """Return the number of blocks whose weights are called `<prefix>.<number>.…`; 0 where there are
+    none.
+    """
+    numbers = {
+        part[1]
+        for part in (n.split(".") for n in names if n.startswith(f"{prefix}."))
+        if part[1].isdigit()
+    }
     return 1 + max(map(int, numbers), default=-1)
 
 
 def _require_dit(science: Science) -> None:
     if science.model.family != "dit":
-        raise UserError(f"a network of family {science.model.family!r} has no DiT's layout to be exported to")
+        raise UserError(
+            f"a network of family {science.model.family!r} has no DiT's layout to be exported to"
+        )
 
 
 def _require_released(science: Science) -> None:
     m = science.model
     extras = [name for name in ("qk_norm", "layer_scale") if getattr(m, name)]
     if m.conditioning != "adaln-zero":
-        raise UserError(f"conditioning {m.conditioning!r} has no published layout; only 'adaln-zero' has one")
+        raise UserError(
+            f"conditioning {m.conditioning!r} has no published layout; only 'adaln-zero' has one"
+        )
     if extras:
         raise UserError(f"a model with {' and '.join(extras)} has no published layout")
     if science.data.conditions:
-        raise UserError(f"a model with {' and '.join(science.data.conditions)} beside labels has no published layout")
+        raise UserError(
+            f"a model with {' and '.join(science.data.conditions)} beside labels has no published "
+            "layout"
+        )
     if science.data.height != science.data.width:
         size = f"{science.data.height}x{science.data.width}"
         raise UserError(f"input {size} has no published layout, which is of square inputs only")
@@ -224,7 +296,8 @@ def _groups(science: Science) -> list[int]:
 
 
 def _positions(weights: Mapping[str, Tensor], science: Science) -> Tensor:
-    m, data = science.model, science.data
+    m = science.model
+    data = science.data
     if "positions" in weights:
         return weights["positions"]
     return fixed_positions(m.positions, (data.height // m.patch, data.width // m.patch), m.hidden)

@@ -1,4 +1,5 @@
-"""A folder of files published whole: written beside its place, hashed into MANIFEST.json, synced, renamed.
+"""A folder of files published whole: written beside its place, hashed into MANIFEST.json, synced,
+renamed.
 
 Neither torch.load nor safetensors notices a flipped bit; the manifest's sizes and sha256 do.
 """
@@ -24,11 +25,14 @@ class StorageFull(EnvironmentProblem):
     """The disk or the quota is full; what was there before is untouched."""
 
 
-def publish(target: Path, writers: dict[str, Callable[[Path], None]], facts: dict[str, Any]) -> None:
-    """Write each file with its writer, then the manifest (with `facts`), and publish the folder at `target`.
+def publish(
+    target: Path, writers: dict[str, Callable[[Path], None]], facts: dict[str, Any]
+) -> None:
+    """Write each file with its writer, then the manifest (with `facts`), and publish the folder at
+    `target`.
 
-    A whole bundle that already lies at `target` is replaced only after the new one is complete. Raises StorageFull
-    (temporary files removed, everything else kept) where space runs out.
+    A whole bundle that already lies at `target` is replaced only after the new one is complete.
+    Raises StorageFull (temporary files removed, everything else kept) where space runs out.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:12]}.tmp"
@@ -42,23 +46,31 @@ def publish(target: Path, writers: dict[str, Callable[[Path], None]], facts: dic
         shutil.rmtree(temporary, ignore_errors=True)
         if is_full(error, target.parent):
             raise StorageFull(
-                f"{target.parent}: no space left to write {target.name}; the last good one is kept; "
+                f"{target.parent}: no space left to write {target.name}; the last good one is "
+                "kept; "
                 "free some space (`ditlab gc`) and start the same command again"
             ) from error
         if isinstance(error, OSError):
             why = error.strerror or str(error)
-            raise EnvironmentProblem(f"{target}: cannot be written ({why}); what was there before is kept") from error
+            raise EnvironmentProblem(
+                f"{target}: cannot be written ({why}); what was there before is kept"
+            ) from error
         raise
 
 
 def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
-    """Return the manifest of a bundle after re-hashing every file; raise RecordError naming the first that differs.
+    """Return the manifest of a bundle after re-hashing every file; raise RecordError naming the
+    first that differs.
 
-    `sizes_only` leaves the hashing out: enough to say what there is to do, not enough to believe the contents.
+    `sizes_only` leaves the hashing out: enough to say what there is to do, not enough to believe
+    the contents.
     """
     try:
         manifest = read_json(folder / MANIFEST)
-        files = {name: (int(file["size"]), str(file["sha256"])) for name, file in manifest["files"].items()}
+        files = {
+            name: (int(file["size"]), str(file["sha256"]))
+            for name, file in manifest["files"].items()
+        }
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RecordError(f"{folder}: has no {MANIFEST}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -68,11 +80,15 @@ def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise RecordError(f"{path}: named in {MANIFEST} but {error.strerror or 'not readable'}") from error
+            raise RecordError(
+                f"{path}: named in {MANIFEST} but {error.strerror or 'not readable'}"
+            ) from error
         if size != expected:
             raise RecordError(f"{path}: has {size} bytes, its manifest says {expected}")
         if not sizes_only and sha256_of(path) != digest:
-            raise RecordError(f"{path}: its contents do not give the sha256 of its manifest (altered or bit rot)")
+            raise RecordError(
+                f"{path}: its contents do not give the sha256 of its manifest (altered or bit rot)"
+            )
     return dict(manifest)
 
 
@@ -85,19 +101,28 @@ def remove(folder: Path) -> None:
 
 
 def sweep_temporaries(parent: Path) -> None:
-    """Remove what killed writers left beside bundles; call it only while holding the run's lease."""
+    """Remove what killed writers left beside bundles; call it only while holding the run's
+    lease.
+    """
     for name in os.listdir(parent) if parent.is_dir() else ():
         if name.startswith(".") and name.endswith((".tmp", ".gone")):
             shutil.rmtree(parent / name, ignore_errors=True)
 
 
 def is_full(error: BaseException, folder: Path) -> bool:
-    """Return whether `error` comes from a full disk; torch hides the errno, so free space is asked too."""
+    """Return whether `error` comes from a full disk; torch hides the errno, so free space is asked
+    too.
+    """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     text = str(error)
-    hidden = any(mark in text for mark in ("No space left", "os error 28", "unexpected pos", "Disk quota exceeded"))
-    return hidden or (not isinstance(error, KeyboardInterrupt | SystemExit) and _free_bytes(folder) < 64 * 1024)
+    hidden = any(
+        mark in text
+        for mark in ("No space left", "os error 28", "unexpected pos", "Disk quota exceeded")
+    )
+    return hidden or (
+        not isinstance(error, KeyboardInterrupt | SystemExit) and _free_bytes(folder) < 64 * 1024
+    )
 
 
 def _free_bytes(folder: Path) -> int:

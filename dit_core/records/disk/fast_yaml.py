@@ -14,24 +14,32 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(data: bytes) -> Any:
-    """Return the document in `data`, exactly as yaml.safe_load would; raise yaml.YAMLError or ValueError as it does."""
+    """Return the document in `data`, exactly as yaml.safe_load would; raise yaml.YAMLError or
+    ValueError as it does.
+    """
     text = data.decode()
     plain = _nested(text)
     return yaml.load(text, Loader=_LOADER) if plain is None else plain
 
 
 def _nested(text: str) -> dict[str, Any] | None:
-    """Return a document of nested mappings with one plain scalar a line, or None where it is anything else."""
+    """Return a document of nested mappings with one plain scalar a line, or None where it is
+    anything else.
+    """
     top: dict[str, Any] = {}
     stack: list[tuple[int, dict[str, Any]]] = [(0, top)]
-    opened: tuple[dict[str, Any], str] | None = None  # a key whose value is the deeper block that follows
+    opened: tuple[dict[str, Any], str] | None = (
+        None  # a key whose value is the deeper block that follows
+    )
     for line in text.splitlines():
         if line.startswith("#"):
             continue
         match = _LINE.fullmatch(line)
         if match is None:
             return None
-        indent, key, value = len(match[1]), match[2], match[3]
+        indent = len(match[1])
+        key = match[2]
+        value = match[3]
         if opened is not None:
             if indent != stack[-1][0] + 2:
                 return None
@@ -60,7 +68,9 @@ _NOT_PLAIN = object()
 
 @functools.lru_cache(maxsize=1 << 16)
 def _scalar(word: str) -> Any:
-    """Return the value of a scalar on one line, by PyYAML's own rules; a collection or a hard case is not plain."""
+    """Return the value of a scalar on one line, by PyYAML's own rules; a collection or a hard case
+    is not plain.
+    """
     hard = word[0] in "|>&*!%@`{[-?#" or ": " in word or " #" in word or word.endswith(":")
     if hard and not _NUMBER.fullmatch(word):
         return _NOT_PLAIN

@@ -1,7 +1,8 @@
 """The claim of one process on one run, so that two copies that start together do not both train it.
 
-The lease is a courtesy that saves work; safety comes from attempts having one writer and from published files being
-whole. A lease is held while its process lives (same host) or its heartbeat moves (another host).
+The lease is a courtesy that saves work; safety comes from attempts having one writer and from
+published files being whole. A lease is held while its process lives (same host) or its heartbeat
+moves (another host).
 """
 
 from __future__ import annotations
@@ -31,21 +32,26 @@ class LeaseHeld(DitlabError):
     def __init__(self, path: Path, owner: dict[str, Any]) -> None:
         self.owner = owner
         job = f", job {owner['job']}" if owner.get("job") else ""
-        super().__init__(f"{path.parent.name} is owned by process {owner.get('pid')} on {owner.get('host')}{job}")
+        super().__init__(
+            f"{path.parent.name} is owned by process {owner.get('pid')} on {owner.get('host')}{job}"
+        )
 
 
 class Lease:
     """A held lease; its heartbeat runs in a thread until `release`."""
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
-        self._path, self._record = path, record
+        self._path = path
+        self._record = record
         self._stop = threading.Event()
         self.lost = False
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
         self._thread.start()
 
     def release(self) -> None:
-        """Stop the heartbeat and give the run free, unless another process has taken it over meanwhile."""
+        """Stop the heartbeat and give the run free, unless another process has taken it over
+        meanwhile.
+        """
         self._stop.set()
         self._thread.join()
         with _guard(self._path), contextlib.suppress(FileNotFoundError, RecordError):
@@ -65,14 +71,15 @@ class Lease:
                 self.lost = True
                 return
             except (OSError, RecordError):
-                continue  # a full disk or a stale handle must not end a training; the next beat tries again
+                # a full disk or a stale handle must not end a training; the next beat tries again
+                continue
 
 
 def acquire(path: Path, *, job: str | None = None, wait_s: float = STALE_S) -> Lease:
     """Claim the run whose lease file is `path`; raise LeaseHeld where a living process has it.
 
-    A lease from another host is watched for up to `wait_s` seconds: if its heartbeat does not move in that time, by
-    this host's own clock, its owner is taken for dead.
+    A lease from another host is watched for up to `wait_s` seconds: if its heartbeat does not move
+    in that time, by this host's own clock, its owner is taken for dead.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
@@ -99,20 +106,26 @@ def acquire(path: Path, *, job: str | None = None, wait_s: float = STALE_S) -> L
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return the lease at `path`, or None where there is none or its process on this host has ended."""
+    """Return the lease at `path`, or None where there is none or its process on this host has
+    ended.
+    """
     try:
         owner = read_json(path)
     except (FileNotFoundError, NotADirectoryError, RecordError):
         return None  # a torn lease names no owner who could be asked
     if not isinstance(owner, dict) or not {"owner", "host", "pid", "beat"} <= owner.keys():
         return None
-    if owner["host"] == socket.gethostname() and process_start(owner["pid"]) != owner.get("pid_start"):
+    if owner["host"] == socket.gethostname() and process_start(owner["pid"]) != owner.get(
+        "pid_start"
+    ):
         return None
     return owner
 
 
 def process_start(pid: int) -> str | None:
-    """Return a mark of the process with this id (boot id and start tick), or None where no such process lives."""
+    """Return a mark of the process with this id (boot id and start tick), or None where no such
+    process lives.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -127,8 +140,12 @@ def _mark(owner: dict[str, Any]) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _guard(path: Path) -> Iterator[None]:
-    """Serialise readers and writers of one lease; where the file system has no locks, the rename alone must do."""
-    descriptor = os.open(path.with_name(f".{path.name}.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Serialise readers and writers of one lease; where the file system has no locks, the rename
+    alone must do.
+    """
+    descriptor = os.open(
+        path.with_name(f".{path.name}.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+    )
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,6 @@
-"""Checking what a table cannot show: manifests of weights, outcomes against snapshots, plans, leftovers."""
+"""Checking what a table cannot show: manifests of weights, outcomes against snapshots, plans,
+leftovers.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,33 @@ from dit_core.records.rows import Problem
 REMEDIES = (
     ("metrics.jsonl", "", "nothing to do: the good rows are used and the others are left out"),
     ("/evals/", "", "remove the file; `ditlab run STUDY` measures it again"),
-    ("/snapshots/", "", "remove the folder; if an evaluation needs it, `ditlab run STUDY` trains the run again"),
-    ("/checkpoints/", "", "nothing to do: the next attempt falls back to an older one; `ditlab gc` removes it"),
-    ("outcome.json", "missing", "remove outcome.json; `ditlab run STUDY` goes on from the newest checkpoint"),
+    (
+        "/snapshots/",
+        "",
+        "remove the folder; if an evaluation needs it, `ditlab run STUDY` trains the run again",
+    ),
+    (
+        "/checkpoints/",
+        "",
+        "nothing to do: the next attempt falls back to an older one; `ditlab gc` removes it",
+    ),
+    (
+        "outcome.json",
+        "missing",
+        "remove outcome.json; `ditlab run STUDY` goes on from the newest checkpoint",
+    ),
     ("outcome.json", "", "remove the file; `ditlab run STUDY` goes on from the newest checkpoint"),
     ("run.yaml", "missing", "move the folder away: nothing says what was trained there"),
-    ("run.yaml", "", "restore the file from a copy, or move the folder away; `ditlab run STUDY` trains it again"),
-    ("attempt.json", "", "nothing to do: the curve beside it is used; host and hours of that attempt are missing"),
+    (
+        "run.yaml",
+        "",
+        "restore the file from a copy, or move the folder away; `ditlab run STUDY` trains it again",
+    ),
+    (
+        "attempt.json",
+        "",
+        "nothing to do: the curve beside it is used; host and hours of that attempt are missing",
+    ),
     ("plan.json", "", "`ditlab plan` or `run` of the study writes it again"),
     ("study.yaml", "", "copy the study's file there again, or run the study"),
     ("", "orphan", "`ditlab gc --go` removes it an hour after it was written"),
@@ -40,7 +62,9 @@ def remedy(problem: Problem) -> str:
 
 
 def check_run(paths: RunPaths, *, quick: bool = False) -> Iterator[Problem]:
-    """Yield what is wrong with the weights of a run: manifests (hashed unless `quick`), outcome, leftovers."""
+    """Yield what is wrong with the weights of a run: manifests (hashed unless `quick`), outcome,
+    leftovers.
+    """
     whole = {}
     for parent in (paths.snapshots, paths.checkpoints):
         for folder in sorted(_folders(parent)):
@@ -69,10 +93,15 @@ def check_studies(store: Store) -> Iterator[Problem]:
             yield Problem(str(plan), "torn", str(error).partition(": ")[2].partition(";")[0])
             continue
         runs = record.get("runs") if isinstance(record, dict) else None
-        if not (isinstance(runs, list) and all(isinstance(r, dict) and isinstance(r.get("run_id"), str) for r in runs)):
+        if not (
+            isinstance(runs, list)
+            and all(isinstance(r, dict) and isinstance(r.get("run_id"), str) for r in runs)
+        ):
             yield Problem(str(plan), "type", "holds no list of runs")
         if not (folder / "study.yaml").exists():
-            yield Problem(str(folder / "study.yaml"), "missing", "the study's own file is not beside its plan")
+            yield Problem(
+                str(folder / "study.yaml"), "missing", "the study's own file is not beside its plan"
+            )
 
 
 def check_places(store: Store) -> Iterator[Problem]:
@@ -87,7 +116,9 @@ def check_places(store: Store) -> Iterator[Problem]:
 
 
 def _check_outcome(paths: RunPaths) -> Iterator[Problem]:
-    """Yield the snapshots that the outcome vouches for and that are other, or gone without being spare."""
+    """Yield the snapshots that the outcome vouches for and that are other, or gone without being
+    spare.
+    """
     try:
         record = read_json(paths.outcome)
     except (FileNotFoundError, NotADirectoryError, RecordError, OSError):
@@ -98,13 +129,25 @@ def _check_outcome(paths: RunPaths) -> Iterator[Problem]:
         manifest = paths.snapshots / name / bundle.MANIFEST
         if not manifest.exists():
             if name == names[-1]:  # earlier ones may have been let go of by `ditlab gc --snapshots`
-                yield Problem(str(paths.outcome), "missing", f"vouches for snapshot {name}, which is not there")
+                yield Problem(
+                    str(paths.outcome),
+                    "missing",
+                    f"vouches for snapshot {name}, which is not there",
+                )
         elif isinstance(vouched, dict) and sha256_of(manifest) != vouched[name]:
-            yield Problem(str(manifest), "altered", "is not the manifest that outcome.json vouches for")
+            yield Problem(
+                str(manifest), "altered", "is not the manifest that outcome.json vouches for"
+            )
 
 
 def _leftovers(paths: RunPaths) -> Iterator[Problem]:
-    for parent in (paths.root, paths.checkpoints, paths.snapshots, paths.evals, *_folders(paths.attempts)):
+    for parent in (
+        paths.root,
+        paths.checkpoints,
+        paths.snapshots,
+        paths.evals,
+        *_folders(paths.attempts),
+    ):
         for path in sorted(_entries(parent)):
             if path.name.startswith(".") and path.name.endswith((".tmp", ".gone")):
                 yield Problem(str(path), "orphan", "left by a killed writer")

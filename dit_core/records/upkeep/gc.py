@@ -1,4 +1,5 @@
-"""What may be removed to free space: checkpoints that nothing will resume, leftovers, logs, spare snapshots.
+"""What may be removed to free space: checkpoints that nothing will resume, leftovers, logs, spare
+snapshots.
 
 Records (run.yaml, outcome, attempts, curves, evaluations) and plans are never on the list.
 """
@@ -27,7 +28,9 @@ Asked = dict[str, list[tuple[int, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What to remove: all but the newest checkpoints of a run that may go on; logs and snapshots on demand."""
+    """What to remove: all but the newest checkpoints of a run that may go on; logs and snapshots on
+    demand.
+    """
 
     keep_checkpoints: int = 2
     logs_older_than_days: float | None = None
@@ -36,7 +39,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to remove: a file or a folder, its kind (of KINDS), its size, and why it is not needed."""
+    """One thing to remove: a file or a folder, its kind (of KINDS), its size, and why it is not
+    needed.
+    """
 
     path: Path
     kind: str
@@ -45,7 +50,9 @@ class Item:
 
 
 def candidates(store: Store, runs: Iterable[str], policy: Policy, asked: Asked) -> Iterator[Item]:
-    """Yield what the policy lets go of in each run; a run that a living process owns is passed over."""
+    """Yield what the policy lets go of in each run; a run that a living process owns is passed
+    over.
+    """
     for run_id in runs:
         paths = store.run(run_id)
         if lease.holder(paths.lease) is not None:
@@ -60,7 +67,9 @@ def candidates(store: Store, runs: Iterable[str], policy: Policy, asked: Asked) 
 
 
 def remove(item: Item) -> None:
-    """Remove one item; a folder loses its name first, so that no half of it is ever taken for whole."""
+    """Remove one item; a folder loses its name first, so that no half of it is ever taken for
+    whole.
+    """
     if item.path.is_dir() and not item.path.is_symlink():
         bundle.remove(item.path)
     else:
@@ -69,17 +78,23 @@ def remove(item: Item) -> None:
 
 
 def asked_of(plans: Iterable[dict[str, Any]]) -> Asked:
-    """Return what the plans of all studies ask of each run: the snapshots that are still needed follow from it."""
+    """Return what the plans of all studies ask of each run: the snapshots that are still needed
+    follow from it.
+    """
     found: Asked = {}
     for plan in plans:
         for run in plan["runs"]:
             for eval_id, evaluation in run["evaluations"].items():
-                found.setdefault(run["run_id"], []).append((int(evaluation["images_seen"]), eval_id))
+                found.setdefault(run["run_id"], []).append(
+                    (int(evaluation["images_seen"]), eval_id)
+                )
     return found
 
 
 def _ended(paths: RunPaths) -> bool:
-    """Return whether no attempt will resume the run: DONE and DIVERGED end it, FAILED may be tried again."""
+    """Return whether no attempt will resume the run: DONE and DIVERGED end it, FAILED may be tried
+    again.
+    """
     try:
         outcome = read_outcome(paths)
     except RecordError:
@@ -96,15 +111,28 @@ def _checkpoints(paths: RunPaths, ended: bool, keep: int) -> Iterator[Item]:
 
 
 def _snapshots(paths: RunPaths, asked: list[tuple[int, str]]) -> Iterator[Item]:
-    """Yield snapshots before the last whose evaluations all have a record; the last may be asked more."""
+    """Yield snapshots before the last whose evaluations all have a record; the last may be asked
+    more.
+    """
     for folder in _bundles(paths.snapshots)[:-1]:
         wanted = [eval_id for images, eval_id in asked if images == int(folder.name)]
         if all(_recorded(paths, eval_id) for eval_id in wanted):
-            yield Item(folder, "snapshot", size_of(folder), f"all {len(wanted)} evaluations of it have a record")
+            yield Item(
+                folder,
+                "snapshot",
+                size_of(folder),
+                f"all {len(wanted)} evaluations of it have a record",
+            )
 
 
 def _leftovers(paths: RunPaths) -> Iterator[Item]:
-    for parent in (paths.root, paths.checkpoints, paths.snapshots, paths.evals, *_folders(paths.attempts)):
+    for parent in (
+        paths.root,
+        paths.checkpoints,
+        paths.snapshots,
+        paths.evals,
+        *_folders(paths.attempts),
+    ):
         for entry in _entries(parent):
             if entry.name.startswith(".") and entry.name.endswith((".tmp", ".gone")):
                 path = Path(entry.path)
@@ -119,7 +147,12 @@ def _logs(paths: RunPaths, days: float) -> Iterator[Item]:
             if entry.name.startswith("log") and entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
                 if time.time() - stat.st_mtime >= days * 86400:
-                    yield Item(Path(entry.path), "log", stat.st_size, f"older than {days:g} days, the run has ended")
+                    yield Item(
+                        Path(entry.path),
+                        "log",
+                        stat.st_size,
+                        f"older than {days:g} days, the run has ended",
+                    )
 
 
 def _recorded(paths: RunPaths, eval_id: str) -> bool:
@@ -131,7 +164,11 @@ def _recorded(paths: RunPaths, eval_id: str) -> bool:
 
 def _bundles(parent: Path) -> list[Path]:
     """Return the published bundles of a folder in order of training."""
-    return [Path(e.path) for e in sorted(_entries(parent), key=lambda e: e.name) if e.name.isdigit() and e.is_dir()]
+    return [
+        Path(e.path)
+        for e in sorted(_entries(parent), key=lambda e: e.name)
+        if e.name.isdigit() and e.is_dir()
+    ]
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,4 +1,7 @@
-"""One archive of a study: its records and its report, every file hashed, to lie beside a paper. And back again."""
+"""One archive of a study: its records and its report, every file hashed, to lie beside a paper.
+
+And back again.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,22 @@ _ALLOWED = re.compile(
 )
 
 
-def pack(store: Store, study: str, runs: Iterable[str], target: Path, *, weights: bool = False) -> dict[str, Any]:
-    """Write the records of `runs` and the folder of `study` into `target` (.tar.gz) and return the manifest.
+def pack(
+    store: Store, study: str, runs: Iterable[str], target: Path, *, weights: bool = False
+) -> dict[str, Any]:
+    """Write the records of `runs` and the folder of `study` into `target` (.tar.gz) and return the
+    manifest.
 
-    The same records give the same bytes. With `weights` the EMA snapshots go along; checkpoints and logs never do.
+    The same records give the same bytes. With `weights` the EMA snapshots go along; checkpoints and
+    logs never do.
     """
     wanted = sorted(runs)
-    files = sorted({*_study_files(store, study), *(f for run in wanted for f in _run_files(store.run(run), weights))})
+    files = sorted(
+        {
+            *_study_files(store, study),
+            *(f for run in wanted for f in _run_files(store.run(run), weights)),
+        }
+    )
     manifest: dict[str, Any] = {"schema": 1, "study": study, "runs": wanted, "files": {}}
     refuse_special(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +59,10 @@ def pack(store: Store, study: str, runs: Iterable[str], target: Path, *, weights
             for path in files:
                 data = path.read_bytes()
                 name = path.relative_to(store.root).as_posix()
-                manifest["files"][name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                manifest["files"][name] = {
+                    "size": len(data),
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                }
                 _add(archive, name, data)
             _add(archive, MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
         os.replace(temporary, target)
@@ -57,18 +72,20 @@ def pack(store: Store, study: str, runs: Iterable[str], target: Path, *, weights
 
 
 def unpack(source: Path, store: Store) -> dict[str, int]:
-    """Add an archive's records to the store; return how many files were new and how many were there already.
+    """Add an archive's records to the store; return how many files were new and how many were there
+    already.
 
-    Everything is checked before anything is written: names, sizes, hashes, and that no record here says otherwise.
-    Raises UserError for a file that is no archive of ditlab, RecordError for a damaged one or one that contradicts
-    the store.
+    Everything is checked before anything is written: names, sizes, hashes, and that no record here
+    says otherwise. Raises UserError for a file that is no archive of ditlab, RecordError for a
+    damaged one or one that contradicts the store.
     """
     manifest = _checked(source)
     different = [n for n, entry in manifest["files"].items() if _differs(store.root / n, entry)]
     if different:
         shown = ", ".join(different[:3])
         raise RecordError(
-            f"{source}: {len(different)} files say otherwise in {store.root} ({shown}): nothing was written; "
+            f"{source}: {len(different)} files say otherwise in {store.root} ({shown}): nothing "
+            "was written; "
             "unpack into a folder of its own with --results DIR"
         )
     counts = {"new": 0, "there": 0}
@@ -86,7 +103,9 @@ def unpack(source: Path, store: Store) -> dict[str, int]:
 
 def _run_files(paths: RunPaths, weights: bool) -> Iterator[Path]:
     yield from (p for p in (paths.run_yaml, paths.outcome) if p.is_file())
-    places = [(paths.attempts, "*/*"), (paths.evals, "*")] + ([(paths.snapshots, "*/*")] if weights else [])
+    places = [(paths.attempts, "*/*"), (paths.evals, "*")] + (
+        [(paths.snapshots, "*/*")] if weights else []
+    )
     for folder, pattern in places:
         for path in folder.glob(pattern):
             plain = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
@@ -97,30 +116,45 @@ def _run_files(paths: RunPaths, weights: bool) -> Iterator[Path]:
 def _study_files(store: Store, study: str) -> Iterator[Path]:
     for path in store.study(study).rglob("*"):
         inner = path.relative_to(store.study(study)).parts
-        if path.is_file() and not path.is_symlink() and inner[0] != "intents" and inner[0][0] != ".":
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and inner[0] != "intents"
+            and inner[0][0] != "."
+        ):
             yield path
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
+    info.size = len(data)
+    info.mode = 0o644
     archive.addfile(info, io.BytesIO(data))
 
 
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the archive's files; a link, a folder or a name outside the store is refused."""
+    """Yield (name, content) of the archive's files; a link, a folder or a name outside the store is
+    refused.
+    """
     try:
         with tarfile.open(source, mode="r:gz") as archive:
             for number, info in enumerate(archive):
-                allowed = info.name == MANIFEST or (_ALLOWED.fullmatch(info.name) and ".." not in info.name.split("/"))
+                allowed = info.name == MANIFEST or (
+                    _ALLOWED.fullmatch(info.name) and ".." not in info.name.split("/")
+                )
                 if not info.isreg() or not allowed or info.size > MAX_FILE or number > MAX_FILES:
-                    raise RecordError(f"{source}: holds {info.name[:80]!r}, which no archive of ditlab does; refused")
+                    raise RecordError(
+                        f"{source}: holds {info.name[:80]!r}, which no archive of ditlab does; "
+                        "refused"
+                    )
                 file = archive.extractfile(info)
                 yield info.name, file.read() if file else b""
     except FileNotFoundError:
         raise UserError(f"{source}: no such file") from None
     except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
-        raise RecordError(f"{source}: not a whole archive ({error}); nothing was written") from error
+        raise RecordError(
+            f"{source}: not a whole archive ({error}); nothing was written"
+        ) from error
 
 
 def _checked(source: Path) -> dict[str, Any]:
@@ -137,8 +171,12 @@ def _checked(source: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise UserError(f"{source}: has no {MANIFEST}: not an archive made by `ditlab pack`")
     if manifest["files"] != seen:
-        wrong = sorted(n for n in {*seen, *manifest["files"]} if seen.get(n) != manifest["files"].get(n))
-        raise RecordError(f"{source}: {wrong[0]} is not what its manifest says; nothing was written")
+        wrong = sorted(
+            n for n in {*seen, *manifest["files"]} if seen.get(n) != manifest["files"].get(n)
+        )
+        raise RecordError(
+            f"{source}: {wrong[0]} is not what its manifest says; nothing was written"
+        )
     return manifest
 
 

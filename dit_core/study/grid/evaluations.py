@@ -20,7 +20,9 @@ Key = tuple[Any, ...]
 
 
 class Planner:
-    """The evaluations of runs; equal answers are computed once, so that a large study shares its frozen values."""
+    """The evaluations of runs; equal answers are computed once, so that a large study shares its
+    frozen values.
+    """
 
     def __init__(self, blocks: tuple[EvaluateBlock, ...]) -> None:
         self.blocks = blocks
@@ -28,7 +30,9 @@ class Planner:
         """How many runs each block's `where` selected."""
         self._where: list[dict[Key, bool]] = [{} for _ in blocks]
         self._built: dict[Key, tuple[tuple[Evaluation, ...], tuple[str, ...]]] = {}
-        self._alive: list[Any] = []  # keeps sections whose id() is a key from being freed and their id re-used
+        self._alive: list[
+            Any
+        ] = []  # keeps sections whose id() is a key from being freed and their id re-used
 
     def of(self, science: Science) -> tuple[tuple[Evaluation, ...], list[tuple[int, str]]]:
         """Return (the run's evaluations without repeats, problems as (block, text))."""
@@ -58,7 +62,9 @@ class Planner:
             self._where[i][key] = all(agrees(path, values, plain) for path, values in where.items())
         return self._where[i][key]
 
-    def _build(self, chosen: tuple[int, ...], science: Science) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+    def _build(
+        self, chosen: tuple[int, ...], science: Science
+    ) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
         found: dict[Evaluation, None] = {}
         texts: dict[str, None] = {}
         for i in chosen:
@@ -88,7 +94,9 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
         try:
             evaluations.append(_evaluation(dict(zip(lists, values, strict=True)), science))
         except ValidationError as error:
-            problems.update(dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors()))
+            problems.update(
+                dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors())
+            )
         except (ValueError, UserError) as error:
             problems[str(error)] = None
     return evaluations, list(problems)
@@ -97,7 +105,9 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
 def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
     train = science.train
     at = point_of(values.pop("at"), train.images, train.batch, science.data.images)
-    sampling = Sampling(**{name: values.pop(name) for name in Sampling.model_fields if name in values})
+    sampling = Sampling(
+        **{name: values.pop(name) for name in Sampling.model_fields if name in values}
+    )
     protocol = values.get("protocol", Evaluation.model_fields["protocol"].default)
     if values.get("samples") is None:
         values["samples"] = PROTOCOL_SAMPLES[protocol]

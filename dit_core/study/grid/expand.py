@@ -1,4 +1,6 @@
-"""From a study to its runs and evaluations, with ids and names: pure, nothing is read or written."""
+"""From a study to its runs and evaluations, with ids and names: pure, nothing is read or
+written.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ __all__ = ["MAX_RUNS", "Expansion", "count", "expand"]
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The runs of a study, in the order of its file; `merged_duplicates` points were equal to an earlier one."""
+    """The runs of a study, in the order of its file; `merged_duplicates` points were equal to an
+    earlier one.
+    """
 
     runs: tuple[Run, ...]
     merged_duplicates: int = 0
@@ -41,7 +45,8 @@ class Expansion:
 def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) -> Expansion:
     """Return the runs of a study; raise StudyError with every point and evaluation that cannot be.
 
-    More than `max_runs` points are refused before one is built; no point at all is refused unless `allow_empty`.
+    More than `max_runs` points are refused before one is built; no point at all is refused unless
+    `allow_empty`.
     """
     points = count(study)
     if points > max_runs:
@@ -60,12 +65,16 @@ def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) ->
 
 
 def _refuse_idle_excludes(study: Study) -> None:
-    """Raise StudyError where an exclude takes no point out: most often a slip, which would cost the runs it meant."""
+    """Raise StudyError where an exclude takes no point out: most often a slip, which would cost the
+    runs it meant.
+    """
     problems = Problems()
     for grid in grids_of(study)[:1]:  # excludes hold for the grid of the axes, which comes first
         for number in grid.idle_excludes():
             block = study.exclude[number]
-            asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.values.items())
+            asked = ", ".join(
+                f"{path} {'/'.join(map(str, values))}" for path, values in block.values.items()
+            )
             text = f"no point of the axes has {asked}; correct it or remove it"
             problems.add(block.place, f"exclude[{number}]", text)
     problems.raise_any()
@@ -73,7 +82,9 @@ def _refuse_idle_excludes(study: Study) -> None:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the search for reference cycles: an expansion makes none, and searching a growing heap doubles its time."""
+    """Pause the search for reference cycles: an expansion makes none, and searching a growing heap
+    doubles its time.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -105,7 +116,9 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Failure:
-    """Something that cannot be, the line to look at, and the points it was found at: the first three by name."""
+    """Something that cannot be, the line to look at, and the points it was found at: the first
+    three by name.
+    """
 
     place: Place
     names: list[str]
@@ -113,7 +126,9 @@ class _Failure:
 
 
 class _Expander:
-    """Builds every section of the science once per combination of the axes that touch it, and shares it."""
+    """Builds every section of the science once per combination of the axes that touch it, and
+    shares it.
+    """
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -186,8 +201,13 @@ class _Expander:
             key = ("words", number, index)
             if key not in grid.cache:
                 pairs = dict(zip(dimension.paths, dimension.rows[index], strict=True))
-                plain = {path: str(v) if isinstance(v, Duration) else v for path, v in pairs.items()}
-                grid.cache[key] = plain, [f"{self.labels[path]}={word(v)}" for path, v in plain.items()]
+                plain = {
+                    path: str(v) if isinstance(v, Duration) else v for path, v in pairs.items()
+                }
+                grid.cache[key] = (
+                    plain,
+                    [f"{self.labels[path]}={word(v)}" for path, v in plain.items()],
+                )
             plain, words = grid.cache[key]
             swept.update(plain)
             parts += words
@@ -195,9 +215,21 @@ class _Expander:
 
     def _run(self, draft: _Draft, name: str) -> Run:
         run_id = draft.run_id
-        planned = tuple(PlannedEvaluation(self.hasher.eval_id(run_id, e), run_id, e) for e in draft.evaluations)
-        ends = {evaluation.images_seen for evaluation in draft.evaluations} | {draft.science.train.images}
-        return Run(run_id, name, draft.science, self.study.execution, planned, tuple(sorted(ends)), draft.swept)
+        planned = tuple(
+            PlannedEvaluation(self.hasher.eval_id(run_id, e), run_id, e) for e in draft.evaluations
+        )
+        ends = {evaluation.images_seen for evaluation in draft.evaluations} | {
+            draft.science.train.images
+        }
+        return Run(
+            run_id,
+            name,
+            draft.science,
+            self.study.execution,
+            planned,
+            tuple(sorted(ends)),
+            draft.swept,
+        )
 
     def _collision(self, run_id: str, grid: Grid, point: Point) -> None:
         other = self.drafts[run_id].name
@@ -224,13 +256,24 @@ class _Expander:
             points = "; ".join(failure.names) + (f"; and {more} more points" if more else "")
             problems.add(failure.place, part, f"{text} (at {points})")
         for number, block in enumerate(self.study.evaluate):
-            if block.where and self.drafts and not self.planner.selected[number] and not problems.lines:
-                asked = ", ".join(f"{path} {'/'.join(map(str, values))}" for path, values in block.where.items())
-                problems.add(block.place, f"evaluate[{number}].where", f"no run of this study has {asked}")
+            if (
+                block.where
+                and self.drafts
+                and not self.planner.selected[number]
+                and not problems.lines
+            ):
+                asked = ", ".join(
+                    f"{path} {'/'.join(map(str, values))}" for path, values in block.where.items()
+                )
+                problems.add(
+                    block.place, f"evaluate[{number}].where", f"no run of this study has {asked}"
+                )
         problems.raise_any()
 
     def _place(self, part: str, text: str, grid: Grid) -> Place:
-        """Return the line to look at: of a field the text names, swept before base, else of the section."""
+        """Return the line to look at: of a field the text names, swept before base, else of the
+        section.
+        """
         study = self.study
         if part.startswith("evaluate"):
             return study.place(f"{part}.{text.split(':')[0]}", part)
@@ -239,7 +282,9 @@ class _Expander:
         for path in swept:
             if path.rpartition(".")[2] in words:
                 return grid.places[path]
-        named = [f"base.{part}.{word}" for word in sorted(words) if f"base.{part}.{word}" in study.places]
+        named = [
+            f"base.{part}.{word}" for word in sorted(words) if f"base.{part}.{word}" in study.places
+        ]
         if swept and not named:
             return grid.places[swept[0]]
         return study.place(*named, f"base.{part}", "base", "study")

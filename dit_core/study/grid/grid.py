@@ -1,4 +1,6 @@
-"""The grid of a study: its dimensions, its excludes, counted without being built and walked point by point."""
+"""The grid of a study: its dimensions, its excludes, counted without being built and walked point
+by point.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from functools import cached_property
 from typing import Any
 
 from dit_core.errors import StudyError
-from dit_core.study.grid.resolve import SECTIONS, Flat, agrees, defaults_of, depends, resolve_section, section_depends
+from dit_core.study.grid.resolve import (
+    SECTIONS,
+    Flat,
+    agrees,
+    defaults_of,
+    depends,
+    resolve_section,
+    section_depends,
+)
 from dit_core.study.language.study_model import Study, Values
 from dit_core.study.problems import Place
 
@@ -22,7 +32,9 @@ Point = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a grid: one path, or several that move together; `rows[i]` are the values of index i."""
+    """One dimension of a grid: one path, or several that move together; `rows[i]` are the values of
+    index i.
+    """
 
     paths: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -56,7 +68,9 @@ class Grid:
 
     def readers(self, paths: tuple[str, ...]) -> tuple[int, ...]:
         """Return the dimensions that set one of `paths`."""
-        return tuple(i for i, dimension in enumerate(self.dimensions) if set(dimension.paths) & set(paths))
+        return tuple(
+            i for i, dimension in enumerate(self.dimensions) if set(dimension.paths) & set(paths)
+        )
 
     @cached_property
     def section_dimensions(self) -> dict[str, tuple[int, ...]]:
@@ -65,7 +79,10 @@ class Grid:
             section: tuple(
                 i
                 for i, dimension in enumerate(self.dimensions)
-                if any(p.split(".")[0] == section or p in section_depends(section) for p in dimension.paths)
+                if any(
+                    p.split(".")[0] == section or p in section_depends(section)
+                    for p in dimension.paths
+                )
             )
             for section in SECTIONS
         }
@@ -78,7 +95,9 @@ class Grid:
         return flat
 
     def section(self, name: str, point: Point) -> tuple[Flat, list[str]]:
-        """Return (fields, problems) of a section at a point; computed once per combination of its dimensions."""
+        """Return (fields, problems) of a section at a point; computed once per combination of its
+        dimensions.
+        """
         key = (name, *(point[i] for i in self.section_dimensions[name]))
         if key not in self.cache:
             others = {"data": self.section("data", point)[0]} if name == "train" else {}
@@ -106,7 +125,9 @@ class Grid:
         return flat
 
     def count(self) -> int:
-        """Return the number of points that are not excluded, without building one: in about excludes x values steps."""
+        """Return the number of points that are not excluded, without building one: in about
+        excludes x values steps.
+        """
         if not self.excludes or not self.size:
             return self.size
         alive = Counter({(1 << len(self.excludes)) - 1: 1})
@@ -117,13 +138,20 @@ class Grid:
                     step[mask & other] += many
             alive = step
             if len(alive) > LARGEST:
-                raise StudyError([f"{self.where}: exclude: too entangled to count on {self.size:,} points; simplify"])
+                raise StudyError(
+                    [
+                        f"{self.where}: exclude: too entangled to count on {self.size:,} points; "
+                        "simplify"
+                    ]
+                )
         touched = {i for group in self._masks for i in group}
         rest = math.prod(len(d.rows) for i, d in enumerate(self.dimensions) if i not in touched)
         return alive[0] * rest
 
     def idle_excludes(self) -> list[int]:
-        """Return the excludes that agree with no point: in some group of dimensions no combination suits them."""
+        """Return the excludes that agree with no point: in some group of dimensions no combination
+        suits them.
+        """
         if not self.excludes or not self.size:
             return []
         never = 0
@@ -151,31 +179,50 @@ class Grid:
 
     @cached_property
     def _masks(self) -> dict[tuple[int, ...], dict[Point, int]]:
-        """Return for each group of dimensions, per combination of indices, which excludes it agrees with (bits).
+        """Return for each group of dimensions, per combination of indices, which excludes it agrees
+        with (bits).
 
-        Keys of an exclude that read several dimensions at once (a duration and a batch) tie these into one group.
+        Keys of an exclude that read several dimensions at once (a duration and a batch) tie these
+        into one group.
         """
-        reads = [(e, path, self.readers(depends(path))) for e, rule in enumerate(self.excludes) for path in rule]
+        reads = [
+            (e, path, self.readers(depends(path)))
+            for e, rule in enumerate(self.excludes)
+            for path in rule
+        ]
         groups = _joined([dims for _, _, dims in reads])
         masks: dict[tuple[int, ...], dict[Point, int]] = {}
         for group in groups:
             size = math.prod(len(self.dimensions[i].rows) for i in group)
             if size > LARGEST:
-                raise StudyError([f"{self.where}: exclude: ties axes of {size:,} combinations together; split them"])
+                raise StudyError(
+                    [
+                        f"{self.where}: exclude: ties axes of {size:,} combinations together; "
+                        "split them"
+                    ]
+                )
             masks[group] = {}
-            rules = [(e, path) for e, path, dims in reads if set(dims) <= set(group) and (dims or not group)]
+            rules = [
+                (e, path)
+                for e, path, dims in reads
+                if set(dims) <= set(group) and (dims or not group)
+            ]
             for indices in itertools.product(*(range(len(self.dimensions[i].rows)) for i in group)):
                 masks[group][indices] = self._agreeing(group, indices, rules)
         return masks
 
-    def _agreeing(self, group: tuple[int, ...], indices: Point, rules: list[tuple[int, str]]) -> int:
+    def _agreeing(
+        self, group: tuple[int, ...], indices: Point, rules: list[tuple[int, str]]
+    ) -> int:
         point = [0] * len(self.dimensions)
         for i, index in zip(group, indices, strict=True):
             point[i] = index
         sections: dict[str, Flat] = {}
         mask = (1 << len(self.excludes)) - 1
         for e, path in rules:
-            if mask >> e & 1 and not agrees(path, self.excludes[e][path], _Lazy(self, tuple(point), sections)):
+            if mask >> e & 1 and not agrees(
+                path, self.excludes[e][path], _Lazy(self, tuple(point), sections)
+            ):
                 mask &= ~(1 << e)
         return mask
 
@@ -185,7 +232,9 @@ class _Lazy(dict[str, Flat]):
 
     def __init__(self, grid: Grid, point: Point, seen: dict[str, Flat]) -> None:
         super().__init__()
-        self.grid, self.point, self.seen = grid, point, seen
+        self.grid = grid
+        self.point = point
+        self.seen = seen
 
     def __missing__(self, name: str) -> Flat:
         if name not in self.seen:
@@ -211,18 +260,29 @@ def grids_of(study: Study) -> tuple[Grid, ...]:
     A study with include entries and no axes has no other points than these.
     """
     grids: list[Grid] = []
-    axes = [Dimension((path,), tuple((v,) for v in values)) for path, values in study.axes.values.items()]
-    zips = [Dimension(tuple(g.values), tuple(zip(*g.values.values(), strict=True))) for g in study.zip]
+    axes = [
+        Dimension((path,), tuple((v,) for v in values))
+        for path, values in study.axes.values.items()
+    ]
+    zips = [
+        Dimension(tuple(g.values), tuple(zip(*g.values.values(), strict=True))) for g in study.zip
+    ]
     if axes or zips or not study.include:
         rules = tuple(rule.values for rule in study.exclude)
-        places = {path: place for rows in (study.axes, *study.zip) for path, place in rows.places.items()}
+        places = {
+            path: place for rows in (study.axes, *study.zip) for path, place in rows.places.items()
+        }
         grids.append(Grid(study.base, (*axes, *zips), rules, places))
     for rows in study.include:
-        dimensions = [Dimension((path,), tuple((v,) for v in values)) for path, values in rows.values.items()]
+        dimensions = [
+            Dimension((path,), tuple((v,) for v in values)) for path, values in rows.values.items()
+        ]
         grids.append(Grid(study.base, tuple(dimensions), (), rows.places))
     return tuple(grids)
 
 
 def count(study: Study) -> int:
-    """Return the number of points a study describes, before equal ones are merged, without building any."""
+    """Return the number of points a study describes, before equal ones are merged, without building
+    any.
+    """
     return sum(grid.count() for grid in grids_of(study))

@@ -1,4 +1,6 @@
-"""From the settings of one point to the plain fields of its sections: sizes, durations and data spelled out."""
+"""From the settings of one point to the plain fields of its sections: sizes, durations and data
+spelled out.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,32 @@ Flat = dict[str, Any]
 SECTIONS = tuple(Science.model_fields)
 DIMS = ("depth", "hidden", "heads")
 DATA_NEEDED = ("kind", "channels", "height", "width", "classes", "images")
-DATA_CONDITIONS = ("vectors", "modules", "vector", "context_tokens", "context_width", "map_channels", "map_height")
-DATA_FACTS = (*DATA_NEEDED, *DATA_CONDITIONS, "map_width", "held_out")  # what a built-in data set fixes
+DATA_CONDITIONS = (
+    "vectors",
+    "modules",
+    "vector",
+    "context_tokens",
+    "context_width",
+    "map_channels",
+    "map_height",
+)
+DATA_FACTS = (
+    *DATA_NEEDED,
+    *DATA_CONDITIONS,
+    "map_width",
+    "held_out",
+)  # what a built-in data set fixes
 # The paths a value depends on besides itself.
 DEPENDS: dict[str, tuple[str, ...]] = {
     **{f"model.{name}": ("model.size", *(f"model.{d}" for d in DIMS)) for name in ("size", *DIMS)},
     **{
-        f"train.{name}": ("train.duration", "train.images", "train.batch", "data.images", "data.name")
+        f"train.{name}": (
+            "train.duration",
+            "train.images",
+            "train.batch",
+            "data.images",
+            "data.name",
+        )
         for name in ("duration", "images")
     },
     **{f"data.{name}": ("data.name", f"data.{name}") for name in DATA_FACTS},
@@ -40,8 +61,12 @@ def section_depends(section: str) -> tuple[str, ...]:
     return ("data.images", "data.name") if section == "train" else ()
 
 
-def resolve_section(section: str, given: Flat, others: Mapping[str, Flat]) -> tuple[Flat, list[str]]:
-    """Return (fields of the section's model, problems); `given` are the section's settings, `others` all sections'."""
+def resolve_section(
+    section: str, given: Flat, others: Mapping[str, Flat]
+) -> tuple[Flat, list[str]]:
+    """Return (fields of the section's model, problems); `given` are the section's settings,
+    `others` all sections'.
+    """
     fields = dict(given)
     problems: list[str] = []
     if section == "model" and fields.get("family") != "unet":
@@ -57,8 +82,10 @@ def resolve_section(section: str, given: Flat, others: Mapping[str, Flat]) -> tu
         fields.setdefault(kinds.key, defaults[kinds.key])
     for name in fields.keys() - known:
         problems.append(
-            f"{section}.{name} does not belong to {kinds.key} {fields[kinds.key]!r}; leave it out there "
-            f"(an `include` entry may set it for the others), its fields are {', '.join(model.model_fields)}"
+            f"{section}.{name} does not belong to {kinds.key} {fields[kinds.key]!r}; leave it out "
+            "there "
+            "(an `include` entry may set it for the others), its fields are "
+            f"{', '.join(model.model_fields)}"
         )
     missing = [name for name in required if name not in fields]
     if missing and not problems:
@@ -72,7 +99,9 @@ def defaults_of(section: str, fields: Flat) -> Flat:
 
 
 def value_at(path: str, point: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Return the value of a resolved point at a science path, None where its variant has no such field."""
+    """Return the value of a resolved point at a science path, None where its variant has no such
+    field.
+    """
     section, name = path.split(".", 1)
     fields = point[section]
     if path == "model.size":
@@ -84,7 +113,9 @@ def value_at(path: str, point: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def agrees(path: str, wanted: tuple[Any, ...], point: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether a resolved point has one of the wanted values at `path`; durations are compared in images."""
+    """Return whether a resolved point has one of the wanted values at `path`; durations are
+    compared in images.
+    """
     value = value_at(path, point)
     for want in wanted:
         if isinstance(want, Duration):
@@ -101,15 +132,23 @@ def _spell_out_size(fields: Flat) -> list[str]:
     size = fields.pop("size", None)
     spelled = [name for name in DIMS if name in fields]
     if size is not None and spelled:
-        return [f"size {size!r} and {', '.join(spelled)} given together; give the size or depth, hidden and heads"]
+        return [
+            f"size {size!r} and {', '.join(spelled)} given together; give the size or depth, "
+            "hidden and heads"
+        ]
     if size is not None:
         fields.update(zip(DIMS, SIZES[size], strict=True))
         return []
     missing = [name for name in DIMS if name not in fields]
     if not spelled:
-        return [f"missing: model.size (one of {', '.join(SIZES)}), or model.depth, model.hidden and model.heads"]
+        return [
+            f"missing: model.size (one of {', '.join(SIZES)}), or model.depth, model.hidden and "
+            "model.heads"
+        ]
     return (
-        [f"missing: {', '.join(f'model.{name}' for name in missing)} (or give model.size instead)"] if missing else []
+        [f"missing: {', '.join(f'model.{name}' for name in missing)} (or give model.size instead)"]
+        if missing
+        else []
     )
 
 
@@ -120,14 +159,25 @@ def _fill_data(fields: Flat) -> list[str]:
         facts = {n: getattr(known, n) for n in DATA_FACTS}
         wrong = [n for n in DATA_FACTS if n in fields and fields[n] != facts[n]]
         fields.update(facts)
-        is_built_in = ", ".join(f"{n} {facts[n]}" for n in DATA_FACTS if n in DATA_NEEDED or n in wrong)
-        return [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"] if wrong else []
+        is_built_in = ", ".join(
+            f"{n} {facts[n]}" for n in DATA_FACTS if n in DATA_NEEDED or n in wrong
+        )
+        return (
+            [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"]
+            if wrong
+            else []
+        )
     missing = [n for n in DATA_NEEDED if n not in fields]
     if missing:
-        return [f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"]
+        return [
+            f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"
+        ]
     if fields["kind"] in {data.kind for data in BUILT_IN.values()}:
         sets = ", ".join(n for n, data in BUILT_IN.items() if data.kind == fields["kind"])
-        return [f"kind {fields['kind']!r} is of the built-in {sets}; data {name!r} wants images, npz or latents"]
+        return [
+            f"kind {fields['kind']!r} is of the built-in {sets}; data {name!r} wants images, npz "
+            "or latents"
+        ]
     return []
 
 
@@ -135,9 +185,16 @@ def _resolve_duration(fields: Flat, data: Flat) -> list[str]:
     duration = fields.pop("duration", None)
     fields.setdefault("batch", defaults_of("train", fields)["batch"])
     if duration is None:
-        return [] if "images" in fields else ['missing: train.duration ("400k steps", "30 epochs", ...)']
+        return (
+            []
+            if "images" in fields
+            else ['missing: train.duration ("400k steps", "30 epochs", ...)']
+        )
     if "images" in fields:
-        return [f"duration {str(duration)!r} and images {fields['images']} given together; give one of them"]
+        return [
+            f"duration {str(duration)!r} and images {fields['images']} given together; give one of "
+            "them"
+        ]
     if "images" not in data and duration.unit == "epochs":
         return []  # the data section has its own problem
     try:

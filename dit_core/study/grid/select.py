@@ -1,4 +1,6 @@
-"""Which runs of a study a command is about: ids, names, and axis filters such as `model.size=XL`."""
+"""Which runs of a study a command is about: ids, names, and axis filters such as
+`model.size=XL`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from dit_core.study.science.run import Run
 def select(runs: Iterable[Run], words: Sequence[str]) -> tuple[Run, ...]:
     """Return the runs that `words` name; all of them where there are none.
 
-    A word with "=" is a filter on a science path, several values joined by commas; filters on different paths must
-    all hold. Any other word is a run's id, the beginning of one, or its name. Raises UserError naming the nearest
-    known path or run.
+    A word with "=" is a filter on a science path, several values joined by commas; filters on
+    different paths must all hold. Any other word is a run's id, the beginning of one, or its name.
+    Raises UserError naming the nearest known path or run.
     """
     chosen = tuple(runs)
     filters = [w for w in words if "=" in w and not any(w == r.name for r in chosen)]
@@ -30,10 +32,13 @@ def select(runs: Iterable[Run], words: Sequence[str]) -> tuple[Run, ...]:
         hits = hits or [r for r in chosen if len(word) >= 3 and r.run_id.startswith(word)]
         if not hits:
             known = [r.name for r in chosen] + [r.run_id for r in chosen]
-            raise UserError(f"no run {word!r} among {len(chosen)} of this study{nearest(word, known)}")
+            raise UserError(
+                f"no run {word!r} among {len(chosen)} of this study{nearest(word, known)}"
+            )
         if len(hits) > 1:
             raise UserError(
-                f"{word!r} begins {len(hits)} ids: {', '.join(r.run_id for r in hits[:5])}; give more digits"
+                f"{word!r} begins {len(hits)} ids: {', '.join(r.run_id for r in hits[:5])}; give "
+                "more digits"
             )
         wanted[hits[0].run_id] = hits[0]
     return tuple(wanted.values())
@@ -43,7 +48,8 @@ def _filtered(runs: tuple[Run, ...], word: str) -> tuple[Run, ...]:
     path, _, values = word.partition("=")
     wanted = {value.strip() for value in values.split(",")}
     known: set[str] = set()
-    kept, seen = [], set()
+    kept = []
+    seen = set()
     for run in runs:
         flat = _flat(run)
         known |= flat.keys()

@@ -17,7 +17,8 @@ def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:
     """Return the claims; what is wrong with them is added to `problems`."""
     claims = []
     first: dict[str, Node] = {}
-    kinds, word = section_of(Claim).variants, section_of(Claim).key
+    kinds = section_of(Claim).variants
+    word = section_of(Claim).key
     for i, node in enumerate(nodes):
         where = f"claims[{i}]"
         if not isinstance(node.value, dict) or not node.value:
@@ -45,14 +46,21 @@ def _once(node: Node, where: str, name: str, first: dict[str, Node], problems: P
     """Note a claim whose id an earlier one has."""
     earlier = first.setdefault(name, node)
     if earlier is not node:
-        place, other = node.value["id"].place, earlier.value["id"].place
-        problems.add(place, f"{where}.id", f"id {show(name)} is given twice, here and in {other}; rename one")
+        place = node.value["id"].place
+        other = earlier.value["id"].place
+        problems.add(
+            place, f"{where}.id", f"id {show(name)} is given twice, here and in {other}; rename one"
+        )
 
 
-def _explain(error: ValidationError, node: Node, where: str, allowed: list[str], problems: Problems) -> None:
+def _explain(
+    error: ValidationError, node: Node, where: str, allowed: list[str], problems: Problems
+) -> None:
     seen: set[str] = set()
     for item in error.errors():
-        here, path, one_of_many = _written(node, where, item["loc"][1:])  # the first is the claim's kind
+        here, path, one_of_many = _written(
+            node, where, item["loc"][1:]
+        )  # the first is the claim's kind
         if path in seen:
             continue
         seen.add(path)
@@ -65,15 +73,19 @@ def _explain(error: ValidationError, node: Node, where: str, allowed: list[str],
             problems.add(here.place, path, f"given {show(here.plain())}; {wanted}")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            problems.add(here.place, path, f"given {show(here.plain())}; {message[:1].lower()}{message[1:]}")
+            problems.add(
+                here.place, path, f"given {show(here.plain())}; {message[:1].lower()}{message[1:]}"
+            )
 
 
 def _written(node: Node, where: str, parts: tuple[int | str, ...]) -> tuple[Node, str, bool]:
-    """Return what an error speaks of as it is written, its path, and whether several types were tried in vain.
+    """Return what an error speaks of as it is written, its path, and whether several types were
+    tried in vain.
 
     Beyond a value's own keys and indices the parts name the types that it is none of.
     """
-    here, path = node, where
+    here = node
+    path = where
     for number, part in enumerate(parts):
         if isinstance(here.value, dict) and (part in here.value or number == 0):
             here = here.value.get(str(part), here)

@@ -1,4 +1,6 @@
-"""The JSON schema (draft 2020-12) that editors use to complete and check a study while it is typed."""
+"""The JSON schema (draft 2020-12) that editors use to complete and check a study while it is
+typed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dit_core.study.language.fields import Field, evaluation_fields, execution_fields, science_fields, sections
+from dit_core.study.language.fields import (
+    Field,
+    evaluation_fields,
+    execution_fields,
+    science_fields,
+    sections,
+)
 from dit_core.study.science.claim import Claim
 from dit_core.study.science.figure import FIGURES
 
@@ -17,10 +25,15 @@ TEXT: Schema = {"type": "string"}
 
 
 def editor_schema() -> str:
-    """Return studies/study.schema.json: every key with its type, default and meaning; unknown keys are refused."""
-    claims = TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}")
+    """Return studies/study.schema.json: every key with its type, default and meaning; unknown keys
+    are refused.
+    """
+    claims = _unwrapped(TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}"))
     order = claims["$defs"]["OrderClaim"]["properties"]["order"]
-    order["anyOf"] = [{key: order.pop(key) for key in ("type", "items", "minItems") if key in order}, TEXT]  # "a < b"
+    order["anyOf"] = [
+        {key: order.pop(key) for key in ("type", "items", "minItems") if key in order},
+        TEXT,
+    ]  # "a < b"
     figures: Schema = {"enum": [*FIGURES, *(number for number, _ in FIGURES.values())]}
     schema: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -28,18 +41,37 @@ def editor_schema() -> str:
         "type": "object",
         "required": ["study", "question", "base"],
         "properties": {
-            "study": {**TEXT, "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$", "description": "Name of the study."},
+            "study": {
+                **TEXT,
+                "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
+                "description": "Name of the study.",
+            },
             "question": {**TEXT, "description": "The question the study answers, in one sentence."},
-            "extends": {**TEXT, "description": "Another study file whose keys are taken over where not given here."},
+            "extends": {
+                **TEXT,
+                "description": "Another study file whose keys are taken over where not given here.",
+            },
             "base": {**_ref("one"), "description": "What all runs start from."},
-            "axes": {**_ref("list"), "description": "Science path to list of values: the full grid."},
-            "zip": {**_listed(_ref("list")), "description": "Axes that move together: lists of equal length."},
+            "axes": {
+                **_ref("list"),
+                "description": "Science path to list of values: the full grid.",
+            },
+            "zip": {
+                **_listed(_ref("list")),
+                "description": "Axes that move together: lists of equal length.",
+            },
             "exclude": {**_listed(_ref("either")), "description": "Points left out of the grid."},
-            "include": {**_listed(_ref("either")), "description": "Further points on top of base; lists expand."},
+            "include": {
+                **_listed(_ref("either")),
+                "description": "Further points on top of base; lists expand.",
+            },
             "evaluate": {"oneOf": [_evaluation(), _listed(_evaluation())]},
             "execution": _object({name: _one(field) for name, field in execution_fields().items()}),
             "claims": {key: value for key, value in claims.items() if key != "$defs"},
-            "figures": {**_listed(figures), "description": "Figures wanted, by name or the paper's number."},
+            "figures": {
+                **_listed(figures),
+                "description": "Figures wanted, by name or the paper's number.",
+            },
         },
         "additionalProperties": False,
         "$defs": {**claims.get("$defs", {}), **_definitions(), **_forms()},
@@ -59,7 +91,25 @@ def _group(field: Field) -> str:
 
 def _definitions() -> Schema:
     tables = (science_fields(), evaluation_fields(), execution_fields())
-    return {_one(field)["$ref"].removeprefix("#/$defs/"): _value(field) for t in tables for field in t.values()}
+    return {
+        _one(field)["$ref"].removeprefix("#/$defs/"): _value(field)
+        for t in tables
+        for field in t.values()
+    }
+
+
+def _unwrapped(schema: Any) -> Any:
+    """Return a schema whose descriptions are one line each: docstrings are wrapped, tooltips are not."""
+    if isinstance(schema, list):
+        return [_unwrapped(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: " ".join(value.split())
+        if key == "description" and isinstance(value, str)
+        else _unwrapped(value)
+        for key, value in schema.items()
+    }
 
 
 def _value(field: Field) -> Schema:
@@ -91,7 +141,9 @@ def _ref(form: str) -> Schema:
 
 
 def _forms() -> Schema:
-    """Return objects that take science paths nested and dotted, to one value, a list of values, or either."""
+    """Return objects that take science paths nested and dotted, to one value, a list of values, or
+    either.
+    """
     forms: dict[str, Callable[[Field], Schema]] = {"one": _one, "list": _list, "either": _either}
     return {f"paths.{name}": _paths(form) for name, form in forms.items()}
 
@@ -99,8 +151,14 @@ def _forms() -> Schema:
 def _paths(form: Callable[[Field], Schema]) -> Schema:
     properties: Schema = {}
     for section in sections():
-        rows = {path: field for path, field in science_fields().items() if path.startswith(f"{section}.")}
-        properties[section] = _object({path.partition(".")[2]: form(field) for path, field in rows.items()})
+        rows = {
+            path: field
+            for path, field in science_fields().items()
+            if path.startswith(f"{section}.")
+        }
+        properties[section] = _object(
+            {path.partition(".")[2]: form(field) for path, field in rows.items()}
+        )
         properties.update({path: form(field) for path, field in rows.items()})
     return _object(properties)
 
@@ -108,5 +166,6 @@ def _paths(form: Callable[[Field], Schema]) -> Schema:
 def _evaluation() -> Schema:
     rows = {name: _either(field) for name, field in evaluation_fields().items()}
     return _object(
-        {**rows, "where": {**_ref("either"), "description": "Which runs are measured."}}, "One block of evaluations."
+        {**rows, "where": {**_ref("either"), "description": "Which runs are measured."}},
+        "One block of evaluations.",
     )

@@ -1,4 +1,6 @@
-"""The table of all fields a study may set, taken from the models: type, default, meaning, and a strict check."""
+"""The table of all fields a study may set, taken from the models: type, default, meaning, and a
+strict check.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ NUMBER_WORDS = {"number > 0": "number > 0", "number >= 0, <= 1": "number from 0 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the study language; `path` is its key path, `owners` the variants of its section that have it."""
+    """One field of the study language; `path` is its key path, `owners` the variants of its section
+    that have it.
+    """
 
     path: str
     annotation: Any
@@ -60,7 +64,9 @@ class Field:
         return self.words or _describe(self.annotation)
 
     def check(self, value: Any) -> Any:
-        """Return the value in the field's own type; raise ValueError with what was given and what is allowed."""
+        """Return the value in the field's own type; raise ValueError with what was given and what
+        is allowed.
+        """
         if self.parse:
             return self.parse(value)
         value = self._coerced(value)
@@ -68,12 +74,23 @@ class Field:
             return self.adapter.validate_python(value)
         except ValidationError as error:
             hint = nearest(value, self.words_allowed) if isinstance(value, str) and value else ""
-            why = "" if _is_plain_kind(error) else f" ({'; '.join(sorted({e['msg'] for e in error.errors()}))})"
-            raise ValueError(f"given {show(value)}{hint or self._remedy(value)}{why}; wants {self.wants}") from None
+            why = (
+                ""
+                if _is_plain_kind(error)
+                else f" ({'; '.join(sorted({e['msg'] for e in error.errors()}))})"
+            )
+            raise ValueError(
+                f"given {show(value)}{hint or self._remedy(value)}{why}; wants {self.wants}"
+            ) from None
 
     def _coerced(self, value: Any) -> Any:
         """Bring a number to the type the field stores, so that `256.0` and `256` are one value."""
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 and float not in self.kinds:
+        if (
+            isinstance(value, float)
+            and value.is_integer()
+            and abs(value) < 2**53
+            and float not in self.kinds
+        ):
             return int(value) if int in self.kinds else value
         if type(value) is int and float in self.kinds and int not in self.kinds:
             return float(value)
@@ -86,7 +103,16 @@ class Field:
             return " (lists of values go under `axes`, `zip` or `include`)"
         if not isinstance(value, str):
             return ""
-        if bool in self.kinds and value.lower() in ("yes", "no", "on", "off", "true", "false", "y", "n"):
+        if bool in self.kinds and value.lower() in (
+            "yes",
+            "no",
+            "on",
+            "off",
+            "true",
+            "false",
+            "y",
+            "n",
+        ):
             return " (text; write true or false, unquoted)"
         if int in self.kinds or float in self.kinds:
             if re.fullmatch(r"[-+]?\.?(nan|inf)", value, re.IGNORECASE):
@@ -127,7 +153,13 @@ def _describe(annotation: Any) -> str:
     if origin is Literal:
         words = get_args(annotation)
         return str(words[0]) if len(words) == 1 else "one of " + ", ".join(map(str, words))
-    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
+    plain = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        NoneType: "null",
+    }
     if annotation in plain:
         return plain[annotation]
     if origin is dict:
@@ -135,7 +167,11 @@ def _describe(annotation: Any) -> str:
         return f"a mapping of {_describe(key)} to {_describe(value)}"
     if origin in (list, tuple):
         return f"a list of {_describe(get_args(annotation)[0])}"
-    return f"a mapping of {', '.join(annotation.model_fields)}" if hasattr(annotation, "model_fields") else "a value"
+    return (
+        f"a mapping of {', '.join(annotation.model_fields)}"
+        if hasattr(annotation, "model_fields")
+        else "a value"
+    )
 
 
 def _bounded(inner: str, metadata: list[Any]) -> str:
@@ -154,12 +190,18 @@ def _bounded(inner: str, metadata: list[Any]) -> str:
 
 
 def _flat_metadata(metadata: list[Any]) -> list[Any]:
-    return [part for item in metadata for part in (item.metadata if isinstance(item, FieldInfo) else [item])]
+    return [
+        part
+        for item in metadata
+        for part in (item.metadata if isinstance(item, FieldInfo) else [item])
+    ]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the science: the models it may hold, by the word in its field `key` ("" for a single model)."""
+    """A section of the science: the models it may hold, by the word in its field `key` ("" for a
+    single model).
+    """
 
     key: str
     variants: dict[str, type[BaseModel]]
@@ -171,8 +213,15 @@ class Section:
 
 def section_of(annotation: Any) -> Section:
     """Return the models of a type that is one model or a union with a discriminator."""
-    models = [kind for kind in _ordered(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    key = next((str(i.discriminator) for i in get_args(annotation) if getattr(i, "discriminator", None)), "")
+    models = [
+        kind
+        for kind in _ordered(annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    ]
+    key = next(
+        (str(i.discriminator) for i in get_args(annotation) if getattr(i, "discriminator", None)),
+        "",
+    )
     if not key:
         return Section("", {"": models[0]})
     return Section(key, {str(get_args(m.model_fields[key].annotation)[0]): m for m in models})
@@ -183,7 +232,9 @@ def sections() -> dict[str, Section]:
     """Return the sections of the science by name."""
     found = {}
     for name, info in Science.model_fields.items():
-        found[name] = section_of(Annotated[info.annotation, info] if info.discriminator else info.annotation)
+        found[name] = section_of(
+            Annotated[info.annotation, info] if info.discriminator else info.annotation
+        )
     return found
 
 
@@ -191,26 +242,46 @@ def sections() -> dict[str, Section]:
 def model_facts(model: type[BaseModel]) -> tuple[frozenset[str], tuple[str, ...], dict[str, Any]]:
     """Return (names of the fields, names of the required ones, name to default of the others)."""
     required = tuple(name for name, info in model.model_fields.items() if info.is_required())
-    defaults = {name: info.default for name, info in model.model_fields.items() if name not in required}
+    defaults = {
+        name: info.default for name, info in model.model_fields.items() if name not in required
+    }
     return frozenset(model.model_fields), required, defaults
 
 
 def _fields_of(model: type[BaseModel], prefix: str, owner: str = "") -> list[Field]:
     rows = []
     for name, info in model.model_fields.items():
-        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        default = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
+        annotation = (
+            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        )
+        default = (
+            None
+            if info.is_required()
+            else info.get_default(call_default_factory=True, validated_data={})
+        )
         text = " ".join((info.description or "").split())
-        rows.append(Field(prefix + name, annotation, info.is_required(), default, text, (owner,) if owner else ()))
+        rows.append(
+            Field(
+                prefix + name,
+                annotation,
+                info.is_required(),
+                default,
+                text,
+                (owner,) if owner else (),
+            )
+        )
     return rows
 
 
 @lru_cache(maxsize=1)
 def science_fields() -> dict[str, Field]:
-    """Return every science path a study may set: the models' fields, and the short forms `size` and `duration`."""
+    """Return every science path a study may set: the models' fields, and the short forms `size` and
+    `duration`.
+    """
     table: dict[str, Field] = {}
     for section, kinds in sections().items():
-        key, variants = kinds.key, kinds.variants
+        key = kinds.key
+        variants = kinds.variants
         for owner, model in variants.items():
             for field in _fields_of(model, f"{section}.", owner):
                 before = table.get(field.path)
@@ -222,17 +293,32 @@ def science_fields() -> dict[str, Field]:
                 table[field.path] = field
     table["model.size"] = Field("model.size", Literal[tuple(SIZES)], False, None, SIZE_TEXT)
     table["train.duration"] = Field(
-        "train.duration", str, True, None, DURATION_TEXT, parse=parse_duration, words=f"a duration: {FORMS}"
+        "train.duration",
+        str,
+        True,
+        None,
+        DURATION_TEXT,
+        parse=parse_duration,
+        words=f"a duration: {FORMS}",
     )
-    return dict(sorted(table.items(), key=lambda row: list(Science.model_fields).index(row[0].split(".")[0])))
+    return dict(
+        sorted(
+            table.items(), key=lambda row: list(Science.model_fields).index(row[0].split(".")[0])
+        )
+    )
 
 
-SIZE_TEXT = "Named size, in place of depth, hidden and heads (given here as depth/hidden/heads): " + ", ".join(
-    f"{name} {depth}/{hidden}/{heads}" for name, (depth, hidden, heads) in SIZES.items()
+SIZE_TEXT = (
+    "Named size, in place of depth, hidden and heads (given here as depth/hidden/heads): "
+    + ", ".join(
+        f"{name} {depth}/{hidden}/{heads}" for name, (depth, hidden, heads) in SIZES.items()
+    )
 )
 DURATION_TEXT = (
-    "Length of the training in steps, images or epochs; resolved to `train.images`, a whole number of steps. "
-    "Epochs are rounded up to the end of a step; a number of images that is not a whole number of steps is an error."
+    "Length of the training in steps, images or epochs; resolved to `train.images`, a whole number "
+    "of steps. "
+    "Epochs are rounded up to the end of a step; a number of images that is not a whole number of "
+    "steps is an error."
 )
 AT_TEXT = (
     "Training points to measure: durations, a share of the run, or end (the default). "
@@ -242,9 +328,21 @@ AT_TEXT = (
 
 @lru_cache(maxsize=1)
 def evaluation_fields() -> dict[str, Field]:
-    """Return every key of an evaluation block except `where`; a list of values is an evaluation axis."""
+    """Return every key of an evaluation block except `where`; a list of values is an evaluation
+    axis.
+    """
     words = f'{FORMS}, "50%" or "end"'
-    table = {"at": Field("at", str, False, "end", AT_TEXT, parse=parse_point, words=f"a point of the run: {words}")}
+    table = {
+        "at": Field(
+            "at",
+            str,
+            False,
+            "end",
+            AT_TEXT,
+            parse=parse_point,
+            words=f"a point of the run: {words}",
+        )
+    }
     for model in (Evaluation, Sampling):
         for field in _fields_of(model, ""):
             if field.path not in ("images_seen", "sampling"):

@@ -1,4 +1,6 @@
-"""Writes studies/README.md and studies/study.schema.json from the schema: `python -m dit_core.study.language.handbook`."""
+"""Writes studies/README.md and studies/study.schema.json from the schema: `python -m
+dit_core.study.language.handbook`.
+"""
 
 from __future__ import annotations
 
@@ -88,22 +90,37 @@ listed, each run takes those that fit its objective; an entry of which none fits
 The EMA weights at every point named here, and at the end, are kept.
 """
 WHERE = (
-    "| `where` | mapping | – | every run | Science path (`model.size` and `train.duration` included) to a value or a "
+    "| `where` | mapping | – | every run | Science path (`model.size` and `train.duration` "
+    "included) to a value or a "
     "list: the runs this entry is for; an entry that no run matches is an error. |\n"
 )
 
 
 def markdown() -> str:
     """Return the text of studies/README.md."""
-    parts = [HEAD.replace("FIGURES", ", ".join(f"`{name}` ({number})" for name, (number, _) in FIGURES.items()))]
+    parts = [
+        HEAD.replace(
+            "FIGURES", ", ".join(f"`{name}` ({number})" for name, (number, _) in FIGURES.items())
+        )
+    ]
     for name, section in sections().items():
-        about = " ".join((next(iter(section.variants.values())).__doc__ or "").split()) if not section.key else ""
+        about = (
+            " ".join((next(iter(section.variants.values())).__doc__ or "").split())
+            if not section.key
+            else ""
+        )
         if section.key:
-            about = " ".join(f"`{word}`: {' '.join((m.__doc__ or '').split())}" for word, m in section.variants.items())
+            about = " ".join(
+                f"`{word}`: {' '.join((m.__doc__ or '').split())}"
+                for word, m in section.variants.items()
+            )
         rows = [f for f in science_fields().values() if f.path.startswith(f"{name}.")]
         parts.append(f"## Science: `{name}`\n\n{about}\n\n{_table(rows)}")
     parts.append(f"{EVALUATE}\n{_table(list(evaluation_fields().values()), 'evaluate.')}{WHERE}")
-    parts.append(f"## `execution`\n\nNever part of an id.\n\n{_table(list(execution_fields().values()), 'execution.')}")
+    parts.append(
+        "## `execution`\n\nNever part of an "
+        f"id.\n\n{_table(list(execution_fields().values()), 'execution.')}"
+    )
     parts.append(_claims())
     return "\n".join(parts)
 
@@ -112,8 +129,17 @@ def _table(fields: list[Field], prefix: str = "") -> str:
     rows = ["| key | type | unit | default | meaning |", "|---|---|---|---|---|"]
     for field in fields:
         only = f" Only for {' and '.join(field.owners)}." if field.owners else ""
-        cells = [f"`{field.path}`", field.wants, UNITS.get(prefix + field.path, "–"), _default(field, prefix)]
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in [*cells, field.description + only]) + " |")
+        cells = [
+            f"`{field.path}`",
+            field.wants,
+            UNITS.get(prefix + field.path, "–"),
+            _default(field, prefix),
+        ]
+        rows.append(
+            "| "
+            + " | ".join(cell.replace("|", "\\|") for cell in [*cells, field.description + only])
+            + " |"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -170,7 +196,13 @@ def _claim_default(info: Any) -> str:
 
 def _claim_type(annotation: Any) -> str:
     text = str(annotation)
-    kinds = {"dict": "mapping of columns", "tuple": "list", "Literal": "word", "float": "number", "int": "number"}
+    kinds = {
+        "dict": "mapping of columns",
+        "tuple": "list",
+        "Literal": "word",
+        "float": "number",
+        "int": "number",
+    }
     words = [word for key, word in kinds.items() if key in text]
     if "Literal" in text:
         words = [", ".join(str(a) for a in _literals(annotation))]

@@ -1,4 +1,6 @@
-"""The file of a study and those it extends: read, bounded, merged into one tree of values with their lines."""
+"""The file of a study and those it extends: read, bounded, merged into one tree of values with
+their lines.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ LONGEST_CHAIN = 10
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a study file, its tree with the extended files merged in, and these files, nearest first."""
+    """The text of a study file, its tree with the extended files merged in, and these files,
+    nearest first.
+    """
 
     text: str
     top: Node
@@ -25,22 +29,26 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Return the study file at `path` with what it extends; raise StudyError naming the file that cannot be read.
+    """Return the study file at `path` with what it extends; raise StudyError naming the file that
+    cannot be read.
 
-    `extends: other.yaml` takes over every key that this file does not give; mappings are merged key by key, all else
-    is replaced. The extended file must lie in the folder of the study or below it.
+    `extends: other.yaml` takes over every key that this file does not give; mappings are merged key
+    by key, all else is replaced. The extended file must lie in the folder of the study or below it.
     """
     return merge_source(_read(path, str(path)), path)
 
 
 def merge_source(text: str, path: Path) -> Source:
-    """Return the source of a study whose text is known; `path` is where it lies, for messages and for `extends`."""
+    """Return the source of a study whose text is known; `path` is where it lies, for messages and
+    for `extends`.
+    """
     top = read_yaml(text, str(path))
     if "extends" not in top.value:
         return Source(text, top, ())
     seen = [path.resolve()]
     parents: list[Path] = []
-    tree, here = top, path
+    tree = top
+    here = path
     while "extends" in tree.value:
         node = tree.value["extends"]
         here = _extended(node, here, path.resolve().parent, seen)
@@ -65,12 +73,16 @@ def _read(path: Path, file: str) -> str:
             return decode(stream.read(MAX_BYTES + 1), file)
     except FileNotFoundError:
         if path.is_symlink():
-            raise StudyError([f"{file}: a broken link: {show(str(path.readlink()))} is not there"]) from None
+            raise StudyError(
+                [f"{file}: a broken link: {show(str(path.readlink()))} is not there"]
+            ) from None
         folder = path.parent
         names = sorted(p.name for p in folder.glob("*.yaml"))[:1000] if folder.is_dir() else []
         raise StudyError([f"{file}: no such file{_close(path.name, names)}"]) from None
     except (OSError, ValueError) as error:
-        raise StudyError([f"{show(file)}: cannot be read ({getattr(error, 'strerror', None) or error})"]) from None
+        raise StudyError(
+            [f"{show(file)}: cannot be read ({getattr(error, 'strerror', None) or error})"]
+        ) from None
 
 
 def _close(name: str, names: list[str]) -> str:
@@ -83,7 +95,9 @@ def _close(name: str, names: list[str]) -> str:
 def _extended(node: Node, here: Path, root: Path, seen: list[Path]) -> Path:
     word = node.value
     if not isinstance(word, str) or not word or "\n" in word:
-        raise StudyError([f"{node.place}: extends: given {show(node.plain())}; wants the name of one study file"])
+        raise StudyError(
+            [f"{node.place}: extends: given {show(node.plain())}; wants the name of one study file"]
+        )
     target = here.parent / word
     real = target.resolve()
     if not real.is_relative_to(root):
@@ -93,8 +107,14 @@ def _extended(node: Node, here: Path, root: Path, seen: list[Path]) -> Path:
     if not real.is_file():
         if target.is_symlink():
             raise StudyError([f"{node.place}: extends: {show(word)} is a broken link"])
-        names = sorted(p.name for p in target.parent.glob("*.yaml"))[:1000] if target.parent.is_dir() else []
-        raise StudyError([f"{node.place}: extends: no file {show(word)}{_close(target.name, names)}"])
+        names = (
+            sorted(p.name for p in target.parent.glob("*.yaml"))[:1000]
+            if target.parent.is_dir()
+            else []
+        )
+        raise StudyError(
+            [f"{node.place}: extends: no file {show(word)}{_close(target.name, names)}"]
+        )
     seen.append(real)
     return target
 

@@ -1,4 +1,6 @@
-"""The study language: a YAML file to a `Study`, every problem named with file, line, key path and remedy."""
+"""The study language: a YAML file to a `Study`, every problem named with file, line, key path and
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from typing import Any
 
 from dit_core.study.grid.resolve import SECTIONS
 from dit_core.study.language.claims_of import read_claims
-from dit_core.study.language.fields import Field, evaluation_fields, execution_fields, science_fields
+from dit_core.study.language.fields import (
+    Field,
+    evaluation_fields,
+    execution_fields,
+    science_fields,
+)
 from dit_core.study.language.source import Source, merge_source, read_source
 from dit_core.study.language.study_model import EvaluateBlock, Rows, Study, Values
 from dit_core.study.language.yaml_loader import Node, decode
@@ -20,22 +27,35 @@ from dit_core.study.science.figure import figure_name
 TRAINING = ("study", "question", "extends", "base", "axes", "zip", "exclude", "include")
 KEYS = (*TRAINING, "evaluate", "execution", "claims", "figures")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-RESERVED = {"published", "con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
+RESERVED = {
+    "published",
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)),
+}
 MAX_EXCLUDES = 1000
 
 
 def load_study(path: Path | str) -> Study:
-    """Return the study in the file at `path`, checked key by key; raise StudyError with every problem found.
+    """Return the study in the file at `path`, checked key by key; raise StudyError with every
+    problem found.
 
-    Nothing is expanded: points that cannot be (heads that do not divide the width) are found by `expand`.
+    Nothing is expanded: points that cannot be (heads that do not divide the width) are found by
+    `expand`.
     """
     path = Path(path)
     return _checked_study(read_source(path), path)
 
 
 def parse_study(text: str, path: Path) -> Study:
-    """Return the study that `text` writes, as `load_study` does; `path` names it in messages and anchors `extends`."""
-    return _checked_study(merge_source(decode(text.encode(errors="surrogatepass"), str(path)), path), path)
+    """Return the study that `text` writes, as `load_study` does; `path` names it in messages and
+    anchors `extends`.
+    """
+    return _checked_study(
+        merge_source(decode(text.encode(errors="surrogatepass"), str(path)), path), path
+    )
 
 
 def _checked_study(source: Source, path: Path) -> Study:
@@ -63,7 +83,9 @@ class _Reader:
         self._required()
         base = self._rows("base", keys.get("base"))
         axes = self._rows("axes", keys.get("axes"), lists=True)
-        zips = tuple(self._rows(f"zip[{i}]", n, lists=True) for i, n in enumerate(self._items("zip")))
+        zips = tuple(
+            self._rows(f"zip[{i}]", n, lists=True) for i, n in enumerate(self._items("zip"))
+        )
         for i, group in enumerate(zips):
             self._same_length(f"zip[{i}]", group)
         self._once([axes, *zips])
@@ -75,7 +97,10 @@ class _Reader:
             "zip": zips,
             "exclude": self._blocks("exclude", MAX_EXCLUDES),
             "include": self._blocks("include"),
-            "evaluate": tuple(self._evaluate(f"evaluate[{i}]", n) for i, n in enumerate(self._items("evaluate", True))),
+            "evaluate": tuple(
+                self._evaluate(f"evaluate[{i}]", n)
+                for i, n in enumerate(self._items("evaluate", True))
+            ),
             "execution": self._execution(),
             "claims": self._claims(),
             "figures": self._figures(),
@@ -84,7 +109,9 @@ class _Reader:
     def _required(self) -> None:
         for key in ("study", "question", "base"):
             if key not in self.top.value:
-                self.problems.add(self.top.place, key, "missing; a study needs `study`, `question` and `base`")
+                self.problems.add(
+                    self.top.place, key, "missing; a study needs `study`, `question` and `base`"
+                )
 
     def _name(self) -> str:
         node = self.top.value.get("study")
@@ -96,7 +123,8 @@ class _Reader:
             self.problems.add(
                 node.place,
                 "study",
-                f"given {show(node.plain())}{strange}; a name is lower-case letters, digits, '.', '_', '-', "
+                f"given {show(node.plain())}{strange}; a name is lower-case letters, digits, '.', "
+                "'_', '-', "
                 "starts with a letter or digit, has at most 64 characters and no '..'",
             )
         elif name.split(".")[0] in RESERVED:
@@ -105,7 +133,9 @@ class _Reader:
 
     def _question(self) -> str:
         node = self.top.value.get("question")
-        if node is not None and not (isinstance(node.value, str) and 0 < len(node.value.strip()) <= 2000):
+        if node is not None and not (
+            isinstance(node.value, str) and 0 < len(node.value.strip()) <= 2000
+        ):
             text = "wants the question the study answers, as text of at most 2000 characters"
             self.problems.add(node.place, "question", f"given {show(node.plain())}; {text}")
         return " ".join(str(node.value).split()) if node else ""
@@ -132,8 +162,12 @@ class _Reader:
             return ()
         return tuple(self._rows(f"{key}[{i}]", node, filled=True) for i, node in enumerate(items))
 
-    def _rows(self, where: str, node: Node | None, lists: bool = False, filled: bool = False) -> Rows:
-        """Return science path to values: of one value in base, of a list in axes, of either elsewhere."""
+    def _rows(
+        self, where: str, node: Node | None, lists: bool = False, filled: bool = False
+    ) -> Rows:
+        """Return science path to values: of one value in base, of a list in axes, of either
+        elsewhere.
+        """
         place = node.place if node else self.top.place
         values: Values = {}
         places: dict[str, Place] = {}
@@ -144,7 +178,9 @@ class _Reader:
             full = _path(where, path)
             self.places[f"{where}.{path}"] = places[path] = item.place
             if lists and not isinstance(item.value, list):
-                self.problems.add(item.place, full, f"given {show(item.plain())}; wants a list of values")
+                self.problems.add(
+                    item.place, full, f"given {show(item.plain())}; wants a list of values"
+                )
                 continue
             many = isinstance(item.value, list) and where != "base"
             values[path] = self._checked(full, field, item.value if many else [item])
@@ -164,25 +200,39 @@ class _Reader:
         return tuple(values)
 
     def _flat(self, where: str, node: Node | None) -> dict[str, Node]:
-        """Return science path to node, of `model: {size: S}` and of `model.size: S` alike; a path twice is an error."""
+        """Return science path to node, of `model: {size: S}` and of `model.size: S` alike; a path
+        twice is an error.
+        """
         flat: dict[str, Node] = {}
         if node is None:
             return flat
         if not isinstance(node.value, dict):
             text = "wants a mapping of science paths"
-            self.problems.add(node.place, where, f"given {show(node.plain())}; {text} ({', '.join(SECTIONS)})")
+            self.problems.add(
+                node.place, where, f"given {show(node.plain())}; {text} ({', '.join(SECTIONS)})"
+            )
             return flat
         for key, item in node.value.items():
             if key in SECTIONS:
                 self.places.setdefault(f"{where}.{key}", item.place)
                 if not isinstance(item.value, dict):
-                    self.problems.add(item.place, _path(where, key), f"given {show(item.plain())}; wants a mapping")
+                    self.problems.add(
+                        item.place,
+                        _path(where, key),
+                        f"given {show(item.plain())}; wants a mapping",
+                    )
                     continue
-            rows = {f"{key}.{k}": n for k, n in item.value.items()} if key in SECTIONS else {key: item}
+            rows = (
+                {f"{key}.{k}": n for k, n in item.value.items()} if key in SECTIONS else {key: item}
+            )
             for path, value in rows.items():
                 if path in flat:
                     first = flat[path].place
-                    self.problems.add(value.place, _path(where, path), f"given twice, in {first} and {value.place}")
+                    self.problems.add(
+                        value.place,
+                        _path(where, path),
+                        f"given twice, in {first} and {value.place}",
+                    )
                 flat[path] = value
         return flat
 
@@ -210,7 +260,9 @@ class _Reader:
         lengths = {path: len(values) for path, values in group.values.items()}
         if len(set(lengths.values())) > 1 and not self.problems.lines:
             parts = ", ".join(f"{path} has {n} values" for path, n in lengths.items())
-            self.problems.add(group.place, where, f"axes that move together need equal lengths; {parts}")
+            self.problems.add(
+                group.place, where, f"axes that move together need equal lengths; {parts}"
+            )
         if not lengths and not self.problems.lines:
             self.problems.add(group.place, where, "an empty entry; remove it or give it axes")
 
@@ -219,7 +271,9 @@ class _Reader:
         for group in groups:
             for path, place in group.places.items():
                 if path in first:
-                    self.problems.add(place, path, f"two axes set it, in {first[path]} and {place}; keep one")
+                    self.problems.add(
+                        place, path, f"two axes set it, in {first[path]} and {place}; keep one"
+                    )
                 first.setdefault(path, place)
 
     def _evaluate(self, where: str, node: Node) -> EvaluateBlock:
@@ -227,7 +281,11 @@ class _Reader:
         places: dict[str, Place] = {}
         chosen: Values = {}
         if not isinstance(node.value, dict) or not node.value:
-            self.problems.add(node.place, where, f"given {show(node.plain())}; wants a mapping of evaluation settings")
+            self.problems.add(
+                node.place,
+                where,
+                f"given {show(node.plain())}; wants a mapping of evaluation settings",
+            )
             return EvaluateBlock(values={}, place=node.place)
         table = evaluation_fields()
         for key, item in node.value.items():
@@ -241,7 +299,9 @@ class _Reader:
             items = item.value if isinstance(item.value, list) else [item]
             values[key] = self._checked(f"{where}.{key}", table[key], items)
             if not items:
-                self.problems.add(item.place, f"{where}.{key}", "an empty list; give at least one value")
+                self.problems.add(
+                    item.place, f"{where}.{key}", "an empty list; give at least one value"
+                )
         return EvaluateBlock(values=values, places=places, place=node.place, where=chosen)
 
     def _execution(self) -> Execution:
@@ -249,7 +309,9 @@ class _Reader:
         if node is None:
             return Execution()
         if not isinstance(node.value, dict):
-            self.problems.add(node.place, "execution", f"given {show(node.plain())}; wants a mapping")
+            self.problems.add(
+                node.place, "execution", f"given {show(node.plain())}; wants a mapping"
+            )
             return Execution()
         table = execution_fields()
         settings: dict[str, Any] = {}
@@ -274,7 +336,9 @@ class _Reader:
             try:
                 names.append(figure_name(word))
             except ValueError as error:
-                self.problems.add(node.place, f"figures[{i}]", f"given {show(node.plain())}; {error}")
+                self.problems.add(
+                    node.place, f"figures[{i}]", f"given {show(node.plain())}; {error}"
+                )
         return tuple(names)
 
 

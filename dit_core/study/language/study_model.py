@@ -35,12 +35,16 @@ class EvaluateBlock(Rows):
 
 
 class Study(BaseModel):
-    """A study: one question, its runs as base and axes, the evaluations asked of them, claims and figures."""
+    """A study: one question, its runs as base and axes, the evaluations asked of them, claims and
+    figures.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str
-    """Name: lower-case letters, digits, ".", "_" and "-", at most 64; also the name of its results folder."""
+    """Name: lower-case letters, digits, ".", "_" and "-", at most 64; also the name of its results
+    folder.
+    """
     question: str
     """The question the study answers, in one sentence."""
     base: dict[str, Any]
@@ -50,7 +54,9 @@ class Study(BaseModel):
     zip: tuple[Rows, ...] = ()
     """Groups of axes that move together; each group is one dimension of the grid."""
     exclude: tuple[Rows, ...] = ()
-    """Points left out of the grid: all keys of an entry must match; a list matches any of its values."""
+    """Points left out of the grid: all keys of an entry must match; a list matches any of its
+    values.
+    """
     include: tuple[Rows, ...] = ()
     """Further points on top of base, not of the axes; lists expand."""
     evaluate: tuple[EvaluateBlock, ...] = ()

@@ -1,8 +1,9 @@
 """A strict reader of the small part of YAML that studies need: every value knows its line.
 
-Built on the events of the parser, with a stack of our own, so that no input can make it recurse, execute or expand
-anything: anchors, aliases, tags, merge keys and a second document are refused, duplicate keys are errors. Plain
-scalars follow YAML 1.2 (`1e-4` is a number, `no` is text, `010` is text), and `50_000` is a number.
+Built on the events of the parser, with a stack of our own, so that no input can make it recurse,
+execute or expand anything: anchors, aliases, tags, merge keys and a second document are refused,
+duplicate keys are errors. Plain scalars follow YAML 1.2 (`1e-4` is a number, `no` is text, `010` is
+text), and `50_000` is a number.
 """
 
 from __future__ import annotations
@@ -20,18 +21,25 @@ from dit_core.study.problems import Place, Problems, show, strange_letter
 MAX_DEPTH = 50
 MAX_BYTES = 1_000_000
 INTEGER = re.compile(r"[-+]?(0|[1-9](_?[0-9])*)\Z")
-FLOAT = re.compile(r"[-+]?(0|[1-9](_?[0-9])*|(?=\.[0-9]))(\.([0-9](_?[0-9])*)?)?([eE][-+]?[0-9]+)?\Z")
-# Controls, line breaks that editors do not count, zero-width and bidirectional marks, surrogates, non-characters.
+FLOAT = re.compile(
+    r"[-+]?(0|[1-9](_?[0-9])*|(?=\.[0-9]))(\.([0-9](_?[0-9])*)?)?([eE][-+]?[0-9]+)?\Z"
+)
+# Controls, line breaks that editors do not count, zero-width and bidirectional marks, surrogates,
+# non-characters.
 FORBIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only its events are used: it never makes an object
+LOADER: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # only its events are used: it never makes an object
 
 
 @dataclass(slots=True)
 class Node:
-    """A value of the file: a scalar, a dict of nodes or a list of nodes, and the place of its key (or of itself)."""
+    """A value of the file: a scalar, a dict of nodes or a list of nodes, and the place of its key
+    (or of itself).
+    """
 
     value: Any
     place: Place
@@ -46,20 +54,28 @@ class Node:
 
 
 def decode(data: bytes, file: str) -> str:
-    """Return the text of a study file: UTF-8, an optional BOM, LF or CRLF; raise StudyError for anything else."""
+    """Return the text of a study file: UTF-8, an optional BOM, LF or CRLF; raise StudyError for
+    anything else.
+    """
     if len(data) > MAX_BYTES:
         raise StudyError([f"{file}: {len(data):,} bytes; a study file has at most {MAX_BYTES:,}"])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise StudyError([f"{file}:{line}: not UTF-8 text (byte {error.start}); save the file as UTF-8"]) from None
+        raise StudyError(
+            [f"{file}:{line}: not UTF-8 text (byte {error.start}); save the file as UTF-8"]
+        ) from None
     text = text.replace("\r\n", "\n")
     problems = Problems()
     for hit in FORBIDDEN.finditer(text):
         place = Place(file, text.count("\n", 0, hit.start()) + 1)
         column = hit.start() - text.rfind("\n", 0, hit.start())
-        what = "a tab; indent and separate with blanks" if hit[0] == "\t" else "an invisible character; remove it"
+        what = (
+            "a tab; indent and separate with blanks"
+            if hit[0] == "\t"
+            else "an invisible character; remove it"
+        )
         problems.add(place, "", f"column {column} holds{strange_letter(hit[0])[7:-1]}, {what}")
         if len(problems.lines) >= 20:
             break
@@ -68,7 +84,9 @@ def decode(data: bytes, file: str) -> str:
 
 
 def read_yaml(text: str, file: str) -> Node:
-    """Return the one mapping a study file holds; raise StudyError with every problem found, each with its line."""
+    """Return the one mapping a study file holds; raise StudyError with every problem found, each
+    with its line.
+    """
     reader = _Reader(file)
     try:
         for event in yaml.parse(text, Loader=LOADER):
@@ -79,12 +97,18 @@ def read_yaml(text: str, file: str) -> Node:
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         reader.problems.add(Place(file, line), "", f"not readable as YAML: {what}")
     except yaml.YAMLError as error:
-        reader.problems.add(Place(file, 1), "", f"not readable as YAML: {' '.join(str(error).split())}")
+        reader.problems.add(
+            Place(file, 1), "", f"not readable as YAML: {' '.join(str(error).split())}"
+        )
     reader.problems.raise_any()
     if reader.top is None or reader.top.value is None:
-        raise StudyError([f"{file}:1: the file is empty; a study needs at least `study`, `question` and `base`"])
+        raise StudyError(
+            [f"{file}:1: the file is empty; a study needs at least `study`, `question` and `base`"]
+        )
     if not isinstance(reader.top.value, dict):
-        raise StudyError([f"{reader.top.place}: a study is a mapping of keys, given {show(reader.top.plain())}"])
+        raise StudyError(
+            [f"{reader.top.place}: a study is a mapping of keys, given {show(reader.top.plain())}"]
+        )
     return reader.top
 
 
@@ -94,7 +118,8 @@ class _Open:
     __slots__ = ("key", "key_place", "node", "path")
 
     def __init__(self, node: Node, path: str) -> None:
-        self.node, self.path = node, path
+        self.node = node
+        self.path = path
         self.key: str | None = None
         self.key_place: Place | None = None
 
@@ -115,11 +140,19 @@ class _Reader:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                self._stop(place, "a second YAML document starts here; a study is one document per file")
+                self._stop(
+                    place, "a second YAML document starts here; a study is one document per file"
+                )
             if event.version or event.tags:
-                self.problems.add(place, "", "YAML directives (%YAML, %TAG) are not used in studies; remove the line")
+                self.problems.add(
+                    place,
+                    "",
+                    "YAML directives (%YAML, %TAG) are not used in studies; remove the line",
+                )
         elif isinstance(event, yaml.AliasEvent):
-            self.problems.add(place, self._path(), f"alias *{event.anchor} refused; write the value out")
+            self.problems.add(
+                place, self._path(), f"alias *{event.anchor} refused; write the value out"
+            )
             self._put(Node(None, place))
         elif isinstance(event, yaml.ScalarEvent):
             self._refuse_marks(event, place)
@@ -142,9 +175,15 @@ class _Reader:
 
     def _refuse_marks(self, event: Any, place: Place) -> None:
         if event.anchor:
-            self.problems.add(place, self._path(), f"anchor &{event.anchor} refused; write values out where used")
+            self.problems.add(
+                place, self._path(), f"anchor &{event.anchor} refused; write values out where used"
+            )
         if event.tag:
-            self.problems.add(place, self._path(), f"tag {show(event.tag)} refused; studies hold plain values only")
+            self.problems.add(
+                place,
+                self._path(),
+                f"tag {show(event.tag)} refused; studies hold plain values only",
+            )
 
     def _open(self, node: Node) -> None:
         path = self._path()
@@ -152,7 +191,10 @@ class _Reader:
             self._stop(node.place, f"nested deeper than {MAX_DEPTH} levels")
         holder = self.stack[-1] if self.stack else None
         if holder and isinstance(holder.node.value, dict) and holder.key is None:
-            self._stop(node.place, f"a key must be a word, given a {'list' if node.value == [] else 'mapping'}")
+            self._stop(
+                node.place,
+                f"a key must be a word, given a {'list' if node.value == [] else 'mapping'}",
+            )
         self._put(node)
         self.stack.append(_Open(node, path))
 
@@ -171,28 +213,44 @@ class _Reader:
             holder.key = None
 
     def _take_key(self, holder: _Open, node: Node, is_text: bool) -> None:
-        key, path = node.value, holder.path
+        key = node.value
+        path = holder.path
         self._refuse_comma(holder, node)
         if not isinstance(key, str):
             self.problems.add(node.place, path, f"a key must be a word, given {show(key)}")
         elif key == "<<" and not is_text:
-            self.problems.add(node.place, path, "merge key << refused; write the keys out, or use `extends`")
+            self.problems.add(
+                node.place, path, "merge key << refused; write the keys out, or use `extends`"
+            )
         elif not key or strange_letter(key):
-            self.problems.add(node.place, path, f"a key is written in ASCII, given {show(key)}{strange_letter(key)}")
+            self.problems.add(
+                node.place,
+                path,
+                f"a key is written in ASCII, given {show(key)}{strange_letter(key)}",
+            )
         elif key in holder.node.value:
             first = holder.node.value[key].place.line
             self.problems.add(
-                node.place, path, f"key {show(key)} is given twice, in lines {first} and {node.place.line}"
+                node.place,
+                path,
+                f"key {show(key)} is given twice, in lines {first} and {node.place.line}",
             )
-        holder.key, holder.key_place = str(key), node.place
+        holder.key = str(key)
+        holder.key_place = node.place
 
     def _refuse_comma(self, holder: _Open, node: Node) -> None:
-        """Stop at `{duration: 20,000 steps}`: inside braces the comma ends the value, and "000 steps" is a key."""
-        last, given = next(reversed(holder.node.value.items()), None), node.value
+        """Stop at `{duration: 20,000 steps}`: inside braces the comma ends the value, and "000
+        steps" is a key.
+        """
+        last = next(reversed(holder.node.value.items()), None)
+        given = node.value
         if last and type(last[1].value) is int and re.match("[0-9]{3}(?![0-9])", str(given)):
             path = f"{holder.path}.{last[0]}".lstrip(".")
             number = last[1].value
-            self._stop(node.place, f"{path}: given '{number},{given}'; leave out the comma: {number}{given}")
+            self._stop(
+                node.place,
+                f"{path}: given '{number},{given}'; leave out the comma: {number}{given}",
+            )
 
     def _scalar(self, event: Any, place: Place) -> Any:
         if event.style in ("'", '"', "|", ">") or event.tag:

@@ -1,9 +1,12 @@
-"""What a science costs, in closed form: parameters, multiply-accumulates, memory. No network is built.
+"""What a science costs, in closed form: parameters, multiply-accumulates, memory.
+
+No network is built.
 
 Here are the Transformer's forms and what all networks share; a U-Net's own are in `unet_cost.py`.
 
-Multiply-accumulates follow the paper's "Gflops" (Table 4): linear layers, attention and patch embedding count one per
-multiply-add; norms, activations, softmax and element-wise products count nothing.
+Multiply-accumulates follow the paper's "Gflops" (Table 4): linear layers, attention and patch
+embedding count one per multiply-add; norms, activations, softmax and element-wise products count
+nothing.
 """
 
 from __future__ import annotations
@@ -48,28 +51,46 @@ def params(science: Science) -> int:
 
 
 def entry_params(science: Science) -> int:
-    """Return the parameters of all that comes before the first block: embeddings of tokens, time and conditions."""
-    m, data, d = science.dit, science.data, science.dit.hidden
+    """Return the parameters of all that comes before the first block: embeddings of tokens, time
+    and conditions.
+    """
+    m = science.dit
+    data = science.data
+    d = science.dit.hidden
     total = sum(n * d + d for n in science.token_sizes or (patch_inputs(science),))
     total += data.map_channels if m.map_entry == "concat" else 0  # the map's null
-    return total + condition_params(science) + (science.tokens * d if m.positions == "learned" else 0)
+    return (
+        total + condition_params(science) + (science.tokens * d if m.positions == "learned" else 0)
+    )
 
 
 def exit_params(science: Science) -> int:
-    """Return the parameters of all that comes after the last block: final norm or modulation, final layer."""
-    m, d = science.dit, science.dit.hidden
-    total = sum((d + 1) * n * out_channels(science) for n in science.token_sizes or (math.prod(science.patch_shape),))
+    """Return the parameters of all that comes after the last block: final norm or modulation, final
+    layer.
+    """
+    m = science.dit
+    d = science.dit.hidden
+    total = sum(
+        (d + 1) * n * out_channels(science)
+        for n in science.token_sizes or (math.prod(science.patch_shape),)
+    )
     return total + (2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d)
 
 
 def block_params(science: Science) -> int:
     """Return the parameters of one block, its modulations included."""
-    m, d, w = science.dit, science.dit.hidden, mlp_width(science)
-    attention, norms, branches = 4 * d * d + 4 * d, 2, 2
+    m = science.dit
+    d = science.dit.hidden
+    w = mlp_width(science)
+    attention = 4 * d * d + 4 * d
+    norms = 2
+    branches = 2
     total = attention + 2 * d * w + w + d
     total += MODULATIONS[m.conditioning] * (d * d + d)
     if attended_tokens(science):
-        total, norms, branches = total + attention, 3, 3
+        total = total + attention
+        norms = 3
+        branches = 3
     if not MODULATIONS[m.conditioning]:
         total += norms * 2 * d
     if m.qk_norm:
@@ -93,14 +114,19 @@ def entry_macs(science: Science) -> int:
 
 def exit_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes after the last block."""
-    m, data, d = science.dit, science.data, science.dit.hidden
+    m = science.dit
+    data = science.data
+    d = science.dit.hidden
     total = data.height * data.width * d * out_channels(science)
     return total + (2 * d * d if MODULATIONS[m.conditioning] else 0)
 
 
 def block_macs(science: Science) -> int:
     """Return the multiply-accumulates of one block, its modulations included."""
-    m, d, w, T = science.dit, science.dit.hidden, mlp_width(science), block_tokens(science)
+    m = science.dit
+    d = science.dit.hidden
+    w = mlp_width(science)
+    T = block_tokens(science)
     total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
     total += MODULATIONS[m.conditioning] * d * d
     if S := attended_tokens(science):
@@ -109,33 +135,46 @@ def block_macs(science: Science) -> int:
 
 
 def block_tokens(science: Science) -> int:
-    """Return the length of the sequence that goes through the blocks, in-context condition tokens included."""
-    return science.tokens + (condition_tokens(science) if science.dit.conditioning == "in-context" else 0)
+    """Return the length of the sequence that goes through the blocks, in-context condition tokens
+    included.
+    """
+    return science.tokens + (
+        condition_tokens(science) if science.dit.conditioning == "in-context" else 0
+    )
 
 
 def attended_tokens(science: Science) -> int:
-    """Return the length of the sequence that a block's cross-attention looks at; 0 where it has none."""
+    """Return the length of the sequence that a block's cross-attention looks at; 0 where it has
+    none.
+    """
     own = condition_tokens(science) if science.dit.conditioning == "cross-attention" else 0
     return own + sequence_tokens(science)
 
 
 def train_flops(science: Science) -> int:
-    """Return the floating-point operations of the whole training: 2 per mac, forward and twice that backward."""
+    """Return the floating-point operations of the whole training: 2 per mac, forward and twice that
+    backward.
+    """
     return 2 * 3 * fwd_macs(science) * science.train.images
 
 
 def sampling_macs(science: Science, evaluation: Evaluation) -> int:
-    """Return the multiply-accumulates of all samples of an evaluation; a guided step costs two passes."""
+    """Return the multiply-accumulates of all samples of an evaluation; a guided step costs two
+    passes.
+    """
     return fwd_macs(science) * forwards(science, evaluation)
 
 
 def forwards(science: Science, evaluation: Evaluation) -> int:
     """Return how often an evaluation sends one sample through the network, over all samples."""
-    return passes(science.objective, evaluation.sampling, science.data.channels) * evaluation.samples
+    return (
+        passes(science.objective, evaluation.sampling, science.data.channels) * evaluation.samples
+    )
 
 
 class Prices:
-    """The same costs for many runs that share sections, as those of a grid do: each network is priced once.
+    """The same costs for many runs that share sections, as those of a grid do: each network is
+    priced once.
 
     Sections are told apart by `id()`; the object keeps them alive so that no id is used twice.
     """
@@ -143,31 +182,46 @@ class Prices:
     def __init__(self) -> None:
         self._known: dict[tuple[int, int, int], tuple[int, Science]] = {}
 
-    def run_flops(self, science: Science, evaluations: Iterable[Evaluation]) -> tuple[int, list[int]]:
+    def run_flops(
+        self, science: Science, evaluations: Iterable[Evaluation]
+    ) -> tuple[int, list[int]]:
         """Return the FLOPs of the training and of the sampling of each evaluation."""
         key = id(science.model), id(science.data), id(science.objective)
         if key not in self._known:
             self._known[key] = fwd_macs(science), science
         macs = self._known[key][0]
-        return 6 * macs * science.train.images, [2 * macs * forwards(science, one) for one in evaluations]
+        return 6 * macs * science.train.images, [
+            2 * macs * forwards(science, one) for one in evaluations
+        ]
 
 
 def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) -> int:
-    """Return the bytes that one training step keeps for its backward pass, for `micro_batch` images.
+    """Return the bytes that one training step keeps for its backward pass, for `micro_batch`
+    images.
 
-    Attention is the fused one, which keeps no T x T matrix. With `grad_checkpoint` a block keeps its input alone, and
-    one block at a time is computed again.
+    Attention is the fused one, which keeps no T x T matrix. With `grad_checkpoint` a block keeps
+    its input alone, and one block at a time is computed again.
     """
-    narrow = 2 if science.train.precision == "bf16" else 4  # bytes of what a linear layer takes and gives
+    narrow = (
+        2 if science.train.precision == "bf16" else 4
+    )  # bytes of what a linear layer takes and gives
     if isinstance(science.model, UNet):
-        return micro_batch * unet_cost.activation_bytes(science.model, science.data, narrow, grad_checkpoint)
-    m, data, d, T = science.dit, science.data, science.dit.hidden, science.tokens
+        return micro_batch * unet_cost.activation_bytes(
+            science.model, science.data, narrow, grad_checkpoint
+        )
+    m = science.dit
+    data = science.data
+    d = science.dit.hidden
+    T = science.tokens
     modulations = MODULATIONS[m.conditioning]
     block = block_tokens(science) * _block_token_bytes(science, narrow)
     block += attended_tokens(science) * 2 * d * narrow
-    blocks = (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
+    blocks = (
+        (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
+    )
     ends = T * (patch_inputs(science) * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
-    # Condition: waves, time MLP (twice its width), its SiLU, sequences, modulations. Loss: a dozen maps of the input.
+    # Condition: waves, time MLP (twice its width), its SiLU, sequences, modulations. Loss: a dozen
+    # maps of the input.
     condition = 4 * (FREQUENCIES + (4 + sequence_tokens(science)) * d)
     condition += 4 * (m.depth * modulations + 2) * d if modulations else 0
     loss = 4 * 12 * data.channels * data.height * data.width
@@ -175,26 +229,42 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
 
 
 def _block_token_bytes(science: Science, narrow: int) -> int:
-    """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around the linear layers."""
-    m, d, w = science.dit, science.dit.hidden, mlp_width(science)
+    """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around
+    the linear layers.
+    """
+    m = science.dit
+    d = science.dit.hidden
+    w = mlp_width(science)
     branches = 3 if attended_tokens(science) else 2
-    modulated, gated = m.conditioning in ("adaln", "adaln-zero"), m.conditioning == "adaln-zero"
-    wide = 4 * branches * (d * (2 if modulated else 1) + 2)  # residual stream, its normalised copy, mean and deviation
-    linear = branches * d + (3 * d + d) + 2 * w  # inputs of the branches, q k v, attention's result, hidden layer
+    modulated = m.conditioning in ("adaln", "adaln-zero")
+    gated = m.conditioning == "adaln-zero"
+    wide = (
+        4 * branches * (d * (2 if modulated else 1) + 2)
+    )  # residual stream, its normalised copy, mean and deviation
+    linear = (
+        branches * d + (3 * d + d) + 2 * w
+    )  # inputs of the branches, q k v, attention's result, hidden layer
     if branches == 3:
         linear += 2 * d
     if m.qk_norm:
         linear += (3 if branches == 2 else 5) * d  # queries and keys before and after their norm
-    linear += branches * d * (int(gated) + int(m.layer_scale is not None))  # results of the branches
+    linear += (
+        branches * d * (int(gated) + int(m.layer_scale is not None))
+    )  # results of the branches
     return wide + narrow * linear + 4 * m.heads * (branches - 1)
 
 
 def memory_bytes(science: Science, execution: Execution) -> int:
-    """Return the bytes one training process needs: weights, gradients, two moments, EMA, activations.
+    """Return the bytes one training process needs: weights, gradients, two moments, EMA,
+    activations.
 
     Leaves out what the framework itself and its workspaces take (0.3 to 1 GB).
     """
     share = -(-science.train.batch // execution.processes)
     micro_batch = min(execution.micro_batch or share, share)
-    per_param = 5 * 4 + (2 if science.train.precision == "bf16" else 0)  # bf16: the cast copy of the weights
-    return params(science) * per_param + activation_bytes(science, micro_batch, execution.grad_checkpoint)
+    per_param = 5 * 4 + (
+        2 if science.train.precision == "bf16" else 0
+    )  # bf16: the cast copy of the weights
+    return params(science) * per_param + activation_bytes(
+        science, micro_batch, execution.grad_checkpoint
+    )

@@ -1,4 +1,6 @@
-"""What conditions add to the cost of a network: their embeddings, the tokens they are, what each patch reads."""
+"""What conditions add to the cost of a network: their embeddings, the tokens they are, what each
+patch reads.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +12,49 @@ FREQUENCIES = 256  # of the time embedding
 
 
 def condition_tokens(science: Science) -> int:
-    """Return the number of conditions that are one vector each: time, label, and a continuous condition."""
+    """Return the number of conditions that are one vector each: time, label, and a continuous
+    condition.
+    """
     return 2 + (1 if science.data.vector else 0)
 
 
 def sequence_tokens(science: Science) -> int:
-    """Return the length of the sequence of context tokens and map patches that every block attends to; 0 is none."""
+    """Return the length of the sequence of context tokens and map patches that every block attends
+    to; 0 is none.
+    """
     data = science.data
-    lengths = {"context": data.context_tokens, "map": data.map_height * data.map_width // science.dit.patch**2}
+    lengths = {
+        "context": data.context_tokens,
+        "map": data.map_height * data.map_width // science.dit.patch**2,
+    }
     return sum(lengths[name] for name in science.sequences)
 
 
 def sequence_widths(science: Science) -> list[int]:
-    """Return what the embedding of each sequence reads per token: a context token, a patch of the map."""
-    widths = {"context": science.data.context_width, "map": science.data.map_channels * science.dit.patch**2}
+    """Return what the embedding of each sequence reads per token: a context token, a patch of the
+    map.
+    """
+    widths = {
+        "context": science.data.context_width,
+        "map": science.data.map_channels * science.dit.patch**2,
+    }
     return [widths[name] for name in science.sequences]
 
 
 def patch_inputs(science: Science) -> int:
-    """Return the numbers that the embedding of one patch reads, those of a concatenated map among them."""
+    """Return the numbers that the embedding of one patch reads, those of a concatenated map among
+    them.
+    """
     joined = science.data.map_channels if science.dit.map_entry == "concat" else 0
     return math.prod(science.patch_shape) * (science.data.channels + joined)
 
 
 def condition_params(science: Science) -> int:
-    """Return the parameters of the embeddings of time, label and further conditions, nulls among them."""
-    data, d = science.data, science.dit.hidden
+    """Return the parameters of the embeddings of time, label and further conditions, nulls among
+    them.
+    """
+    data = science.data
+    d = science.dit.hidden
     total = FREQUENCIES * d + d + d * d + d  # time
     total += (data.classes + 1) * d  # labels and the null class
     total += data.vector * d + d + d * d + d + d if data.vector else 0
@@ -43,10 +62,17 @@ def condition_params(science: Science) -> int:
 
 
 def condition_macs(science: Science) -> int:
-    """Return the multiply-accumulates of the embeddings of time and further conditions; a label is looked up."""
-    data, d = science.data, science.dit.hidden
+    """Return the multiply-accumulates of the embeddings of time and further conditions; a label is
+    looked up.
+    """
+    data = science.data
+    d = science.dit.hidden
     total = FREQUENCIES * d + d * d
     total += data.vector * d + d * d if data.vector else 0
     total += data.context_tokens * data.context_width * d if "context" in science.sequences else 0
-    total += data.map_height * data.map_width * data.map_channels * d if "map" in science.sequences else 0
+    total += (
+        data.map_height * data.map_width * data.map_channels * d
+        if "map" in science.sequences
+        else 0
+    )
     return total

@@ -1,4 +1,6 @@
-"""What tables say of a run's science, whatever the network: None where a family has no such thing."""
+"""What tables say of a run's science, whatever the network: None where a family has no such
+thing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from dit_core.study.science.science import Model, Science
 
 
 def network_facts(science: Science) -> dict[str, Any]:
-    """Return family, size's name, patch, conditioning design and tokens; a U-Net has none of the last three."""
+    """Return family, size's name, patch, conditioning design and tokens; a U-Net has none of the
+    last three.
+    """
     model = science.model
     if isinstance(model, Model):
         return {
@@ -19,7 +23,13 @@ def network_facts(science: Science) -> dict[str, Any]:
             "conditioning": model.conditioning,
             "tokens": science.tokens,
         }
-    return {"model_family": model.family, "model_size": model.size, "patch": None, "conditioning": None, "tokens": None}
+    return {
+        "model_family": model.family,
+        "model_size": model.size,
+        "patch": None,
+        "conditioning": None,
+        "tokens": None,
+    }
 
 
 def cost_facts(science: Science) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""How long runs will take, from a calibration of the machine (`ditlab bench --save`). Pure arithmetic, no network.
+"""How long runs will take, from a calibration of the machine (`ditlab bench --save`).
 
-A step costs so much for the loop, for every block (launching its operations), for every matrix product, for every
-element that is passed over, and for every parameter (optimiser, EMA): five coefficients, fitted to measured steps of
-models of different shape. A forward pass of a sampler is the same without parameters.
+Pure arithmetic, no network.
+
+A step costs so much for the loop, for every block (launching its operations), for every matrix
+product, for every element that is passed over, and for every parameter (optimiser, EMA): five
+coefficients, fitted to measured steps of models of different shape. A forward pass of a sampler is
+the same without parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ PASS_TERMS = ("loop", "blocks", "flops", "elements")
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Seconds per unit of each term, for the device it was measured on, with as many workers as would run there."""
+    """Seconds per unit of each term, for the device it was measured on, with as many workers as
+    would run there.
+    """
 
     device: str
     workers: int
@@ -70,9 +75,11 @@ def pass_terms(science: Science, samples: int) -> dict[str, float]:
 
 
 def _passed(science: Science) -> tuple[int, int]:
-    """Return the layers that are run one after another (blocks), and the elements that one sample passes through them.
+    """Return the layers that are run one after another (blocks), and the elements that one sample
+    passes through them.
 
-    A calibration is measured on Transformers: convolutions are slower, and what it predicts for a U-Net is too short.
+    A calibration is measured on Transformers: convolutions are slower, and what it predicts for a
+    U-Net is too short.
     """
     if isinstance(science.model, UNet):
         layers = [*unet_cost.parts(science.model, science.data)]
@@ -109,12 +116,16 @@ def evaluation_s(calibration: Calibration, science: Science, planned: PlannedEva
 
 def run_s(calibration: Calibration, run: Run) -> float:
     """Return the seconds of a run: its training and all its evaluations."""
-    evaluations = sum(evaluation_s(calibration, run.science, planned) for planned in run.evaluations)
+    evaluations = sum(
+        evaluation_s(calibration, run.science, planned) for planned in run.evaluations
+    )
     return train_s(calibration, run.science) + evaluations
 
 
 def wall_s(calibration: Calibration, runs: Iterable[Run]) -> float:
-    """Return the seconds until all of `runs` are done on this machine, longest first, `workers` at a time."""
+    """Return the seconds until all of `runs` are done on this machine, longest first, `workers` at
+    a time.
+    """
     free = [calibration.start_s] * calibration.workers
     for seconds in sorted((run_s(calibration, run) for run in runs), reverse=True):
         heapq.heappush(free, heapq.heappop(free) + seconds)

@@ -1,7 +1,9 @@
-"""A Transformer cut into pipeline stages: which blocks each holds, what it costs, what it must be sent.
+"""A Transformer cut into pipeline stages: which blocks each holds, what it costs, what it must be
+sent.
 
-Stages are contiguous and hold at least one block. All that comes before the blocks (embeddings of tokens, time and
-conditions) is the first stage's, final norm and layer are the last one's, and a block's modulations go with the block.
+Stages are contiguous and hold at least one block. All that comes before the blocks (embeddings of
+tokens, time and conditions) is the first stage's, final norm and layer are the last one's, and a
+block's modulations go with the block.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from dit_core.study.science.science import Science
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: blocks `first` to `last` (from 0, both included) and, per sample, what it computes and is sent.
+    """One stage: blocks `first` to `last` (from 0, both included) and, per sample, what it computes
+    and is sent.
 
-    `macs` of one forward pass; `sent_bytes` of the tokens it hands to the next stage, 0 for the last; `condition` is
-    what its blocks need besides tokens, made by the first stage, in floats: one vector, and a sequence of vectors.
+    `macs` of one forward pass; `sent_bytes` of the tokens it hands to the next stage, 0 for the
+    last; `condition` is what its blocks need besides tokens, made by the first stage, in floats:
+    one vector, and a sequence of vectors.
     """
 
     number: int
@@ -38,15 +42,18 @@ class Stage:
 
 
 def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
-    """Return the `count` stages of a Transformer, balanced by multiply-accumulates; their sums are the whole model's.
+    """Return the `count` stages of a Transformer, balanced by multiply-accumulates; their sums are
+    the whole model's.
 
-    Tokens and conditions are sent in the precision of training, as 2 bytes (bf16) or 4. Raises UserError for fewer
-    than one stage or more stages than blocks.
+    Tokens and conditions are sent in the precision of training, as 2 bytes (bf16) or 4. Raises
+    UserError for fewer than one stage or more stages than blocks.
     """
-    m, d = science.dit, science.dit.hidden
+    m = science.dit
+    d = science.dit.hidden
     if not 1 <= count <= m.depth:
         raise UserError(
-            f"--stages {count}: a model of {m.depth} blocks has 1 to {m.depth} stages, each of a block at least"
+            f"--stages {count}: a model of {m.depth} blocks has 1 to {m.depth} stages, each of a "
+            "block at least"
         )
     element = 2 if science.train.precision == "bf16" else 4
     vector = d if cost.MODULATIONS[m.conditioning] else 0
@@ -55,10 +62,16 @@ def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     first = 0
     for i, blocks in enumerate(balanced(science, count)):
-        is_first, is_last = i == 0, i == count - 1
-        macs, params = blocks * cost.block_macs(science), blocks * cost.block_params(science)
-        macs += (cost.entry_macs(science) if is_first else 0) + (cost.exit_macs(science) if is_last else 0)
-        params += (cost.entry_params(science) if is_first else 0) + (cost.exit_params(science) if is_last else 0)
+        is_first = i == 0
+        is_last = i == count - 1
+        macs = blocks * cost.block_macs(science)
+        params = blocks * cost.block_params(science)
+        macs += (cost.entry_macs(science) if is_first else 0) + (
+            cost.exit_macs(science) if is_last else 0
+        )
+        params += (cost.entry_params(science) if is_first else 0) + (
+            cost.exit_params(science) if is_last else 0
+        )
         sent = 0 if is_last else tokens
         floats = (vector, sequence, (vector + sequence) * element)
         stages.append(Stage(i + 1, first, first + blocks - 1, macs, params, sent, *floats))
@@ -67,7 +80,8 @@ def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
 
 
 def balanced(science: Science, count: int) -> list[int]:
-    """Return the number of blocks of each of `count` stages such that the costliest stage costs as little as can be.
+    """Return the number of blocks of each of `count` stages such that the costliest stage costs as
+    little as can be.
 
     Every block costs the same, so each next block goes to the stage that costs least so far.
     """

@@ -1,4 +1,6 @@
-"""Which noise levels a sampler visits: plain numbers, so that a plan can price a sampler without running it."""
+"""Which noise levels a sampler visits: plain numbers, so that a plan can price a sampler without
+running it.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,22 @@ from dit_core.study.science.science import Ddpm, Flow
 
 
 def respaced(timesteps: int, steps: int) -> tuple[int, ...]:
-    """Return `steps` of the timesteps 0..timesteps - 1, ascending, first and last included, evenly strided.
+    """Return `steps` of the timesteps 0..timesteps - 1, ascending, first and last included, evenly
+    strided.
 
-    The rule of Nichol & Dhariwal 2021, section 4: the stride is a fraction and each position is rounded. A single step
-    is the last, noisiest timestep. Raises UserError for more steps than timesteps.
+    The rule of Nichol & Dhariwal 2021, section 4: the stride is a fraction and each position is
+    rounded. A single step is the last, noisiest timestep. Raises UserError for more steps than
+    timesteps.
     """
     if not 1 <= steps <= timesteps:
-        raise UserError(f"{steps} sampling steps out of {timesteps} timesteps: allowed are 1 to {timesteps}")
+        raise UserError(
+            f"{steps} sampling steps out of {timesteps} timesteps: allowed are 1 to {timesteps}"
+        )
     if steps == 1:
         return (timesteps - 1,)
-    stride, position, visited = (timesteps - 1) / (steps - 1), 0.0, []
+    stride = (timesteps - 1) / (steps - 1)
+    position = 0.0
+    visited = []
     for _ in range(steps):
         visited.append(round(position))
         position += stride
@@ -27,7 +35,9 @@ def respaced(timesteps: int, steps: int) -> tuple[int, ...]:
 
 
 def check_sampler(objective: Ddpm | Flow, sampling: Sampling) -> None:
-    """Raise UserError where the sampler does not go with the objective or takes more steps than there are."""
+    """Raise UserError where the sampler does not go with the objective or takes more steps than
+    there are.
+    """
     allowed = SAMPLERS_OF[objective.name]
     if sampling.sampler not in allowed:
         word = f"sampler {sampling.sampler!r} does not go with objective {objective.name!r}"
@@ -39,7 +49,8 @@ def check_sampler(objective: Ddpm | Flow, sampling: Sampling) -> None:
 def levels(objective: Ddpm | Flow, sampling: Sampling) -> tuple[float, ...]:
     """Return the noise level of every forward pass in order, from 1 (pure noise) towards 0 (clean).
 
-    DDPM's timestep t is the level t / (T - 1); a flow's time is its level. Heun evaluates twice per step but the last.
+    DDPM's timestep t is the level t / (T - 1); a flow's time is its level. Heun evaluates twice per
+    step but the last.
     """
     check_sampler(objective, sampling)
     n = sampling.steps
@@ -49,7 +60,9 @@ def levels(objective: Ddpm | Flow, sampling: Sampling) -> tuple[float, ...]:
     times = [1.0 - i / n for i in range(n)]
     if sampling.sampler == "euler":
         return tuple(times)
-    return tuple(level for i, t in enumerate(times) for level in ((t, times[i + 1]) if i + 1 < n else (t,)))
+    return tuple(
+        level for i, t in enumerate(times) for level in ((t, times[i + 1]) if i + 1 < n else (t,))
+    )
 
 
 def timesteps_of(objective: Ddpm, sampling: Sampling) -> tuple[int, ...]:
@@ -60,9 +73,13 @@ def timesteps_of(objective: Ddpm, sampling: Sampling) -> tuple[int, ...]:
 
 
 def _dpm_timesteps(timesteps: int, steps: int) -> tuple[int, ...]:
-    # steps + 1 evenly spaced points from 0 to T - 1, of which the solver visits all but the first (Lu et al. 2022).
+    # steps + 1 evenly spaced points from 0 to T - 1, of which the solver visits all but the first
+    # (Lu et al. 2022).
     if not 1 <= steps < max(timesteps, 2):
-        raise UserError(f"{steps} steps of dpm-solver++ out of {timesteps} timesteps: allowed are 1 to {timesteps - 1}")
+        raise UserError(
+            f"{steps} steps of dpm-solver++ out of {timesteps} timesteps: allowed are 1 to "
+            f"{timesteps - 1}"
+        )
     return tuple(round((timesteps - 1) * i / steps) for i in range(1, steps + 1))
 
 
@@ -73,7 +90,8 @@ def is_guided(sampling: Sampling, level: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def passes(objective: Ddpm | Flow, sampling: Sampling, channels: int) -> int:
-    """Return the number of single-sample forward passes that one sample costs: a guided step is two.
+    """Return the number of single-sample forward passes that one sample costs: a guided step is
+    two.
 
     Guidance 0 on all channels is the unconditional model alone, one pass.
     """

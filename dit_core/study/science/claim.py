@@ -1,8 +1,9 @@
-"""Claims: statements about results that a study makes beforehand and `ditlab claims` judges with intervals.
+"""Claims: statements about results that a study makes beforehand and `ditlab claims` judges with
+intervals.
 
-Six kinds, told apart by `kind`. A claim only says *what* is held to be true, of which rows, within which tolerance and
-under which conditions; how it is judged is `analysis/claims/judge.py`. Names of columns are those of the tables
-`runs` and `evals` (design: `ditlab query --table runs|evals`).
+Six kinds, told apart by `kind`. A claim only says *what* is held to be true, of which rows, within
+which tolerance and under which conditions; how it is judged is `analysis/claims/judge.py`. Names of
+columns are those of the tables `runs` and `evals` (design: `ditlab query --table runs|evals`).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ NUMERIC: tuple[str, ...] = (
 
 def _known(name: str, allowed: tuple[str, ...], what: str) -> str:
     if name not in allowed:
-        raise ValueError(f"unknown {what} {name!r}{nearest(name, allowed)}; allowed are {', '.join(allowed)}")
+        raise ValueError(
+            f"unknown {what} {name!r}{nearest(name, allowed)}; allowed are {', '.join(allowed)}"
+        )
     return name
 
 
@@ -87,8 +90,13 @@ def _selection(value: Any) -> Any:
     return {key: _as_tuple(item) for key, item in value.items()}
 
 
-Selection = Annotated[dict[str, Scalar | tuple[Scalar | None, ...] | None], BeforeValidator(_selection)]
-Numeric = Annotated[str, BeforeValidator(lambda v: _known(v, NUMERIC, "numeric column") if isinstance(v, str) else v)]
+Selection = Annotated[
+    dict[str, Scalar | tuple[Scalar | None, ...] | None], BeforeValidator(_selection)
+]
+Numeric = Annotated[
+    str,
+    BeforeValidator(lambda v: _known(v, NUMERIC, "numeric column") if isinstance(v, str) else v),
+]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
@@ -100,12 +108,16 @@ class _Statement(Frozen):
     text: Annotated[str, Field(min_length=1, max_length=500)]
     """The statement in words, as a reader would say it."""
     metric: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    """Column that is judged: a metric of the evaluations (`fid`, `fd_digits`), or `loss`, `loss_spikes` of the runs."""
+    """Column that is judged: a metric of the evaluations (`fid`, `fd_digits`), or `loss`,
+    `loss_spikes` of the runs.
+    """
     where: Selection = Field(default_factory=dict)
-    """Rows that count: column to value or to a list of values (null: rows that have none); the latest training point
-    where none is named."""
+    """Rows that count: column to value or to a list of values (null: rows that have none); the
+    latest training point where none is named."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    """Difference that counts as none, in units of what is judged (the noise floor where no seeds tell it)."""
+    """Difference that counts as none, in units of what is judged (the noise floor where no seeds
+    tell it).
+    """
     conditional: Annotated[str, Field(max_length=500)] = ""
     """What the statement is conditional on: data, recipe, sampler, source of the numbers."""
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
@@ -128,14 +140,25 @@ class _Bounded(_Statement):
         if not given and self.needs_bound and getattr(self, "stronger_than", None) is None:
             raise ValueError(f"claim {self.id!r} has no bound; give at_most or at_least")
         if "equals" in given and len(given) > 1:
-            raise ValueError(f"claim {self.id!r} gives equals besides {', '.join(given[:-1])}; give one of them")
-        if len(given) == 2 and self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"claim {self.id!r}: at_least {self.at_least} is above at_most {self.at_most}")
+            raise ValueError(
+                f"claim {self.id!r} gives equals besides {', '.join(given[:-1])}; give one of them"
+            )
+        if (
+            len(given) == 2
+            and self.at_least is not None
+            and self.at_most is not None
+            and self.at_least > self.at_most
+        ):
+            raise ValueError(
+                f"claim {self.id!r}: at_least {self.at_least} is above at_most {self.at_most}"
+            )
         return self
 
 
 class CorrelationClaim(_Bounded):
-    """The metric goes with a column: correlation coefficient against a bound, or against another column's."""
+    """The metric goes with a column: correlation coefficient against a bound, or against another
+    column's.
+    """
 
     kind: Literal["correlation"]
     """Kind of claim."""
@@ -150,14 +173,20 @@ class CorrelationClaim(_Bounded):
 
 
 class OrderClaim(_Statement):
-    """The metric puts the values of one column in an order, in every group that is otherwise alike."""
+    """The metric puts the values of one column in an order, in every group that is otherwise
+    alike.
+    """
 
     kind: Literal["order"]
     """Kind of claim."""
-    by: Annotated[str, BeforeValidator(lambda v: _known(v, COLUMNS, "column") if isinstance(v, str) else v)]
+    by: Annotated[
+        str, BeforeValidator(lambda v: _known(v, COLUMNS, "column") if isinstance(v, str) else v)
+    ]
     """Column whose values are ordered."""
     order: tuple[Scalar | tuple[Scalar, ...], ...]
-    """Ranks, smallest metric first: a list, or one string such as "adaln-zero < adaln | in-context" (| is one rank)."""
+    """Ranks, smallest metric first: a list, or one string such as "adaln-zero < adaln | in-context"
+    (| is one rank).
+    """
     within: Columns = ()
     """Columns that must be equal between the values compared (`[model_size]`: in every size)."""
 
@@ -165,16 +194,22 @@ class OrderClaim(_Statement):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            ranks = [[number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")]
+            ranks = [
+                [number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")
+            ]
             value = [rank[0] if len(rank) == 1 else tuple(rank) for rank in ranks]
         return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
     @field_validator("order")
     @classmethod
-    def _at_least_two(cls, value: tuple[Scalar | tuple[Scalar, ...], ...]) -> tuple[Scalar | tuple[Scalar, ...], ...]:
+    def _at_least_two(
+        cls, value: tuple[Scalar | tuple[Scalar, ...], ...]
+    ) -> tuple[Scalar | tuple[Scalar, ...], ...]:
         members = [v for rank in value for v in (rank if isinstance(rank, tuple) else (rank,))]
         if len(value) < 2 or len(set(members)) != len(members) or "" in members:
-            raise ValueError(f"an order needs two or more ranks of different values, got {list(value)}")
+            raise ValueError(
+                f"an order needs two or more ranks of different values, got {list(value)}"
+            )
         return value
 
     @property
@@ -250,7 +285,9 @@ _ADAPTER: TypeAdapter[Claim] = TypeAdapter(Claim)
 
 
 def parse_claim(value: Any) -> Claim:
-    """Return the claim a mapping of plain values states; raise pydantic.ValidationError naming each wrong field."""
+    """Return the claim a mapping of plain values states; raise pydantic.ValidationError naming each
+    wrong field.
+    """
     return _ADAPTER.validate_python(value)
 
 

@@ -13,16 +13,24 @@ CONDITIONED = ("digits", "table", "npz")  # kinds whose samples may carry more t
 
 
 class Data(Frozen):
-    """What is trained on. Where it lies is execution (`execution.data_roots`), what it is is science."""
+    """What is trained on.
+
+    Where it lies is execution (`execution.data_roots`), what it is is science.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "digits"
-    """Name of the data set: those of `BUILT_IN` need no files; any other is looked up in `execution.data_roots`."""
+    """Name of the data set: those of `BUILT_IN` need no files; any other is looked up in
+    `execution.data_roots`.
+    """
     kind: Literal["digits", "table", "images", "npz", "latents"] = "digits"
-    """How it is stored: built-in digits or tables, image folders, named arrays, or VAE latents (`ditlab encode`)."""
+    """How it is stored: built-in digits or tables, image folders, named arrays, or VAE latents
+    (`ditlab encode`).
+    """
     channels: Positive = 1
     """Channels C of one sample as the network sees it."""
     height: Positive = 8
-    """Height H of one sample as the network sees it (a latent's, not the image's); 1 for vectors."""
+    """Height H of one sample as the network sees it (a latent's, not the image's); 1 for vectors.
+    """
     width: Positive = 8
     """Width W of one sample as the network sees it; the number of features for vectors."""
     classes: Positive = 10
@@ -30,13 +38,21 @@ class Data(Frozen):
     images: Positive = 1797
     """Number of training samples; an epoch is this many images."""
     flip: bool = False
-    """Flip each sample left-right with probability one half (the paper does on ImageNet; digits must not)."""
+    """Flip each sample left-right with probability one half (the paper does on ImageNet; digits
+    must not).
+    """
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Hash of the data's manifest; checked at the start of a run when given."""
     vectors: bool = Field(False, json_schema_extra=neutral(False))
-    """Samples are vectors of `width` features, not images: patches are blocks of features in one row."""
-    modules: Annotated[str, Field(pattern=r"^([1-9]\d*( [1-9]\d*)*)?$")] = Field("", json_schema_extra=neutral(""))
-    """Sizes of the groups of features that `model.tokens: modules` makes tokens of, in their order: `1 3 4`."""
+    """Samples are vectors of `width` features, not images: patches are blocks of features in one
+    row.
+    """
+    modules: Annotated[str, Field(pattern=r"^([1-9]\d*( [1-9]\d*)*)?$")] = Field(
+        "", json_schema_extra=neutral("")
+    )
+    """Sizes of the groups of features that `model.tokens: modules` makes tokens of, in their order:
+    `1 3 4`.
+    """
     vector: Count = Field(0, json_schema_extra=neutral(0))
     """Continuous condition: number of parameters of each sample; 0 is none."""
     context_tokens: Count = Field(0, json_schema_extra=neutral(0))
@@ -50,7 +66,9 @@ class Data(Frozen):
     map_width: Count = Field(0, json_schema_extra=neutral(0))
     """Spatial condition: width of the map."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, json_schema_extra=neutral(0.0))
-    """Share of the samples of each label that is kept out of training, to be asked for in evaluations."""
+    """Share of the samples of each label that is kept out of training, to be asked for in
+    evaluations.
+    """
 
     @property
     def module_sizes(self) -> tuple[int, ...]:
@@ -59,7 +77,9 @@ class Data(Frozen):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Return the names of the conditions besides the label, in their order: vector, context, map."""
+        """Return the names of the conditions besides the label, in their order: vector, context,
+        map.
+        """
         if not (self.vector or self.context_tokens or self.map_channels):
             return ()  # asked for often, by most studies in vain
         sizes = {"vector": self.vector, "context": self.context_tokens, "map": self.map_channels}
@@ -71,12 +91,15 @@ class Data(Frozen):
         self._all_or_none("map_channels", "map_height", "map_width")
         if self.conditions and self.kind not in CONDITIONED:
             raise ValueError(
-                f"data of kind {self.kind!r} carry labels alone, no {' or '.join(self.conditions)}; "
+                f"data of kind {self.kind!r} carry labels alone, no "
+                f"{' or '.join(self.conditions)}; "
                 f"kinds with more conditions are {', '.join(CONDITIONED)}"
             )
         if self.flip and (self.conditions or self.vectors):
             what = " and ".join(self.conditions) or "order of features"
-            raise ValueError(f"flip would mirror a sample and leave its {what} as it is; set flip: false")
+            raise ValueError(
+                f"flip would mirror a sample and leave its {what} as it is; set flip: false"
+            )
         return self
 
     @model_validator(mode="after")
@@ -90,14 +113,19 @@ class Data(Frozen):
             raise ValueError("data of kind 'table' are vectors; set vectors: true")
         if self.modules and (not self.vectors or sum(self.module_sizes) != self.width):
             of = f"{self.width} features" if self.vectors else "images, which have none"
-            raise ValueError(f"modules {self.modules!r} group {sum(self.module_sizes)} features of {of}")
+            raise ValueError(
+                f"modules {self.modules!r} group {sum(self.module_sizes)} features of {of}"
+            )
         return self
 
     def _all_or_none(self, *names: str) -> None:
         given = [name for name in names if getattr(self, name)]
         if given and len(given) < len(names):
             missing = ", ".join(name for name in names if name not in given)
-            raise ValueError(f"{', '.join(given)} given without {missing}; a condition needs all of them, or none")
+            raise ValueError(
+                f"{', '.join(given)} given without {missing}; a condition needs all of them, or "
+                "none"
+            )
 
 
 # Data sets that ship with a dependency (scikit-learn) and need no files.
@@ -106,10 +134,36 @@ BUILT_IN: dict[str, Data] = {
     for data in (
         Data(),
         Data(name="digits-measured", vector=3),
-        Data(name="digits-half", images=1438, held_out=0.2, map_channels=2, map_height=8, map_width=8),
-        Data(name="digits-coarse", images=1438, held_out=0.2, map_channels=1, map_height=4, map_width=4),
-        Data(name="wine", kind="table", height=1, width=13, classes=3, images=178, vectors=True, modules="1 1 3 4 3 1"),
-        Data(name="breast-cancer", kind="table", height=1, width=30, classes=2, images=569, vectors=True,
-             modules="3 3 3 3 3 3 3 3 3 3"),
+        Data(
+            name="digits-half", images=1438, held_out=0.2, map_channels=2, map_height=8, map_width=8
+        ),
+        Data(
+            name="digits-coarse",
+            images=1438,
+            held_out=0.2,
+            map_channels=1,
+            map_height=4,
+            map_width=4,
+        ),
+        Data(
+            name="wine",
+            kind="table",
+            height=1,
+            width=13,
+            classes=3,
+            images=178,
+            vectors=True,
+            modules="1 1 3 4 3 1",
+        ),
+        Data(
+            name="breast-cancer",
+            kind="table",
+            height=1,
+            width=30,
+            classes=2,
+            images=569,
+            vectors=True,
+            modules="3 3 3 3 3 3 3 3 3 3",
+        ),
     )
-}  # fmt: skip
+}

@@ -1,4 +1,6 @@
-"""Durations as people write them, "400k steps", "102.4M images", "30 epochs", and points of a run, "50%", "end"."""
+"""Durations as people write them, "400k steps", "102.4M images", "30 epochs", and points of a run,
+"50%", "end".
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ FORMS = '"400k steps", "102.4M images" or "30 epochs"'
 
 
 class Duration(NamedTuple):
-    """An amount of training: so many steps, images or epochs, or a share of the run (unit "share")."""
+    """An amount of training: so many steps, images or epochs, or a share of the run (unit
+    "share").
+    """
 
     amount: Fraction
     unit: str
@@ -30,10 +34,16 @@ class Duration(NamedTuple):
 
 
 def parse_duration(value: Any) -> Duration:
-    """Return the duration that `value` writes; raise ValueError with the allowed forms for anything else."""
+    """Return the duration that `value` writes; raise ValueError with the allowed forms for anything
+    else.
+    """
     hit = DURATION.match(value) if isinstance(value, str) else None
     if not hit:
-        unit = " (a bare number has no unit)" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        unit = (
+            " (a bare number has no unit)"
+            if isinstance(value, int | float) and not isinstance(value, bool)
+            else ""
+        )
         comma = "leave out the comma; " if isinstance(value, str) and "," in value else ""
         raise ValueError(f"given {show(value)}{unit}; {comma}wants {FORMS}")
     unit = hit["unit"] if hit["unit"].endswith("s") else hit["unit"] + "s"
@@ -48,7 +58,9 @@ def parse_duration(value: Any) -> Duration:
 
 
 def parse_point(value: Any) -> Duration:
-    """Return the point of a run that `value` writes: a duration, "50%" or "end"; raise ValueError otherwise."""
+    """Return the point of a run that `value` writes: a duration, "50%" or "end"; raise ValueError
+    otherwise.
+    """
     if value == "end":
         return Duration(Fraction(1), "share", "end")
     hit = PERCENT.match(value) if isinstance(value, str) else None
@@ -66,8 +78,9 @@ def parse_point(value: Any) -> Duration:
 def images_of(duration: Duration, batch: int, epoch_images: int) -> int:
     """Return the images seen after `duration`: a whole number of steps.
 
-    Epochs end inside a step and are rounded up to its end. Raises ValueError where a number of images is not a whole
-    number of steps: rounding it would train something else than what was written.
+    Epochs end inside a step and are rounded up to its end. Raises ValueError where a number of
+    images is not a whole number of steps: rounding it would train something else than what was
+    written.
     """
     if duration.unit == "steps":
         return int(duration.amount) * batch
@@ -81,14 +94,17 @@ def images_of(duration: Duration, batch: int, epoch_images: int) -> int:
 
 
 def point_of(point: Duration, total_images: int, batch: int, epoch_images: int) -> int:
-    """Return the images seen at a point of a run, rounded up to the end of a step; ValueError beyond its end."""
+    """Return the images seen at a point of a run, rounded up to the end of a step; ValueError
+    beyond its end.
+    """
     if point.unit == "share":
         return _round_up(point.amount * total_images, batch)
     factor = {"steps": batch, "images": 1, "epochs": epoch_images}[point.unit]
     images = _round_up(point.amount * factor, batch)
     if images > total_images:
         raise ValueError(
-            f"{point.text!r} lies beyond the end of the run ({total_images // batch} steps, {total_images} images)"
+            f"{point.text!r} lies beyond the end of the run ({total_images // batch} steps, "
+            f"{total_images} images)"
         )
     return images
 

@@ -22,7 +22,10 @@ class Execution(Frozen):
     processes: Positive = 1
     """Processes one run is trained on (one per GPU)."""
     micro_batch: Positive | None = None
-    """Images per forward pass and process; null is the whole share of the batch. Gradients accumulate."""
+    """Images per forward pass and process; null is the whole share of the batch.
+
+    Gradients accumulate.
+    """
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile; auto uses it where the run is long enough to repay the compile time."""
     grad_checkpoint: bool = False
@@ -38,7 +41,9 @@ class Execution(Frozen):
     sample_batch: Positive = 256
     """Samples per forward pass in an evaluation."""
     data_roots: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
-    """Where data sets lie: name to folder or file; relative to the current folder, ~ is the home folder."""
+    """Where data sets lie: name to folder or file; relative to the current folder, ~ is the home
+    folder.
+    """
 
     @field_validator("data_roots")
     @classmethod

@@ -20,7 +20,9 @@ FIGURES: dict[str, tuple[int, str]] = {
 
 
 def figure_name(word: str) -> str:
-    """Return the name of a figure given by name or by the paper's number; raise ValueError with the nearest name."""
+    """Return the name of a figure given by name or by the paper's number; raise ValueError with the
+    nearest name.
+    """
     numbers = {str(number): name for name, (number, _) in FIGURES.items()}
     found = numbers.get(word, word)
     if found not in FIGURES:

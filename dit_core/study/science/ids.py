@@ -1,4 +1,6 @@
-"""Identity: the canonical form of a science or an evaluation, and the 16 hexadecimal digits of its sha256."""
+"""Identity: the canonical form of a science or an evaluation, and the 16 hexadecimal digits of its
+sha256.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,23 @@ from dit_core.study.science.science import Science
 
 ID_VERSION = 1
 ID_LENGTH = 16
-ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+)
 
 
 def canonical(record: BaseModel) -> dict[str, Any]:
-    """Return the record as plain values, every field written out, neutral younger fields left out."""
+    """Return the record as plain values, every field written out, neutral younger fields left
+    out.
+    """
     values = record.__dict__
     return {name: _plain(values[name]) for name in _written(record)}
 
 
 def _written(record: BaseModel) -> list[str]:
-    """Return the fields that enter the identity: all but younger ones at the value under which they do nothing."""
+    """Return the fields that enter the identity: all but younger ones at the value under which they
+    do nothing.
+    """
     names, neutral = _names(type(record))
     return [n for n in names if getattr(record, n) != neutral[n]] if neutral else names
 
@@ -35,14 +43,21 @@ class _Always:
 
 @lru_cache(maxsize=100)
 def _names(kind: type[BaseModel]) -> tuple[list[str], dict[str, Any]]:
-    """Return (all fields, name to neutral value), the latter empty where no field is younger than id version 1."""
+    """Return (all fields, name to neutral value), the latter empty where no field is younger than
+    id version 1.
+    """
     extras = {name: info.json_schema_extra for name, info in kind.model_fields.items()}
-    neutral = {n: e["neutral"] if isinstance(e, dict) and "neutral" in e else _Always for n, e in extras.items()}
+    neutral = {
+        n: e["neutral"] if isinstance(e, dict) and "neutral" in e else _Always
+        for n, e in extras.items()
+    }
     return list(extras), {} if all(value is _Always for value in neutral.values()) else neutral
 
 
 def canonical_json(record: BaseModel) -> str:
-    """Return the canonical form as JSON: sorted keys, no blanks, floats in their shortest exact form."""
+    """Return the canonical form as JSON: sorted keys, no blanks, floats in their shortest exact
+    form.
+    """
     return ENCODER.encode(canonical(record))
 
 
@@ -58,8 +73,12 @@ def eval_id(run: str, evaluation: Evaluation) -> str:
 
 
 def full_hash(science: Science) -> str:
-    """Return the whole sha256 of the canonical science, which a run folder stores to catch a collision of ids."""
-    return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{canonical_json(science)}".encode()).hexdigest()
+    """Return the whole sha256 of the canonical science, which a run folder stores to catch a
+    collision of ids.
+    """
+    return hashlib.sha256(
+        f"ditlab-run-{ID_VERSION}\n{canonical_json(science)}".encode()
+    ).hexdigest()
 
 
 class Hasher:
@@ -74,7 +93,9 @@ class Hasher:
 
     def full_hash(self, science: Science) -> str:
         """Return what `full_hash(science)` returns."""
-        parts = [f'"{name}":{self._text(getattr(science, name))}' for name in sorted(_written(science))]
+        parts = [
+            f'"{name}":{self._text(getattr(science, name))}' for name in sorted(_written(science))
+        ]
         text = "{" + ",".join(parts) + "}"
         return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{text}".encode()).hexdigest()
 
@@ -97,7 +118,9 @@ class Hasher:
 
 
 def is_old(record: dict[str, Any]) -> bool:
-    """Return whether a run record was made under an older id version: it stays readable, and is marked as such."""
+    """Return whether a run record was made under an older id version: it stays readable, and is
+    marked as such.
+    """
     return record.get("id_version") != ID_VERSION
 
 

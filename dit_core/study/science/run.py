@@ -1,4 +1,6 @@
-"""Runs and evaluations as a study expands to them: frozen values, ready to be priced, decided upon and carried out."""
+"""Runs and evaluations as a study expands to them: frozen values, ready to be priced, decided upon
+and carried out.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,10 @@ class PlannedEvaluation:
 class Run:
     """One training of a study and the evaluations asked of it.
 
-    `run_id` is the hash of `science`; `name` is a label made of the swept axes only ("size=XS,patch=2"), unique within
-    its study, free to differ between two studies that share the run; `swept` holds the axes' key paths and values.
-    `snapshots` are the training points (images seen, ascending, the end included) whose EMA weights are kept.
+    `run_id` is the hash of `science`; `name` is a label made of the swept axes only
+    ("size=XS,patch=2"), unique within its study, free to differ between two studies that share the
+    run; `swept` holds the axes' key paths and values. `snapshots` are the training points (images
+    seen, ascending, the end included) whose EMA weights are kept.
     """
 
     run_id: str

@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from dit_core.study.science.science import Frozen, Positive
 
 Sampler = Literal["ddpm", "ddim", "dpm-solver++", "euler", "heun"]
-SAMPLERS_OF: dict[str, tuple[str, ...]] = {"ddpm": ("ddpm", "ddim", "dpm-solver++"), "flow": ("euler", "heun")}
+SAMPLERS_OF: dict[str, tuple[str, ...]] = {
+    "ddpm": ("ddpm", "ddim", "dpm-solver++"),
+    "flow": ("euler", "heun"),
+}
 # Samples a protocol takes where a study gives no number.
 PROTOCOL_SAMPLES: dict[str, int] = {
     "digits": 1797,
@@ -40,24 +43,37 @@ class Sampling(Frozen):
     steps: Positive = 250
     """Sampling steps; N steps cost N forward passes (Heun 2N-1)."""
     guidance: Annotated[float, Field(ge=0)] = 1.0
-    """Classifier-free guidance scale; 1.0 is no guidance and costs a single pass; 0 is unconditional."""
+    """Classifier-free guidance scale; 1.0 is no guidance and costs a single pass; 0 is
+    unconditional.
+    """
     guidance_channels: Literal["all", "first-3"] = "all"
-    """Channels that are guided: "first-3" is the paper's released sampler on four latent channels."""
+    """Channels that are guided: "first-3" is the paper's released sampler on four latent channels.
+    """
     guidance_start: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Guide only from this noise level on; 0 is clean, 1 is pure noise."""
     guidance_end: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Guide only up to this noise level."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of fresh noise per DDIM step; 0 is deterministic. Other samplers ignore it and must leave it 0."""
+    """Share of fresh noise per DDIM step; 0 is deterministic.
+
+    Other samplers ignore it and must leave it 0.
+    """
     clip: bool = False
-    """Clip the predicted clean sample to [-1, 1] at every step (pixels only; the paper does not clip latents)."""
+    """Clip the predicted clean sample to [-1, 1] at every step (pixels only; the paper does not
+    clip latents).
+    """
 
     @model_validator(mode="after")
     def _consistent(self) -> Sampling:
         if self.eta and self.sampler != "ddim":
-            raise ValueError(f"eta {self.eta} has no meaning for sampler {self.sampler!r}; only ddim takes it")
+            raise ValueError(
+                f"eta {self.eta} has no meaning for sampler {self.sampler!r}; only ddim takes it"
+            )
         if self.guidance_start >= self.guidance_end:
-            raise ValueError(f"guidance_start {self.guidance_start} is not below guidance_end {self.guidance_end}")
+            raise ValueError(
+                f"guidance_start {self.guidance_start} is not below guidance_end "
+                f"{self.guidance_end}"
+            )
         return self
 
 

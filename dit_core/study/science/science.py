@@ -1,8 +1,9 @@
 """What changes the numbers of a run: the resolved, frozen science whose hash is the run's identity.
 
-Every field is written out, defaults included, before it is hashed, so that a changed default never re-uses an old run.
-A field that is added to a later version carries `NEUTRAL`: the value under which it does nothing and is left out of
-the canonical form, so that runs older than the field keep their ids.
+Every field is written out, defaults included, before it is hashed, so that a changed default never
+re-uses an old run. A field that is added to a later version carries `NEUTRAL`: the value under
+which it does nothing and is left out of the canonical form, so that runs older than the field keep
+their ids.
 """
 
 from __future__ import annotations
@@ -59,13 +60,27 @@ class Model(Frozen):
     qk_norm: bool = False
     """Normalise queries and keys per head (not in the paper)."""
     layer_scale: Annotated[float, Field(gt=0)] | None = None
-    """Start value of a learned per-channel scale on every residual branch; null is none (the paper)."""
-    time_frequencies: Literal["released", "diffusers"] = Field("released", json_schema_extra=neutral("released"))
-    """Frequencies of the time embedding, i = 0..127: 10000^(-i/128) as released, or diffusers' 10000^(-i/127)."""
-    tokens: Literal["patches", "features", "modules"] = Field("patches", json_schema_extra=neutral("patches"))
-    """What a token is: a patch (of a vector: `patch` features in a row), one feature, or one of `data.modules`."""
-    map_entry: Literal["concat", "cross-attention"] = Field("concat", json_schema_extra=neutral("concat"))
-    """How a spatial condition enters: as further input channels, or as a sequence of patches in every block."""
+    """Start value of a learned per-channel scale on every residual branch; null is none (the
+    paper).
+    """
+    time_frequencies: Literal["released", "diffusers"] = Field(
+        "released", json_schema_extra=neutral("released")
+    )
+    """Frequencies of the time embedding, i = 0..127: 10000^(-i/128) as released, or diffusers'
+    10000^(-i/127).
+    """
+    tokens: Literal["patches", "features", "modules"] = Field(
+        "patches", json_schema_extra=neutral("patches")
+    )
+    """What a token is: a patch (of a vector: `patch` features in a row), one feature, or one of
+    `data.modules`.
+    """
+    map_entry: Literal["concat", "cross-attention"] = Field(
+        "concat", json_schema_extra=neutral("concat")
+    )
+    """How a spatial condition enters: as further input channels, or as a sequence of patches in
+    every block.
+    """
 
     @property
     def size(self) -> str:
@@ -78,10 +93,18 @@ class Model(Frozen):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Model:
         if self.hidden % self.heads:
-            fits = [h for h in range(1, self.hidden + 1) if self.hidden % h == 0 and self.hidden // h >= 8]
-            raise ValueError(f"heads {self.heads} do not divide hidden {self.hidden}; these do: {fits}")
+            fits = [
+                h
+                for h in range(1, self.hidden + 1)
+                if self.hidden % h == 0 and self.hidden // h >= 8
+            ]
+            raise ValueError(
+                f"heads {self.heads} do not divide hidden {self.hidden}; these do: {fits}"
+            )
         if self.positions == "sincos-2d" and self.hidden % 4:
-            raise ValueError(f"hidden {self.hidden} is not a multiple of 4, which 2-D sine-cosine positions need")
+            raise ValueError(
+                f"hidden {self.hidden} is not a multiple of 4, which 2-D sine-cosine positions need"
+            )
         return self
 
 
@@ -89,7 +112,9 @@ Network = Annotated[Model | UNet, Field(discriminator="family")]
 
 
 class Ddpm(Frozen):
-    """Denoising diffusion, epsilon prediction (paper section 3.1; Ho et al. 2020; Nichol & Dhariwal 2021)."""
+    """Denoising diffusion, epsilon prediction (paper section 3.1; Ho et al. 2020; Nichol & Dhariwal
+    2021).
+    """
 
     name: Literal["ddpm"] = "ddpm"
     """Objective."""
@@ -100,7 +125,9 @@ class Ddpm(Frozen):
     beta_end: Annotated[float, Field(gt=0, lt=1)] = 2e-2
     """Last beta of the linear schedule."""
     learn_sigma: bool = True
-    """Learn the reverse covariance: the network returns 2C channels and the loss gains the variational term."""
+    """Learn the reverse covariance: the network returns 2C channels and the loss gains the
+    variational term.
+    """
 
 
 class Flow(Frozen):
@@ -141,22 +168,32 @@ class Train(Frozen):
     ema: Fraction = 0.9999
     """Decay of the weights' exponential moving average, per step."""
     label_dropout: Fraction = 0.1
-    """Probability with which a label becomes the null class (0.1 is in the paper's code, not its text)."""
+    """Probability with which a label becomes the null class (0.1 is in the paper's code, not its
+    text).
+    """
     vector_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
-    """Probability with which a continuous condition becomes its null; one draw decides for all conditions."""
+    """Probability with which a continuous condition becomes its null; one draw decides for all
+    conditions.
+    """
     context_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
     """Probability with which context tokens become their null."""
     map_dropout: Fraction = Field(0.1, json_schema_extra=neutral(0.1))
     """Probability with which a spatial condition becomes its null."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast with float32 master weights, EMA, modulation and loss."""
-    imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(None, json_schema_extra=neutral(None))
-    """sha256 of the file whose weights `ditlab import` took in place of a training; null is trained here."""
+    imported: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, json_schema_extra=neutral(None)
+    )
+    """sha256 of the file whose weights `ditlab import` took in place of a training; null is trained
+    here.
+    """
 
     @model_validator(mode="after")
     def _whole_steps(self) -> Train:
         if self.images % self.batch:
-            raise ValueError(f"images {self.images} is not a whole number of steps of batch {self.batch}")
+            raise ValueError(
+                f"images {self.images} is not a whole number of steps of batch {self.batch}"
+            )
         return self
 
     @property
@@ -185,30 +222,43 @@ class Science(Frozen):
         return self
 
     def _patch_divides_input(self) -> None:
-        (h, w), (ph, pw) = (self.data.height, self.data.width), self.patch_shape
+        (h, w) = (self.data.height, self.data.width)
+        (ph, pw) = self.patch_shape
         if self.dit.tokens == "patches" and (h % ph or w % pw):
             fits = [q for q in range(1, w + 1) if w % q == 0 and (self.data.vectors or h % q == 0)]
             raise ValueError(f"patch {pw} does not divide the input {h}x{w}; these do: {fits}")
 
     def _tokens_of_data(self) -> None:
         if self.dit.tokens != "patches" and not self.data.vectors:
-            raise ValueError(f"tokens {self.dit.tokens!r} are made of vectors; data {self.data.name!r} are images")
+            raise ValueError(
+                f"tokens {self.dit.tokens!r} are made of vectors; data {self.data.name!r} are "
+                "images"
+            )
         if self.dit.tokens == "modules" and not self.data.modules:
-            raise ValueError("tokens 'modules' need the sizes of the groups in data.modules; they are not given")
+            raise ValueError(
+                "tokens 'modules' need the sizes of the groups in data.modules; they are not given"
+            )
         if self.dit.tokens != "patches" and self.dit.patch != 1:
-            raise ValueError(f"patch {self.dit.patch} has no meaning with tokens {self.dit.tokens!r}; set it to 1")
+            raise ValueError(
+                f"patch {self.dit.patch} has no meaning with tokens {self.dit.tokens!r}; set it to "
+                "1"
+            )
 
     def _conditions_enter(self) -> None:
-        model, data = self.dit, self.data
+        model = self.dit
+        data = self.data
         by_attention = self.sequences
         if by_attention and model.conditioning == "in-context":
             raise ValueError(
-                f"{' and '.join(by_attention)} enter by cross-attention, which conditioning 'in-context' has not; "
-                "take adaln-zero, adaln or cross-attention (a map may also enter by map_entry: concat)"
+                f"{' and '.join(by_attention)} enter by cross-attention, which conditioning "
+                "'in-context' has not; "
+                "take adaln-zero, adaln or cross-attention (a map may also enter by map_entry: "
+                "concat)"
             )
         if not data.map_channels:
             return
-        size, by = f"{data.map_height}x{data.map_width}", model.map_entry
+        size = f"{data.map_height}x{data.map_width}"
+        by = model.map_entry
         p = model.patch
         if by == "concat" and (
             data.height % data.map_height
@@ -216,17 +266,24 @@ class Science(Frozen):
             or data.height // data.map_height != data.width // data.map_width
         ):
             raise ValueError(
-                f"a map of {size} is no whole fraction of the input {data.height}x{data.width}, which map_entry "
+                f"a map of {size} is no whole fraction of the input {data.height}x{data.width}, "
+                "which map_entry "
                 "'concat' needs; take map_entry: cross-attention"
             )
         if by == "cross-attention" and (data.map_height % p or data.map_width % p):
-            raise ValueError(f"patch {p} does not divide the map of {size}, whose patches are attended to")
+            raise ValueError(
+                f"patch {p} does not divide the map of {size}, whose patches are attended to"
+            )
 
     @property
     def dit(self) -> Model:
-        """Return the model of a Transformer; raise TypeError for another family, which the caller should have asked."""
+        """Return the model of a Transformer; raise TypeError for another family, which the caller
+        should have asked.
+        """
         if not isinstance(self.model, Model):
-            raise TypeError(f"a network of family {self.model.family!r} has no blocks, patches or tokens")
+            raise TypeError(
+                f"a network of family {self.model.family!r} has no blocks, patches or tokens"
+            )
         return self.model
 
     @property
@@ -237,22 +294,29 @@ class Science(Frozen):
 
     @property
     def token_sizes(self) -> tuple[int, ...]:
-        """Return the numbers of features of the tokens where each has an embedding of its own; else nothing."""
+        """Return the numbers of features of the tokens where each has an embedding of its own; else
+        nothing.
+        """
         if self.dit.tokens == "features":
             return (1,) * self.data.width
         return self.data.module_sizes if self.dit.tokens == "modules" else ()
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """Return the conditions that enter as sequences which every block attends to: context, map."""
+        """Return the conditions that enter as sequences which every block attends to: context,
+        map.
+        """
         if not self.data.conditions:
             return ()
         by_attention = self.dit.map_entry == "cross-attention"
-        return tuple(n for n in self.data.conditions if n == "context" or (n == "map" and by_attention))
+        return tuple(
+            n for n in self.data.conditions if n == "context" or (n == "map" and by_attention)
+        )
 
     @property
     def tokens(self) -> int:
-        """Return the sequence length T = (H / p) (W / p), or the number of groups, without condition tokens.
+        """Return the sequence length T = (H / p) (W / p), or the number of groups, without
+        condition tokens.
 
         Raises TypeError for a U-Net, as all that follows from `dit` does.
         """
@@ -263,7 +327,11 @@ class Science(Frozen):
 
 
 def dims_of(size: str) -> tuple[int, int, int]:
-    """Return (depth, hidden, heads) of a named size; raise ValueError naming the sizes and the nearest one."""
+    """Return (depth, hidden, heads) of a named size; raise ValueError naming the sizes and the
+    nearest one.
+    """
     if size not in SIZES:
-        raise ValueError(f"unknown size {size!r}{nearest(size, SIZES)}; sizes are {', '.join(SIZES)}")
+        raise ValueError(
+            f"unknown size {size!r}{nearest(size, SIZES)}; sizes are {', '.join(SIZES)}"
+        )
     return SIZES[size]

@@ -1,4 +1,7 @@
-"""The U-Net baseline, spelled out: convolutions and attention at falling resolutions (Ho et al. 2020; ADM 2021)."""
+"""The U-Net baseline, spelled out: convolutions and attention at falling resolutions (Ho et al.
+
+2020; ADM 2021).
+"""
 
 from __future__ import annotations
 
@@ -41,13 +44,26 @@ class UNet(Frozen):
     def attended(self) -> tuple[bool, ...]:
         """Return for each level whether it has self-attention."""
         last = self.levels - 1
-        return tuple(self.attention == "all" or (self.attention == "bottom" and i == last) for i in range(self.levels))
+        return tuple(
+            self.attention == "all" or (self.attention == "bottom" and i == last)
+            for i in range(self.levels)
+        )
 
     @property
     def size(self) -> str:
-        """Return "U32x2": channels of the first level and levels; what else differs from the defaults after it."""
-        usual = {"growth": "g", "layers": "n", "attention": "-", "head_channels": "h", "groups": "k"}
-        differs = [f"{mark}{getattr(self, name)}" for name, mark in usual.items() if self._differs(name)]
+        """Return "U32x2": channels of the first level and levels; what else differs from the
+        defaults after it.
+        """
+        usual = {
+            "growth": "g",
+            "layers": "n",
+            "attention": "-",
+            "head_channels": "h",
+            "groups": "k",
+        }
+        differs = [
+            f"{mark}{getattr(self, name)}" for name, mark in usual.items() if self._differs(name)
+        ]
         return f"U{self.channels}x{self.levels}{''.join(differs)}"
 
     def _differs(self, name: str) -> bool:
@@ -57,15 +73,23 @@ class UNet(Frozen):
     def _parts_divide(self) -> UNet:
         if self.channels % self.groups:
             nearest = max(round(self.channels / self.groups), 1) * self.groups
-            raise ValueError(f"channels {self.channels} are not a multiple of groups {self.groups}; {nearest} are")
+            raise ValueError(
+                f"channels {self.channels} are not a multiple of groups {self.groups}; {nearest} "
+                "are"
+            )
         if self.channels % 2:
-            raise ValueError(f"channels {self.channels} are odd, which the sine-cosine time embedding cannot be")
+            raise ValueError(
+                f"channels {self.channels} are odd, which the sine-cosine time embedding cannot be"
+            )
         attended = [width for width, on in zip(self.widths, self.attended, strict=True) if on]
         wrong = [width for width in attended if width % self.head_channels]
         if wrong:
-            fits = [h for h in range(1, min(attended) + 1) if all(width % h == 0 for width in attended)]
+            fits = [
+                h for h in range(1, min(attended) + 1) if all(width % h == 0 for width in attended)
+            ]
             raise ValueError(
-                f"head_channels {self.head_channels} do not divide the {wrong[0]} channels of a level with attention; "
+                f"head_channels {self.head_channels} do not divide the {wrong[0]} channels of a "
+                "level with attention; "
                 f"these do: {fits[-12:]}"
             )
         return self
@@ -75,14 +99,20 @@ class UNet(Frozen):
         more = ("vectors" if data.vectors else "", *data.conditions)
         if any(more):
             return (
-                f"a U-Net takes images and their labels; data {data.name!r} have {', '.join(filter(None, more))}, "
+                f"a U-Net takes images and their labels; data {data.name!r} have "
+                f"{', '.join(filter(None, more))}, "
                 "which only family 'dit' takes"
             )
         step = 2 ** (self.levels - 1)
         if data.height % step or data.width % step:
-            fits = [n for n in range(1, 12) if data.height % 2 ** (n - 1) == 0 and data.width % 2 ** (n - 1) == 0]
+            fits = [
+                n
+                for n in range(1, 12)
+                if data.height % 2 ** (n - 1) == 0 and data.width % 2 ** (n - 1) == 0
+            ]
             return (
-                f"levels {self.levels} halve the input {self.levels - 1} times, which {data.height}x{data.width} "
+                f"levels {self.levels} halve the input {self.levels - 1} times, which "
+                f"{data.height}x{data.width} "
                 f"cannot be; levels that fit: {fits}"
             )
         return None

@@ -1,4 +1,6 @@
-"""Claims: supported, refuted and undecided where they should be; what does not exist is named with the remedy."""
+"""Claims: supported, refuted and undecided where they should be; what does not exist is named with
+the remedy.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,24 @@ from dit_core.study.science.claim import parse_claim
 
 def source(frame: pd.DataFrame | None = None, metrics: pd.DataFrame | None = None) -> Source:
     rows = own_runs() if frame is None else frame
-    runs = rows.drop_duplicates("run_id")[["run_id", "name", "model_size", "patch", "conditioning", "objective", "seed",
-                                           "params", "fwd_gmacs", "outcome"]]  # fmt: skip
+    runs = rows.drop_duplicates("run_id")[
+        [
+            "run_id",
+            "name",
+            "model_size",
+            "patch",
+            "conditioning",
+            "objective",
+            "seed",
+            "params",
+            "fwd_gmacs",
+            "outcome",
+        ]
+    ]
     empty = pd.DataFrame({"run_id": [], "images": [], "loss": []})
-    return Source("digits", "Study digits", rows, runs, empty if metrics is None else metrics, "fd_digits")
+    return Source(
+        "digits", "Study digits", rows, runs, empty if metrics is None else metrics, "fd_digits"
+    )
 
 
 def claim(kind: str, **fields):
@@ -44,7 +60,9 @@ def test_the_papers_seven_core_claims():
     follows = judged["gflops-not-params"]
     assert follows.estimate == pytest.approx(-0.92985, abs=1e-5)
     assert follows.low < follows.estimate < follows.high < -0.7
-    assert judged["larger-models-use-compute-better"].estimate == pytest.approx(2e9 * 10**10.15, rel=0.05)
+    assert judged["larger-models-use-compute-better"].estimate == pytest.approx(
+        2e9 * 10**10.15, rel=0.05
+    )
     assert judged["adaln-zero-best"].n == 3
     assert judged["smaller-patches-help"].n == 8
     assert judged["sampling-cannot-replace-model"].estimate == pytest.approx(24.5 / 22.6)
@@ -72,14 +90,19 @@ def test_order_needs_more_than_the_noise():
     assert "seeds" in right.noise_from
     wrong = judge(claim("order", by="patch", order=[4, 2, 1], within=["model_size"]), source())
     assert wrong.verdict == "REFUTED"
-    near = judge(claim("order", by="patch", order="1 < 2 < 4", within=["model_size"], tolerance=1000.0), source())
+    near = judge(
+        claim("order", by="patch", order="1 < 2 < 4", within=["model_size"], tolerance=1000.0),
+        source(),
+    )
     assert near.verdict == "UNDECIDED"
 
 
 def test_order_with_missing_results_is_undecided():
     frame = own_runs()
     frame.loc[(frame["model_size"] == "XS") & (frame["patch"] == 1), "fd_digits"] = np.nan
-    found = judge(claim("order", by="patch", order="1 < 2 < 4", within=["model_size"]), source(frame))
+    found = judge(
+        claim("order", by="patch", order="1 < 2 < 4", within=["model_size"]), source(frame)
+    )
     assert found.verdict == "UNDECIDED"
     assert "1 of 6 comparisons lack results" in found.reason
 
@@ -96,7 +119,9 @@ def test_nothing_is_supported_while_runs_it_is_about_still_train():
         assert "1 of the runs it is about are not finished" in found.reason
         elsewhere = judge(claim(kind, **fields, where={"patch": [2, 4]}), partial)
         assert elsewhere.verdict == "SUPPORTED"  # not about the run that is late
-    assert judge(claim("threshold", at_most=30), partial).verdict == "REFUTED"  # one counterexample is enough
+    assert (
+        judge(claim("threshold", at_most=30), partial).verdict == "REFUTED"
+    )  # one counterexample is enough
 
 
 def test_the_setting_that_was_chosen_is_said():
@@ -114,33 +139,60 @@ def test_a_correlation_that_is_not_stronger_says_so():
 
 
 def test_order_refuses_to_mix_what_differs_otherwise():
-    with pytest.raises(UserError, match=r"differ in model_size \(XS, XXS, XXXS\); put it into `where:` or `within:`"):
+    with pytest.raises(
+        UserError,
+        match=r"differ in model_size \(XS, XXS, XXXS\); put it into `where:` or `within:`",
+    ):
         judge(claim("order", by="patch", order=[1, 2, 4]), source())
 
 
 def test_ratio_threshold_trend():
-    small, large = {"model_size": "XXXS", "patch": 4}, {"model_size": "XS", "patch": 1}
-    assert judge(claim("ratio", numerator=small, denominator=large, at_least=1.5), source()).verdict == "SUPPORTED"
-    assert judge(claim("ratio", numerator=large, denominator=small, at_least=1.5), source()).verdict == "REFUTED"
+    small = {"model_size": "XXXS", "patch": 4}
+    large = {"model_size": "XS", "patch": 1}
+    assert (
+        judge(claim("ratio", numerator=small, denominator=large, at_least=1.5), source()).verdict
+        == "SUPPORTED"
+    )
+    assert (
+        judge(claim("ratio", numerator=large, denominator=small, at_least=1.5), source()).verdict
+        == "REFUTED"
+    )
     assert judge(claim("threshold", at_most=500), source()).verdict == "SUPPORTED"
     assert judge(claim("threshold", at_most=10), source()).verdict == "REFUTED"
     value = own_runs()
-    value = value[(value["model_size"] == "XS") & (value["patch"] == 1) & (value["steps"] == 50)]["fd_digits"].mean()
-    assert judge(claim("threshold", equals=float(value), tolerance=1.0, where=large), source()).verdict == "SUPPORTED"
+    value = value[(value["model_size"] == "XS") & (value["patch"] == 1) & (value["steps"] == 50)][
+        "fd_digits"
+    ].mean()
     assert (
-        judge(claim("threshold", equals=float(value) + 40, tolerance=1.0, where=large), source()).verdict == "REFUTED"
+        judge(claim("threshold", equals=float(value), tolerance=1.0, where=large), source()).verdict
+        == "SUPPORTED"
     )
-    fell = judge(claim("trend", x="steps", direction="falling", within=["model_size", "patch"]), source())
+    assert (
+        judge(
+            claim("threshold", equals=float(value) + 40, tolerance=1.0, where=large), source()
+        ).verdict
+        == "REFUTED"
+    )
+    fell = judge(
+        claim("trend", x="steps", direction="falling", within=["model_size", "patch"]), source()
+    )
     assert fell.verdict == "SUPPORTED"
-    rose = judge(claim("trend", x="steps", direction="rising", within=["model_size", "patch"]), source())
+    rose = judge(
+        claim("trend", x="steps", direction="rising", within=["model_size", "patch"]), source()
+    )
     assert rose.verdict == "REFUTED"
 
 
 def test_the_interval_of_a_ratio_is_students_of_the_logarithms():
-    """Two seeds of a large and a small distance: the noise of the large one must not drown the small one's."""
-    above, below = [27.0, 22.8], [7.54, 7.28]
+    """Two seeds of a large and a small distance: the noise of the large one must not drown the
+    small one's.
+    """
+    above = [27.0, 22.8]
+    below = [7.54, 7.28]
     frame = own_runs()
-    frame = frame[(frame["steps"] == 50) & (frame["model_size"] == "XS") & frame["patch"].isin([1, 4])]
+    frame = frame[
+        (frame["steps"] == 50) & (frame["model_size"] == "XS") & frame["patch"].isin([1, 4])
+    ]
     frame = frame.sort_values(["patch", "seed"]).assign(fd_digits=[*below, *above])
     stated = claim("ratio", numerator={"patch": 4}, denominator={"patch": 1}, at_most=1.0)
     found = judge(stated, source(frame))
@@ -148,7 +200,10 @@ def test_the_interval_of_a_ratio_is_students_of_the_logarithms():
     assert found.estimate == pytest.approx(np.mean(above) / np.mean(below))
     assert np.log(found.high / found.low) == pytest.approx(logs.high - logs.low)
     assert np.sqrt(found.low * found.high) == pytest.approx(found.estimate)
-    assert (found.verdict, found.noise_from) == ("REFUTED", "seeds (2 degrees of freedom), as a share of the value")
+    assert (found.verdict, found.noise_from) == (
+        "REFUTED",
+        "seeds (2 degrees of freedom), as a share of the value",
+    )
     signed = judge(stated, source(frame.assign(fd_digits=[0.1, -0.2, 0.4, 0.5])))
     assert (signed.verdict, signed.noise_from) == ("UNDECIDED", "seeds (2 degrees of freedom)")
     zero = judge(stated, source(frame.assign(fd_digits=[0.0, 0.0, 0.4, 0.5])))
@@ -160,14 +215,30 @@ def curves(first: list[float], second: list[float]) -> Source:
     rows = []
     for patch, values in ((4, first), (2, second)):
         for i, value in enumerate(values):
-            rows.append({**own_runs(1).iloc[0].to_dict(), "run_id": f"p{patch}", "patch": patch, "images_seen": i,
-                         "train_flops": 10.0**i, "fd_digits": value, "steps": 50})  # fmt: skip
+            rows.append(
+                {
+                    **own_runs(1).iloc[0].to_dict(),
+                    "run_id": f"p{patch}",
+                    "patch": patch,
+                    "images_seen": i,
+                    "train_flops": 10.0**i,
+                    "fd_digits": value,
+                    "steps": 50,
+                }
+            )
     return source(pd.DataFrame(rows))
 
 
 def test_crossing():
-    crosses = claim("crossing", x="train_flops", first={"patch": 4}, second={"patch": 2}, at_least=10, at_most=100,
-                    tolerance=0.1)  # fmt: skip
+    crosses = claim(
+        "crossing",
+        x="train_flops",
+        first={"patch": 4},
+        second={"patch": 2},
+        at_least=10,
+        at_most=100,
+        tolerance=0.1,
+    )
     assert judge(crosses, curves([40, 30, 25, 22], [60, 40, 20, 10])).verdict == "SUPPORTED"
     assert judge(crosses, curves([40, 30, 25, 22], [60, 50, 45, 44])).verdict == "REFUTED"
     never = judge(crosses, curves([40, 30, 25, 22], [30, 20, 15, 12]))
@@ -177,23 +248,40 @@ def test_crossing():
 
 def test_tolerance_speaks_where_no_seed_does():
     frame = own_runs(1).drop(columns=["fd_digits_low", "fd_digits_high"])
-    stated = claim("ratio", numerator={"model_size": "XXXS", "patch": 4}, denominator={"model_size": "XS", "patch": 1},
-                   at_least=1.0, tolerance=0.1)  # fmt: skip
+    stated = claim(
+        "ratio",
+        numerator={"model_size": "XXXS", "patch": 4},
+        denominator={"model_size": "XS", "patch": 1},
+        at_least=1.0,
+        tolerance=0.1,
+    )
     found = judge(stated, source(frame))
     assert found.noise is None
     assert found.noise_from == "the claim's tolerance (0.1)"
-    assert (found.low, found.high) == (pytest.approx(found.estimate - 0.1), pytest.approx(found.estimate + 0.1))
+    assert (found.low, found.high) == (
+        pytest.approx(found.estimate - 0.1),
+        pytest.approx(found.estimate + 0.1),
+    )
 
 
 def test_loss_spikes_are_counted_and_short_curves_are_missing():
     images = np.arange(200) * 64.0
     calm = 1 / np.sqrt(1 + images / 1000) + np.random.default_rng(0).normal(0, 0.01, 200)
-    spiky, raised, noisy = calm.copy(), calm.copy(), calm.copy()
+    spiky = calm.copy()
+    raised = calm.copy()
+    noisy = calm.copy()
     spiky[[120, 121, 170]] *= 10  # twice, one of them in a single row
     raised[100:106] *= 1.6  # a moderate rise that lasts
-    noisy[[60, 90, 150]] *= 2.2  # as high as single rows of small batches come out, and gone in the next
+    noisy[[60, 90, 150]] *= (
+        2.2  # as high as single rows of small batches come out, and gone in the next
+    )
     curves = {"calm": calm, "spiky": spiky, "raised": raised, "noisy": noisy, "short": calm[:30]}
-    table = pd.concat([pd.DataFrame({"run_id": r, "images": images[: len(v)], "loss": v}) for r, v in curves.items()])
+    table = pd.concat(
+        [
+            pd.DataFrame({"run_id": r, "images": images[: len(v)], "loss": v})
+            for r, v in curves.items()
+        ]
+    )
     found = loss_spikes(table)
     assert found[["calm", "spiky", "raised", "noisy"]].tolist() == [0, 2, 1, 0]
     assert np.isnan(found["short"])
@@ -202,8 +290,15 @@ def test_loss_spikes_are_counted_and_short_curves_are_missing():
 
 def test_unknown_metric_run_and_value_say_the_remedy():
     with pytest.raises(UserError, match=r"unknown metric 'fd_digit', did you mean 'fd_digits'\?"):
-        judge(parse_claim({"id": "c", "text": "t", "kind": "threshold", "metric": "fd_digit", "at_most": 1}), source())
-    with pytest.raises(UserError, match=r"has model_size = .XSS.*did you mean .XS.*`ditlab run digits`"):
+        judge(
+            parse_claim(
+                {"id": "c", "text": "t", "kind": "threshold", "metric": "fd_digit", "at_most": 1}
+            ),
+            source(),
+        )
+    with pytest.raises(
+        UserError, match=r"has model_size = .XSS.*did you mean .XS.*`ditlab run digits`"
+    ):
         judge(claim("threshold", at_most=1, where={"model_size": "XSS"}), source())
     later = judge(claim("threshold", at_most=1, where={"steps": 250}), source())
     assert later.verdict == "UNDECIDED"
@@ -221,7 +316,10 @@ def test_two_protocols_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "order", "by": "conditionin", "order": ["a", "b"]}, "did you mean 'conditioning'"),
+        (
+            {"kind": "order", "by": "conditionin", "order": ["a", "b"]},
+            "did you mean 'conditioning'",
+        ),
         ({"kind": "order", "by": "patch", "order": "2"}, "two or more ranks"),
         ({"kind": "order", "by": "patch", "order": "2 < 2"}, "different values"),
         ({"kind": "correlation"}, "no bound"),
@@ -266,26 +364,38 @@ def test_command_shows_strictness_in_its_exit_code(capsys):
 
 
 def test_an_earlier_training_point_settles_nothing_while_the_end_is_to_come():
-    """A run that was stopped between its two evaluations must not be judged by the first of them."""
+    """A run that was stopped between its two evaluations must not be judged by the first of
+    them.
+    """
     frame = own_runs(1)
     frame = frame[(frame["model_size"] == "XS") & (frame["patch"] == 1) & (frame["steps"] == 50)]
     frame = frame.assign(images_seen=500.0, eval_id="early", outcome="DONE")
     study = source(frame)
-    study.runs["images_seen"], study.runs["planned_evals"] = 1000.0, 2
+    study.runs["images_seen"] = 1000.0
+    study.runs["planned_evals"] = 2
     found = judge(claim("threshold", at_most=1.0), study)
     assert (found.verdict, found.estimate) == ("UNDECIDED", None)
-    both = pd.concat([frame, frame.assign(images_seen=1000.0, eval_id="end", fd_digits=0.5)], ignore_index=True)
+    both = pd.concat(
+        [frame, frame.assign(images_seen=1000.0, eval_id="end", fd_digits=0.5)], ignore_index=True
+    )
     whole = source(both)
-    whole.runs["images_seen"], whole.runs["planned_evals"] = 1000.0, 2
+    whole.runs["images_seen"] = 1000.0
+    whole.runs["planned_evals"] = 2
     assert judge(claim("threshold", at_most=1.0, tolerance=0.1), whole).estimate == 0.5
-    assert judge(claim("threshold", at_most=1.0, where={"images_seen": 500.0}), study).verdict == "REFUTED"
+    assert (
+        judge(claim("threshold", at_most=1.0, where={"images_seen": 500.0}), study).verdict
+        == "REFUTED"
+    )
 
 
 def test_the_loss_of_a_run_that_still_trains_is_not_its_loss():
     images = np.arange(200) * 64.0
-    curves = pd.DataFrame({"run_id": own_runs(1)["run_id"].iloc[0], "images": images, "loss": 1 / (1 + images)})
+    curves = pd.DataFrame(
+        {"run_id": own_runs(1)["run_id"].iloc[0], "images": images, "loss": 1 / (1 + images)}
+    )
     one = own_runs(1).iloc[:1]
-    ended, training = source(one.assign(outcome="DONE"), curves), source(one.assign(outcome=None), curves)
+    ended = source(one.assign(outcome="DONE"), curves)
+    training = source(one.assign(outcome=None), curves)
     high = claim("threshold", metric="loss", at_most=1e-9)
     assert judge(high, ended).verdict == "REFUTED"
     found = judge(high, training)
@@ -336,6 +446,9 @@ def test_a_run_that_nobody_started_is_known_by_every_field(tmp_path):
     waiting = judge(claim("threshold", at_most=1e6, where={"model_hidden": other}), found)
     assert (waiting.verdict, waiting.n) == ("UNDECIDED", 0)
     assert "`ditlab run made`" in waiting.reason
-    early = judge(claim("threshold", at_most=1e6, where={"model_hidden": science[started].model.hidden}), found)
+    early = judge(
+        claim("threshold", at_most=1e6, where={"model_hidden": science[started].model.hidden}),
+        found,
+    )
     assert early.verdict == "UNDECIDED"
     assert "15 of the runs it is about are not finished" in early.reason

@@ -9,7 +9,11 @@ from dit_core.evaluate.protocol.protocols import PROTOCOLS
 def test_figures_know_every_metric_of_every_protocol():
     measured = {metric for protocol in PROTOCOLS.values() for metric in protocol.metrics}
     assert measured <= METRICS.keys()
-    assert {metric for metric in measured if METRICS[metric][1] is None} == {"ink_slope", "slant_slope", "width_slope"}
+    assert {metric for metric in measured if METRICS[metric][1] is None} == {
+        "ink_slope",
+        "slant_slope",
+        "width_slope",
+    }
 
 
 def test_a_slope_is_neither_better_high_nor_low():

@@ -1,4 +1,6 @@
-"""Every figure: drawn from published numbers and from a study, hostile names included; missing data named."""
+"""Every figure: drawn from published numbers and from a study, hostile names included; missing data
+named.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,20 @@ from dit_core.errors import UserError
 from dit_core.study.science.figure import FIGURES, figure_name
 
 NOT_PUBLISHED = {"sample-grid", "guided-samples", "loss-curves"}
-HOSTILE = [r"$\foo$", "_x", "<script>alert(1)</script>", "=1+1", "NA", "12e4567", "x" * 5000, "🙂\u202e", "a\nb\x00",
-           "${HOME}", "%s{0}", r"\input{x}"]  # fmt: skip
+HOSTILE = [
+    r"$\foo$",
+    "_x",
+    "<script>alert(1)</script>",
+    "=1+1",
+    "NA",
+    "12e4567",
+    "x" * 5000,
+    "🙂\u202e",
+    "a\nb\x00",
+    "${HOME}",
+    "%s{0}",
+    r"\input{x}",
+]
 
 
 def study(tmp_path: Path, names: list[str] | None = None) -> Source:
@@ -30,30 +44,61 @@ def study(tmp_path: Path, names: list[str] | None = None) -> Source:
     from PIL import Image
 
     frame = own_runs()
-    parts = [frame.assign(images_seen=i * 1000, fd_digits=frame["fd_digits"] * (1 + 2 / i), guidance=g)
-             for i in (1, 2, 3) for g in (1.0, 2.0)]  # fmt: skip
+    parts = [
+        frame.assign(images_seen=i * 1000, fd_digits=frame["fd_digits"] * (1 + 2 / i), guidance=g)
+        for i in (1, 2, 3)
+        for g in (1.0, 2.0)
+    ]
     rows = pd.concat(parts, ignore_index=True)
-    designs = [rows[(rows["model_size"] == "XS") & (rows["patch"] == 2)].assign(conditioning=c)
-               for c in ("adaln", "in-context")]  # fmt: skip
-    rows = pd.concat([rows, *(d.assign(run_id=d["run_id"] + d["conditioning"]) for d in designs)], ignore_index=True)
+    designs = [
+        rows[(rows["model_size"] == "XS") & (rows["patch"] == 2)].assign(conditioning=c)
+        for c in ("adaln", "in-context")
+    ]
+    rows = pd.concat(
+        [rows, *(d.assign(run_id=d["run_id"] + d["conditioning"]) for d in designs)],
+        ignore_index=True,
+    )
     rows["eval_id"] = [f"e{i}" for i in range(len(rows))]
-    rows["precision"], rows["recall"] = 1 / (1 + rows["fd_digits"]), 0.5
+    rows["precision"] = 1 / (1 + rows["fd_digits"])
+    rows["recall"] = 0.5
     rows["recall"] += rows["fd_digits"] / 1000
     if names:
         alike = rows[(rows["model_size"] == "XS") & (rows["seed"] == 0)]
-        rows = pd.concat([alike.assign(model_size=n, name=n, run_id=alike["run_id"] + str(i), params=1e5 + i,
-                                       fwd_gmacs=alike["fwd_gmacs"] * (1 + i / 4), eval_id=alike["eval_id"] + f"-{i}")
-                          for i, n in enumerate(names)], ignore_index=True)  # fmt: skip
+        rows = pd.concat(
+            [
+                alike.assign(
+                    model_size=n,
+                    name=n,
+                    run_id=alike["run_id"] + str(i),
+                    params=1e5 + i,
+                    fwd_gmacs=alike["fwd_gmacs"] * (1 + i / 4),
+                    eval_id=alike["eval_id"] + f"-{i}",
+                )
+                for i, n in enumerate(names)
+            ],
+            ignore_index=True,
+        )
     rows["train_flops"] = 6e9 * rows["fwd_gmacs"] * rows["images_seen"]
     rows["sampling_gmacs"] = rows["fwd_gmacs"] * rows["steps"]
     runs = rows.drop_duplicates("run_id")
     images = np.arange(1, 101) * 30
-    curves = [pd.DataFrame({"run_id": r, "images": images, "loss": 1 / np.sqrt(images)}) for r in runs["run_id"]]
+    curves = [
+        pd.DataFrame({"run_id": r, "images": images, "loss": 1 / np.sqrt(images)})
+        for r in runs["run_id"]
+    ]
     losses = pd.concat(curves)
     picture = tmp_path / "grid.png"
     Image.fromarray(np.full((40, 40), 128, np.uint8)).save(picture)
-    return Source("digits", f"Study {names[0] if names else 'digits'}", rows, runs, losses, "fd_digits",
-                  {e: picture for e in rows["eval_id"]}, "0123456789abcdef")  # fmt: skip
+    return Source(
+        "digits",
+        f"Study {names[0] if names else 'digits'}",
+        rows,
+        runs,
+        losses,
+        "fd_digits",
+        {e: picture for e in rows["eval_id"]},
+        "0123456789abcdef",
+    )
 
 
 def texts(fig) -> str:
@@ -67,7 +112,9 @@ def test_published_figures_say_n_protocol_and_source(name):
     style._plt().close(fig)
     assert re.search(r"\d+ of \d+ runs", words)
     assert "protocol" in words
-    assert re.search(r"table [0-9a-f]{12} · (commit [0-9a-f]{10} · )?ditlab ", words.replace("\n", " "))
+    assert re.search(
+        r"table [0-9a-f]{12} · (commit [0-9a-f]{10} · )?ditlab ", words.replace("\n", " ")
+    )
 
 
 @pytest.mark.parametrize("name", sorted(NOT_PUBLISHED))
@@ -96,7 +143,9 @@ def test_all_figures_of_a_study_and_the_check(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_hostile_names_in_every_figure(name, tmp_path):
-    """Case 71: names that look like mathematics, markup, formulas, private text, five thousand letters."""
+    """Case 71: names that look like mathematics, markup, formulas, private text, five thousand
+    letters.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fig = catalogue.draw(name, study(tmp_path, HOSTILE))
@@ -146,7 +195,12 @@ def test_training_curves_count_the_runs_of_all_designs(tmp_path):
 def test_a_number_for_every_tick():
     shown = [style.plain(v) for v in (0, 0.001, 1, 250, 10000.0, 1e9, 2e-7)]
     assert shown == ["0", "0.001", "1", "250", "10,000", "10⁹", "2×10⁻⁷"]
-    assert [style.count(v) for v in (400, 96000, 102.4e6, 1.792e9)] == ["400", "96K", "102M", "1.79B"]
+    assert [style.count(v) for v in (400, 96000, 102.4e6, 1.792e9)] == [
+        "400",
+        "96K",
+        "102M",
+        "1.79B",
+    ]
 
 
 def test_labels_are_spread_and_stay_inside():
@@ -157,7 +211,9 @@ def test_labels_are_spread_and_stay_inside():
 
 def test_table_hash_knows_content_and_not_order():
     frame = own_runs()
-    assert table_hash(frame) == table_hash(frame.sample(frac=1, random_state=1)[sorted(frame.columns)])
+    assert table_hash(frame) == table_hash(
+        frame.sample(frac=1, random_state=1)[sorted(frame.columns)]
+    )
     other = frame.copy()
     other.loc[0, "fd_digits"] += 1e-9
     assert table_hash(frame) != table_hash(other)
@@ -206,7 +262,16 @@ def test_command_names_what_is_wrong(words, message, capsys, tmp_path):
 
 
 def test_a_wanted_figure_that_cannot_be_drawn_does_not_stop_the_others(capsys, tmp_path):
-    words = ["figures", "published", "--only", "loss-curves,8", "--formats", "png", "--out", str(tmp_path)]
+    words = [
+        "figures",
+        "published",
+        "--only",
+        "loss-curves,8",
+        "--formats",
+        "png",
+        "--out",
+        str(tmp_path),
+    ]
     assert run_cli(*words) == 0
     said = capsys.readouterr()
     assert "not drawn: loss-curves: the paper's figure 13 has no published values" in said.err
@@ -221,7 +286,7 @@ def test_unknown_study_is_named(capsys, tmp_path):
 
 @pytest.mark.parametrize("name", ["loss-curves", "sampling-compute"])
 def test_the_legend_of_many_models_covers_no_other_words(name):
-    from test_report import many
+    from study_frames import many
 
     fig = catalogue.draw(name, many(120))
     with warnings.catch_warnings():

@@ -47,9 +47,14 @@ def test_the_footer_says_what_the_whiskers_are():
     def said(frame: pd.DataFrame) -> str:
         return whiskers(average_seeds(final_points(frame, "fd_digits").frame, "fd_digits"))
 
-    two, one = own_runs(), own_runs(1).drop(columns=["fd_digits_low", "fd_digits_high"], errors="ignore")
+    two = own_runs()
+    one = own_runs(1).drop(columns=["fd_digits_low", "fd_digits_high"], errors="ignore")
     measured = one.assign(fd_digits_low=one["fd_digits"] - 1, fd_digits_high=one["fd_digits"] + 1)
-    more = measured[measured["model_size"] == "XS"].assign(seed=1).assign(run_id=lambda rows: rows["run_id"] + "again")
+    more = (
+        measured[measured["model_size"] == "XS"]
+        .assign(seed=1)
+        .assign(run_id=lambda rows: rows["run_id"] + "again")
+    )
     more["fd_digits"] += 2
     assert said(two) == "Whiskers: lowest to highest seed."
     assert said(one) == ""
@@ -78,7 +83,10 @@ def test_two_protocols_are_refused_unless_mixed():
 
 
 def test_missing_metric_says_what_there_is():
-    with pytest.raises(UserError, match=r"'fdd_digits', did you mean 'fd_digits'\?; metrics in the records: fd_digits"):
+    with pytest.raises(
+        UserError,
+        match=r"'fdd_digits', did you mean 'fd_digits'\?; metrics in the records: fd_digits",
+    ):
         gmacs_quality(own_runs(1), "fdd_digits")
 
 
@@ -91,7 +99,9 @@ def test_one_and_two_runs_are_drawn_without_a_number():
 
 def test_other_designs_stay_out_and_are_named():
     frame = own_runs(1)
-    other = frame[frame["run_id"] == "XS20"].assign(run_id="other", conditioning="in-context", fd_digits=500.0)
+    other = frame[frame["run_id"] == "XS20"].assign(
+        run_id="other", conditioning="in-context", fd_digits=500.0
+    )
     words = texts(gmacs_quality(pd.concat([frame, other])))
     assert "9 of 10 runs; 1 with another conditioning not drawn" in words
 
@@ -126,7 +136,9 @@ def test_ticks_of_models_of_nearly_equal_compute_do_not_overlap(width: float):
     style.log_axis(ax.xaxis, [0.0033, 0.0033 * width])
     fig.draw_without_rendering()
     low, high = ax.get_xlim()
-    shown = [t.get_window_extent() for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high]
+    shown = [
+        t.get_window_extent() for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high
+    ]
     assert len(shown) >= 2
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(shown))
     style.close(fig)

@@ -1,4 +1,6 @@
-"""U-Nets among Transformers: rows without patch or tokens, figures that draw both, claims that tell them apart."""
+"""U-Nets among Transformers: rows without patch or tokens, figures that draw both, claims that tell
+them apart.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,15 @@ from dit_core.study.science.unet import UNet
 
 
 def both() -> pd.DataFrame:
-    """Return nine Transformers and three U-Nets of about their cost, each of two seeds at two numbers of steps."""
+    """Return nine Transformers and three U-Nets of about their cost, each of two seeds at two
+    numbers of steps.
+    """
     rows = own_runs().assign(model_family="dit", model_layer_scale=None)
     unets = rows[rows["patch"] == 2].copy()
     width = unets["model_size"].map({"XXXS": "U8x2", "XXS": "U16x2", "XS": "U24x2"})
-    unets = unets.assign(model_size=width, model_family="unet", patch=None, conditioning=None, tokens=None)
+    unets = unets.assign(
+        model_size=width, model_family="unet", patch=None, conditioning=None, tokens=None
+    )
     unets["run_id"] = "u" + unets["run_id"]
     unets["name"] = "family=unet," + width + ",seed=" + unets["seed"].astype(str)
     for column in ("fd_digits", "fd_digits_low", "fd_digits_high"):
@@ -36,7 +42,9 @@ def both() -> pd.DataFrame:
 
 def test_a_run_folder_of_a_unet_is_a_row_without_what_it_has_not(tmp_path):
     for network in (UNet(channels=8), Model(depth=1, hidden=32, heads=2, patch=2)):
-        science = Science(model=network, data=Data(), objective=Ddpm(), train=Train(images=160, batch=16))
+        science = Science(
+            model=network, data=Data(), objective=Ddpm(), train=Train(images=160, batch=16)
+        )
         paths = Store(tmp_path).run(ids.run_id(science))
         open_run(paths, science)
         (row,) = read_run_folder(paths, tmp_path).runs
@@ -62,7 +70,9 @@ def test_figures_draw_both(name: str):
 
 def test_curves_of_unets_have_a_panel_of_their_own():
     frame = both()
-    curves = pd.DataFrame([{"run_id": r, "images": i, "loss": 1.0 / i} for r in set(frame["run_id"]) for i in (1, 2)])
+    curves = pd.DataFrame(
+        [{"run_id": r, "images": i, "loss": 1.0 / i} for r in set(frame["run_id"]) for i in (1, 2)]
+    )
     fig = catalogue.draw("loss-curves", study_of(frame, curves), False)
     assert [ax.get_title(loc="left") for ax in fig.axes][-1] == "U-Net"
     style.close(fig)
@@ -77,15 +87,21 @@ def test_a_unet_is_named_by_its_size_and_its_seeds_are_one_point():
 
 
 def claim(numerator: dict, denominator: dict, at_least: float):
-    record = {"id": "c", "text": "t", "kind": "ratio", "metric": "fd_digits", "where": {"steps": 50}}
-    return parse_claim(record | {"numerator": numerator, "denominator": denominator, "at_least": at_least})
+    record = {
+        "id": "c",
+        "text": "t",
+        "kind": "ratio",
+        "metric": "fd_digits",
+        "where": {"steps": 50},
+    }
+    return parse_claim(
+        record | {"numerator": numerator, "denominator": denominator, "at_least": at_least}
+    )
 
 
 def test_a_ratio_averages_seeds_and_knows_families():
-    unet, dit = (
-        {"model_family": "unet", "model_size": "U16x2"},
-        {"model_family": "dit", "model_size": "XXS", "patch": 2},
-    )
+    unet = {"model_family": "unet", "model_size": "U16x2"}
+    dit = {"model_family": "dit", "model_size": "XXS", "patch": 2}
     found = judge(claim(unet, dit, 1.2), study_of(both()))
     assert (found.verdict, found.n) == ("SUPPORTED", 4)
     assert found.estimate == pytest.approx(2.0, rel=0.01)
@@ -93,10 +109,14 @@ def test_a_ratio_averages_seeds_and_knows_families():
 
 def test_null_selects_rows_that_have_none():
     frame = both()[lambda f: f["model_family"] == "dit"]
-    scaled = frame.assign(model_layer_scale=0.1, run_id="s" + frame["run_id"], fd_digits=frame["fd_digits"] * 3)
+    scaled = frame.assign(
+        model_layer_scale=0.1, run_id="s" + frame["run_id"], fd_digits=frame["fd_digits"] * 3
+    )
     source = study_of(pd.concat([frame, scaled], ignore_index=True))
     one = {"model_size": "XXS", "patch": 2}
-    found = judge(claim({**one, "model_layer_scale": 0.1}, {**one, "model_layer_scale": None}, 2.0), source)
+    found = judge(
+        claim({**one, "model_layer_scale": 0.1}, {**one, "model_layer_scale": None}, 2.0), source
+    )
     assert (found.verdict, found.n) == ("SUPPORTED", 4)
     assert found.estimate == pytest.approx(3.0, rel=0.01)
 

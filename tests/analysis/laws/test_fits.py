@@ -1,4 +1,6 @@
-"""Fits: known parameters come back, wrong inputs give flags and never numbers, the paper's laws are what they are."""
+"""Fits: known parameters come back, wrong inputs give flags and never numbers, the paper's laws are
+what they are.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def _numbers(found: object) -> list[float]:
     if isinstance(found, Line):
         values = [found.slope, found.intercept, found.r2, found.slope_low, found.slope_high]
     elif isinstance(found, Law | PatchLaw):
-        estimates = [found.offset, *found.scales, *found.exponents] if isinstance(found, Law) else found.coefficients
+        estimates = (
+            [found.offset, *found.scales, *found.exponents]
+            if isinstance(found, Law)
+            else found.coefficients
+        )
         values = [v for e in estimates for v in (e.value, e.low, e.high)]
     else:
         values = [found.r, found.low, found.high]
@@ -41,8 +47,15 @@ def test_wrong_input_gives_a_flag_and_no_number(case):
     rng = np.random.default_rng(RNG)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = [ols(x, y), power_law(x, y, rng), surface(x, x, y, rng), patch_law(x, [2.0] * len(x), y),
-                 correlate(x, y, rng), correlate(x, y, rng, method="spearman"), difference(x, x, y, rng)]  # fmt: skip
+        found = [
+            ols(x, y),
+            power_law(x, y, rng),
+            surface(x, x, y, rng),
+            patch_law(x, [2.0] * len(x), y),
+            correlate(x, y, rng),
+            correlate(x, y, rng, method="spearman"),
+            difference(x, x, y, rng),
+        ]
     for one in found:
         assert one.status != "ok", one
         assert _numbers(one) == [], one
@@ -73,8 +86,18 @@ def test_search_finds_what_a_general_minimiser_finds():
     def cost(t):
         return float(huber(model(t[None], problem.u)[0] - problem.v, np.ones((1, 14)), DELTA)[0])
 
-    other = min((minimize(cost, s, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-10, "fatol": 1e-16})
-                 for s in problem.starts()[::4]), key=lambda r: r.fun)  # fmt: skip
+    other = min(
+        (
+            minimize(
+                cost,
+                s,
+                method="Nelder-Mead",
+                options={"maxiter": 4000, "xatol": 1e-10, "fatol": 1e-16},
+            )
+            for s in problem.starts()[::4]
+        ),
+        key=lambda r: r.fun,
+    )
     assert loss <= other.fun * (1 + 1e-6)
     assert theta[2] == pytest.approx(other.x[2], abs=1e-4)
     assert moved < 1e-6
@@ -101,9 +124,12 @@ def test_no_offset_is_said_and_not_invented():
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
-    """A smaller run of benchmarks/fit_coverage.py, whose 200 studies a fit are printed in docs/figures.md."""
+    """A smaller run of benchmarks/fit_coverage.py, whose 200 studies a fit are printed in
+    docs/figures.md.
+    """
     inside = {"exponent": 0, "offset": 0}
-    studies, rng = 40, np.random.default_rng(11)
+    studies = 40
+    rng = np.random.default_rng(11)
     for _ in range(studies):
         x = np.repeat(np.geomspace(0.3, 120, 14), 2)
         y = (8 + 140 * x**-0.45) * np.exp(rng.normal(0, 0.03, len(x)))
@@ -112,7 +138,9 @@ def test_intervals_cover_the_truth():
         inside["exponent"] += law.exponents[0].low <= 0.45 <= law.exponents[0].high
         inside["offset"] += law.offset.low <= 8 <= law.offset.high
     print(f"coverage of {studies} studies, two seeds, one outlier: {inside}")
-    assert min(inside.values()) >= 33  # 38 are expected; under 33 has a probability below 1 % at 95 % coverage
+    assert (
+        min(inside.values()) >= 33
+    )  # 38 are expected; under 33 has a probability below 1 % at 95 % coverage
 
 
 def test_the_papers_points_pooled_and_with_the_patch():
@@ -139,9 +167,12 @@ def test_surface_recovers_both_exponents():
 
 
 def test_isoflop_minima_inside_count_and_edges_do_not():
-    budgets, sizes = np.geomspace(1e17, 1e20, 6), np.geomspace(2e6, 5e9, 13)
+    budgets = np.geomspace(1e17, 1e20, 6)
+    sizes = np.geomspace(2e6, 5e9, 13)
     curves = [np.geomspace(5e16, 2e20, 40)] * len(sizes)
-    y = [0.05 + 40 * n**-0.4 + 40 * (c / (6 * n)) ** -0.4 for n, c in zip(sizes, curves, strict=True)]
+    y = [
+        0.05 + 40 * n**-0.4 + 40 * (c / (6 * n)) ** -0.4 for n, c in zip(sizes, curves, strict=True)
+    ]
     rows = at_budgets(curves, y, sizes, budgets)
     near = np.abs(np.log(rows[1]) - 0.5 * np.log(rows[0] / 6)) < np.log(12)
     found = isoflop(*(r[near] for r in rows))
@@ -153,14 +184,19 @@ def test_isoflop_minima_inside_count_and_edges_do_not():
 
 
 def test_at_budgets_never_extrapolates():
-    budget, n, y = at_budgets([[1.0, 10.0], [5.0, 50.0]], [[4.0, 2.0], [3.0, 1.0]], [7.0, 8.0], [2.0, 8.0, 60.0])
+    budget, n, y = at_budgets(
+        [[1.0, 10.0], [5.0, 50.0]], [[4.0, 2.0], [3.0, 1.0]], [7.0, 8.0], [2.0, 8.0, 60.0]
+    )
     assert list(zip(budget, n, strict=True)) == [(2.0, 7.0), (8.0, 7.0), (8.0, 8.0)]
     assert (y > 1).all()
 
 
 def test_a_correlation_is_that_of_the_configurations_means():
-    """A model with many seeds weighs as much as one with a single seed: r belongs to the n it is printed with."""
-    x, y = np.array([1.0, 2, 3, 4, 5, 5, 5]), np.array([5.0, 4, 4, 2, 1, 1.4, 0.6])
+    """A model with many seeds weighs as much as one with a single seed: r belongs to the n it is
+    printed with.
+    """
+    x = np.array([1.0, 2, 3, 4, 5, 5, 5])
+    y = np.array([5.0, 4, 4, 2, 1, 1.4, 0.6])
     found = correlate(x, y, np.random.default_rng(0), groups=np.array(list("abcdeee")))
     assert found.r == pytest.approx(np.corrcoef(np.arange(1, 6), [5, 4, 4, 2, 1])[0, 1])
     assert found.n == 5

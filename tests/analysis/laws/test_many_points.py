@@ -1,4 +1,6 @@
-"""Studies with several training points, seeds, settings and kinds of model: what stands where, and what never mixes."""
+"""Studies with several training points, seeds, settings and kinds of model: what stands where, and
+what never mixes.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,19 @@ END = 96000
 def trained(seeds: int = 1) -> pd.DataFrame:
     """Return the runs of `own_runs` measured at a quarter, a half and the end of their training."""
     frame = own_runs(seeds).assign(train_images=END)
-    parts = [frame.assign(images_seen=END // i, fd_digits=frame["fd_digits"] + 10 * i,
-                          eval_id=frame["eval_id"] + f"-{i}") for i in (4, 2, 1)]  # fmt: skip
+    parts = [
+        frame.assign(
+            images_seen=END // i,
+            fd_digits=frame["fd_digits"] + 10 * i,
+            eval_id=frame["eval_id"] + f"-{i}",
+        )
+        for i in (4, 2, 1)
+    ]
     rows = pd.concat(parts, ignore_index=True)
-    return rows.assign(train_flops=6e9 * rows["fwd_gmacs"] * rows["images_seen"],
-                       sampling_gmacs=rows["fwd_gmacs"] * rows["steps"])  # fmt: skip
+    return rows.assign(
+        train_flops=6e9 * rows["fwd_gmacs"] * rows["images_seen"],
+        sampling_gmacs=rows["fwd_gmacs"] * rows["steps"],
+    )
 
 
 def texts(fig) -> str:
@@ -43,7 +53,9 @@ def test_every_point_stands_at_its_own_compute():
     fig = training_compute(points)
     rows = points.frame[points.frame["run_id"] == "XS10"].sort_values("images_seen")
     wanted = ([6e9 * 0.048 * n for n in (END // 4, END // 2, END)], rows["fd_digits"].tolist())
-    assert any(np.allclose(x, wanted[0]) and np.allclose(y, wanted[1]) for x, y in drawn(fig.axes[0]))
+    assert any(
+        np.allclose(x, wanted[0]) and np.allclose(y, wanted[1]) for x, y in drawn(fig.axes[0])
+    )
     style.close(fig)
 
 
@@ -54,7 +66,9 @@ def test_an_unfinished_run_does_not_stand_beside_finished_ones():
     assert (points.shown, points.of) == (8, 9)
     assert set(points.frame["images_seen"]) == {END}
     assert "1 measured at an earlier training point only" in points.footer
-    claim = parse_claim({"id": "c", "text": "t", "kind": "threshold", "metric": "fd_digits", "at_most": 1})
+    claim = parse_claim(
+        {"id": "c", "text": "t", "kind": "threshold", "metric": "fd_digits", "at_most": 1}
+    )
     found = rows_of(claim, study_of(rows))
     assert "XS10" not in set(found.frame["run_id"])
     assert "1 measured at an earlier training point only" in found.setting
@@ -76,7 +90,9 @@ def test_a_line_holds_the_same_seeds_at_all_its_points():
     fig = sampling_compute(points)
     first = rows[rows["run_id"] == "XS10"].sort_values("steps")["fd_digits"].tolist()
     assert any(np.allclose(y, first) for _, y in drawn(fig.axes[0]) if len(y) == 2)
-    assert "9 of 18 runs; 9 measured at fewer points than another seed not drawn" in texts(fig).replace("\n", " ")
+    assert "9 of 18 runs; 9 measured at fewer points than another seed not drawn" in texts(
+        fig
+    ).replace("\n", " ")
     assert "ddpm sampler" in texts(fig)
     style.close(fig)
 
@@ -100,7 +116,9 @@ def test_configurations_of_one_size_and_patch_are_not_one_line():
 
 def test_learning_rates_are_not_seeds():
     rows = own_runs(1).assign(train_lr=1e-3)
-    faster = rows.assign(train_lr=3e-3, run_id=rows["run_id"] + "f", fd_digits=rows["fd_digits"] + 50)
+    faster = rows.assign(
+        train_lr=3e-3, run_id=rows["run_id"] + "f", fd_digits=rows["fd_digits"] + 50
+    )
     points = final_points(pd.concat([rows, faster], ignore_index=True), "fd_digits")
     means = average_seeds(points.frame, "fd_digits")
     assert (len(means), set(means["seeds"])) == (18, {1})
@@ -110,9 +128,13 @@ def test_learning_rates_are_not_seeds():
 def test_conditioning_designs_are_those_of_one_model_and_one_objective():
     rows = trained()
     rows = rows[(rows["patch"] == 2) | (rows["patch"] == 1)].astype({"patch": float})
-    designs = [rows.assign(conditioning=c, run_id=rows["run_id"] + c) for c in ("adaln-zero", "in-context")]
+    designs = [
+        rows.assign(conditioning=c, run_id=rows["run_id"] + c) for c in ("adaln-zero", "in-context")
+    ]
     flow = designs[0].assign(objective="flow", run_id=rows["run_id"] + "flow", fd_digits=500.0)
-    points = final_points(pd.concat([*designs, flow], ignore_index=True), "fd_digits", same_design=False, every=True)
+    points = final_points(
+        pd.concat([*designs, flow], ignore_index=True), "fd_digits", same_design=False, every=True
+    )
     fig = conditioning(points)
     assert "Conditioning designs at XS/1 ddpm" in texts(fig)
     assert max(y for _, ys in drawn(fig.axes[0]) for y in ys) < 500
@@ -144,23 +166,33 @@ def test_guided_samples_name_their_guidance_and_their_model(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(picture)
     one = own_runs(1).assign(guidance=2.0)
     two = one.assign(guidance=4.0, eval_id=one["eval_id"] + "g")
-    for frame, words in ((one, "guidance 2"), (pd.concat([one, two]), "Guided samples by model and guidance")):
+    for frame, words in (
+        (one, "guidance 2"),
+        (pd.concat([one, two]), "Guided samples by model and guidance"),
+    ):
         source = study_of(frame.reset_index(drop=True))
         source.pictures.update(dict.fromkeys(frame["eval_id"], picture))
         fig = catalogue.draw("guided-samples", source)
         assert words in texts(fig)
         style.close(fig)
-    grids = sample_grid.grids_of(pd.concat([one, two]), dict.fromkeys([*one["eval_id"], *two["eval_id"]], picture),
-                                 "guidance")  # fmt: skip
+    grids = sample_grid.grids_of(
+        pd.concat([one, two]),
+        dict.fromkeys([*one["eval_id"], *two["eval_id"]], picture),
+        "guidance",
+    )
     assert len(grids) == 18
     assert grids[0].row == "XXXS/1"
 
 
 def test_where_narrows_the_curves_too():
     frame = own_runs(1)
-    curves = pd.DataFrame([{"run_id": r, "images": i, "loss": 1.0 / i} for r in set(frame["run_id"]) for i in (1, 2)])
+    curves = pd.DataFrame(
+        [{"run_id": r, "images": i, "loss": 1.0 / i} for r in set(frame["run_id"]) for i in (1, 2)]
+    )
     source = narrowed(study_of(frame, curves), {"patch": 2})
-    assert set(source.metrics["run_id"]) == set(source.runs["run_id"]) == {"XXXS20", "XXS20", "XS20"}
+    assert (
+        set(source.metrics["run_id"]) == set(source.runs["run_id"]) == {"XXXS20", "XXS20", "XS20"}
+    )
 
 
 def test_loss_curves_are_means_over_five_rows_and_bridge_nothing():

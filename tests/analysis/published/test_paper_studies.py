@@ -12,7 +12,13 @@ from dit_core.study.language.spec import load_study
 from dit_core.study.price import cost
 
 FOLDER = Path(__file__).parents[3] / "studies"
-RUNS = {"paper-scaling": 12, "paper-conditioning": 4, "paper-sampling": 12, "paper-guidance": 1, "paper-long": 2}
+RUNS = {
+    "paper-scaling": 12,
+    "paper-conditioning": 4,
+    "paper-sampling": 12,
+    "paper-guidance": 1,
+    "paper-long": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,9 @@ def test_published_values_are_the_claims(plans):
 
 
 def test_long_and_guided_results_of_both_resolutions_are_claims(plans):
-    """Every printed FID of DiT-XL/2 beyond 400K steps has its claim, and an evaluation that will measure it."""
+    """Every printed FID of DiT-XL/2 beyond 400K steps has its claim, and an evaluation that will
+    measure it.
+    """
     printed = set()
     for resolution in (256, 512):
         table = published.table(f"imagenet{resolution}")
@@ -83,7 +91,8 @@ def test_long_and_guided_results_of_both_resolutions_are_claims(plans):
                 for e in run.evaluations
                 if run.science.tokens == size**2 // 256
                 and e.evaluation.protocol == claim.where.get("protocol", "dit-scaling")
-                and claim.where.get("images_seen", e.evaluation.images_seen) == e.evaluation.images_seen
+                and claim.where.get("images_seen", e.evaluation.images_seen)
+                == e.evaluation.images_seen
             ]
             assert measured, claim.id
     assert found == printed

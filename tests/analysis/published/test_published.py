@@ -46,32 +46,55 @@ def test_unknown_table_names_the_nearest():
 
 def test_the_papers_correlation_and_line():
     rows = published.scaling()
-    x, y = np.log10(rows["fwd_gmacs"]), rows["fid"]
+    x = np.log10(rows["fwd_gmacs"])
+    y = rows["fid"]
     found = correlate(x, y, np.random.default_rng(0), resamples=20000, interval="percentile")
     line = ols(x, y)
     print(found.words(5), line)
     assert found.n == 12
     assert found.r == pytest.approx(-0.92985, abs=5e-6)
-    assert (found.low, found.high) == (pytest.approx(-0.986, abs=0.004), pytest.approx(-0.806, abs=0.01))
-    assert (line.intercept, line.slope) == (pytest.approx(126.1452, abs=1e-4), pytest.approx(-54.2775, abs=1e-4))
+    assert (found.low, found.high) == (
+        pytest.approx(-0.986, abs=0.004),
+        pytest.approx(-0.806, abs=0.01),
+    )
+    assert (line.intercept, line.slope) == (
+        pytest.approx(126.1452, abs=1e-4),
+        pytest.approx(-54.2775, abs=1e-4),
+    )
     rank = correlate(x, y, np.random.default_rng(0), method="spearman")
     assert rank.r == pytest.approx(-0.916, abs=5e-4)
-    params = correlate(np.log10(published.table("dit_scaling")["params_M"][:12]), y, np.random.default_rng(0))
+    params = correlate(
+        np.log10(published.table("dit_scaling")["params_M"][:12]), y, np.random.default_rng(0)
+    )
     assert params.r == pytest.approx(-0.47086, abs=2e-4)
 
 
 def test_gflops_predict_better_than_params():
     rows = published.scaling()
-    gap = difference(np.log10(rows["fwd_gmacs"]), np.log10(rows["params"]), rows["fid"], np.random.default_rng(0))
+    gap = difference(
+        np.log10(rows["fwd_gmacs"]), np.log10(rows["params"]), rows["fid"], np.random.default_rng(0)
+    )
     assert gap.r == pytest.approx(0.459, abs=1e-3)
     assert gap.low > 0
 
 
 def test_frames_have_the_columns_of_ones_own_results():
     for frame in (published.points(), published.curves(), published.sampling()):
-        wanted = {"run_id", "name", "model_size", "patch", "conditioning", "fwd_gmacs", "images_seen", "steps", "fid"}
+        wanted = {
+            "run_id",
+            "name",
+            "model_size",
+            "patch",
+            "conditioning",
+            "fwd_gmacs",
+            "images_seen",
+            "steps",
+            "fid",
+        }
         assert wanted | {"protocol", "train_flops"} <= set(frame.columns)
-        assert frame["fwd_gmacs"].notna().sum() >= len(frame) - 3  # two re-runs by the authors print no Gflops
+        assert (
+            frame["fwd_gmacs"].notna().sum() >= len(frame) - 3
+        )  # two re-runs by the authors print no Gflops
     assert len(published.scaling()) == 12
     assert len(published.sampling()) == 72
     assert len(published.curves()) == 170

@@ -1,4 +1,6 @@
-"""The report as a document: self-contained, escaped, honest about what is missing, small with a thousand runs."""
+"""The report as a document: self-contained, escaped, honest about what is missing, small with a
+thousand runs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from study_frames import own_runs, study_of
+from study_frames import many, own_runs, stated, study_of
 
 from analysis.claims.judge import judge
 from analysis.figures.gmacs_quality import correlation_of
@@ -22,14 +24,26 @@ from analysis.select.points import final_points
 from analysis.select.source import published_source
 from dit_core.study.science.claim import parse_claim
 
-HOSTILE = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "<!--", "]]>", "=1+1",
-           "a" * 5000, "\u202egnp", "🙂", "'; DROP TABLE runs; --"]  # fmt: skip
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7*7 }}",
+    "<!--",
+    "]]>",
+    "=1+1",
+    "a" * 5000,
+    "\u202egnp",
+    "🙂",
+    "'; DROP TABLE runs; --",
+]
 
 
 @pytest.fixture
 def no_figures(monkeypatch):
     """Leave the figures out of a page: they have tests of their own and take seconds to draw."""
-    monkeypatch.setattr("analysis.report.collect._figures", lambda source, mix: ([], ["not drawn in this test"]))
+    monkeypatch.setattr(
+        "analysis.report.collect._figures", lambda source, mix: ([], ["not drawn in this test"])
+    )
 
 
 class Reader(HTMLParser):
@@ -58,22 +72,15 @@ def read(html: str) -> Reader:
     return reader
 
 
-def stated():
-    return (
-        parse_claim({"id": "follows", "text": "Quality <follows> compute", "kind": "correlation", "metric": "fd_digits",
-                     "at_most": -0.8}),
-        parse_claim({"id": "unknown", "text": "Names what is not there", "kind": "threshold", "metric": "fid",
-                     "at_most": 1.0}),
-    )  # fmt: skip
-
-
 def test_page_of_a_study_shows_its_claims_with_intervals():
     page = collect(study_of(own_runs()), stated(), ("ditlab run digits",))
     html = render(page)
     assert page.claims[0].verdict == "SUPPORTED"
     assert "Quality &lt;follows&gt; compute" in html
     assert re.search(r'class="interval">−0\.\d+ to −0\.\d+<', html)
-    assert "no evaluation of digits measures fid" in html  # a claim that cannot be judged says why, and stops nothing
+    assert (
+        "no evaluation of digits measures fid" in html
+    )  # a claim that cannot be judged says why, and stops nothing
     assert "18 of 18 runs finished, 18 of 18 measured" in html
     assert "figures could not be drawn" in html
     assert "ditlab run digits" in html
@@ -103,7 +110,11 @@ def test_hostile_words_stay_words(word):
     source.runs["reason"] = word
     losses = pd.DataFrame({"run_id": frame["run_id"].iloc[0], "images": range(10), "loss": 0.5})
     plain = read(render(collect(study_of(own_runs(1)), ())))
-    html = render(collect(type(source)(**{**source.__dict__, "metrics": losses, "question": word}), (), (word,)))
+    html = render(
+        collect(
+            type(source)(**{**source.__dict__, "metrics": losses, "question": word}), (), (word,)
+        )
+    )
     found = read(html)
     assert found.scripts == plain.scripts == 2
     assert found.handlers == []
@@ -123,7 +134,10 @@ def test_missing_values_are_dashes_and_failures_are_named():
     frame = own_runs(1)
     frame.loc[frame["run_id"] == "XS10", ["fd_digits", "fd_digits_low", "fd_digits_high"]] = np.nan
     source = study_of(frame)
-    source.runs.loc[source.runs["run_id"] == "XS10", ["outcome", "reason"]] = ["DIVERGED", "loss is not finite"]
+    source.runs.loc[source.runs["run_id"] == "XS10", ["outcome", "reason"]] = [
+        "DIVERGED",
+        "loss is not finite",
+    ]
     page = collect(source)
     assert [f["reason"] for f in page.failures] == ["loss is not finite"]
     column = [c["heading"] for c in page.columns].index("fd_digits")
@@ -149,23 +163,6 @@ def test_the_published_page_shows_seven_claims():
     assert len(html) < 5_000_000
 
 
-def many(runs: int = 1000):
-    """Return a study of `runs` runs with two evaluations and a curve each."""
-    rng = np.random.default_rng(0)
-    base = own_runs(1).iloc[0].to_dict()
-    rows, losses = [], []
-    for i in range(runs):
-        gmacs = float(10 ** rng.uniform(-4, -1))
-        for steps in (10, 50):
-            fd = 20 - 30 * np.log10(gmacs) + rng.normal(0, 5)
-            rows.append({**base, "run_id": f"{i:016x}", "eval_id": f"{i}-{steps}", "name": f"size=d{i % 40},seed={i}",
-                         "model_size": f"d{i % 40}", "patch": 1 + i % 3, "seed": i, "fwd_gmacs": gmacs, "steps": steps,
-                         "fd_digits": fd, "fd_digits_low": fd - 3, "fd_digits_high": fd + 3})  # fmt: skip
-        images = np.arange(200) * 480
-        losses.append(pd.DataFrame({"run_id": f"{i:016x}", "images": images, "loss": 1 / np.sqrt(1 + images / 1000)}))
-    return study_of(pd.DataFrame(rows), metrics=pd.concat(losses, ignore_index=True))
-
-
 @pytest.mark.slow
 def test_a_thousand_runs_make_a_page_under_five_megabytes(tmp_path):
     start = time.monotonic()
@@ -185,7 +182,9 @@ def test_live_page_reloads_until_all_runs_are_finished():
 
 
 def test_predicted_and_used_hours_are_compared_like_with_like(no_figures):
-    """Evaluations count where all that the plan asks for are made; a ratio is over finished runs with a prediction."""
+    """Evaluations count where all that the plan asks for are made; a ratio is over finished runs
+    with a prediction.
+    """
     source = study_of(own_runs(seeds=1).assign(seconds=36.0))
     source.runs["device_hours"] = 0.5
     source.runs["predicted_hours"] = [0.4] * 8 + [np.nan]
@@ -197,13 +196,18 @@ def test_predicted_and_used_hours_are_compared_like_with_like(no_figures):
     assert rows["Used / predicted, training, over 7 finished runs"] == "1.25"
     assert rows["Device-hours of evaluation used"] == "0.14 h (7 of 9 runs)"
     assert rows["Used / predicted, evaluation, over 6 finished runs"] == "0.50"
-    assert not any("predicted" in what for what in (c["what"] for c in collect(study_of(own_runs()), ()).cost))
+    assert not any(
+        "predicted" in what for what in (c["what"] for c in collect(study_of(own_runs()), ()).cost)
+    )
 
 
 def test_one_correlation_has_one_interval_in_figure_claim_and_answer():
     source = study_of(own_runs())
     figure = correlation_of(final_points(source.results, "fd_digits"))
-    claim = parse_claim({"id": "c", "text": "t", "kind": "correlation", "metric": "fd_digits", "at_most": -0.5})
-    judged, answer = judge(claim, source), fit_all(source).pearson
+    claim = parse_claim(
+        {"id": "c", "text": "t", "kind": "correlation", "metric": "fd_digits", "at_most": -0.5}
+    )
+    judged = judge(claim, source)
+    answer = fit_all(source).pearson
     assert (judged.estimate, judged.low, judged.high) == (figure.r, figure.low, figure.high)
     assert (answer.r, answer.low, answer.high) == (figure.r, figure.low, figure.high)

@@ -41,12 +41,16 @@ def said(store: Store, study: str) -> list[str]:
 
 def test_the_correlation_is_said_in_short_lines_that_count_every_run():
     frame = own_runs(1)
-    other = frame[frame["run_id"] == "XS20"].assign(run_id="other", conditioning="in-context", fd_digits=500.0)
+    other = frame[frame["run_id"] == "XS20"].assign(
+        run_id="other", conditioning="in-context", fd_digits=500.0
+    )
     first, second = correlation_lines(pd.concat([frame, other]), "fd_digits")
     assert first.startswith("fd_digits against log10 Gflops: r = \N{MINUS SIGN}0.9")
     assert first.endswith("), 9 models")
     assert second == "9 of 10 runs; 1 with another conditioning not drawn"
-    long = correlation_lines(frame.rename(columns=lambda c: c.replace("fd_digits", "m" * 40)), "m" * 40)
+    long = correlation_lines(
+        frame.rename(columns=lambda c: c.replace("fd_digits", "m" * 40)), "m" * 40
+    )
     assert max(map(len, long)) <= 80
 
 
@@ -56,14 +60,17 @@ def test_last_words_are_kept_while_the_records_are_the_same(store):
     assert lines[-1] == f"next:   `ditlab report {name}`"
     assert not any(line.startswith("claims") for line in lines)
     (store.study(name) / "study.yaml").write_text(CLAIMS)
-    runs, table = read_plan(store, name), store.study(name) / "report/results.csv"
+    runs = read_plan(store, name)
+    table = store.study(name) / "report/results.csv"
     state = closing.state_of(store, name, runs)
     assert closing.recall(store, name, state) is None
     words = closing.LastWords(tuple(lines), (table,))
     closing.keep(store, name, state, words)
     assert closing.recall(store, name, closing.state_of(store, name, runs)) == words
-    for change in (lambda: (store.study(name) / "study.yaml").write_text(CLAIMS + " "),
-                   lambda: next(store.runs.glob("*/*/evals/*.json")).touch()):  # fmt: skip
+    for change in (
+        lambda: (store.study(name) / "study.yaml").write_text(CLAIMS + " "),
+        lambda: next(store.runs.glob("*/*/evals/*.json")).touch(),
+    ):
         state = closing.state_of(store, name, runs)
         closing.keep(store, name, state, words)
         change()
@@ -79,5 +86,8 @@ def test_the_claims_are_counted_before_the_report(store):
     (name,) = [p.name for p in (store.root / "studies").iterdir()]
     (store.study(name) / "study.yaml").write_text(CLAIMS)
     lines = said(store, name)
-    assert lines[-2] == f"claims: 1 supported, 1 refuted, 0 undecided, 1 not judged: `ditlab claims {name}`"
+    assert (
+        lines[-2]
+        == f"claims: 1 supported, 1 refuted, 0 undecided, 1 not judged: `ditlab claims {name}`"
+    )
     assert max(map(len, lines)) <= 80

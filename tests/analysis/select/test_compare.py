@@ -35,7 +35,13 @@ def made(values, seeds=1, half=1.0, spread=0.0):
     rows = [
         {
             **dict.fromkeys(base.columns),
-            **{"conditioning": design, "model_conditioning": design, "model_patch": 2, "steps": 10, "train_seed": seed},
+            **{
+                "conditioning": design,
+                "model_conditioning": design,
+                "model_patch": 2,
+                "steps": 10,
+                "train_seed": seed,
+            },
             **{"images_seen": 100, "protocol": "p", "fd": value + spread * seed},
             **{"fd_low": value + spread * seed - half, "fd_high": value + spread * seed + half},
         }
@@ -53,7 +59,12 @@ def made(values, seeds=1, half=1.0, spread=0.0):
         ({"adaln-zero": 10.0, "adaln": 20.0}, 3, 1.0, 0.1, "apart"),
         ({"adaln-zero": 10.0, "adaln": 20.0}, 3, 0.1, 8.0, "within noise"),
     ],
-    ids=["intervals apart", "intervals touch", "beyond the spread of seeds", "within the spread of seeds"],
+    ids=[
+        "intervals apart",
+        "intervals touch",
+        "beyond the spread of seeds",
+        "within the spread of seeds",
+    ],
 )
 def test_verdicts(values, seeds, half, spread, verdict):
     found = compare(made(values, seeds, half, spread), "model.conditioning", "fd")
@@ -65,7 +76,9 @@ def test_verdicts(values, seeds, half, spread, verdict):
 
 
 def test_noise_floor_is_twice_the_spread_over_seeds():
-    found = compare(made({"adaln-zero": 10.0, "adaln": 20.0}, seeds=3, spread=2.0), "conditioning", "fd")
+    found = compare(
+        made({"adaln-zero": 10.0, "adaln": 20.0}, seeds=3, spread=2.0), "conditioning", "fd"
+    )
     assert found.floor == pytest.approx(2 * 2.0)
     assert found.repeats == 4
 
@@ -110,13 +123,16 @@ def test_mistakes_are_explained(by, metric, words):
 
 
 def test_compare_command(root, capsys):
-    code, out, _ = call(capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root), "--json")
+    code, out, _ = call(
+        capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root), "--json"
+    )
     document = json.loads(out)
     assert code in (0, None)
     assert document["metric"] == "fd_digits"
-    assert {r["conditioning"] if "conditioning" in r else r["model_conditioning"] for r in document["rows"]} >= {
-        "adaln"
-    }
+    assert {
+        r["conditioning"] if "conditioning" in r else r["model_conditioning"]
+        for r in document["rows"]
+    } >= {"adaln"}
     assert len(document["rows"]) == 20 * 2
     code, out, _ = call(capsys, "compare", "made", "--by", "model.patch", "--results", str(root))
     assert "noise floor of fd_digits: unknown (no repeats over seeds)" in out
@@ -124,7 +140,8 @@ def test_compare_command(root, capsys):
 
 def test_diff_command(root, capsys):
     frame = load.runs(root).sort_values(["model_size", "model_patch", "conditioning"])
-    a, b = frame["run_id"].iloc[0], frame["run_id"].iloc[1]
+    a = frame["run_id"].iloc[0]
+    b = frame["run_id"].iloc[1]
     code, out, _ = call(capsys, "diff", a[:7], b, "--results", str(root), "--json")
     document = json.loads(out)
     assert code in (0, None)
@@ -132,17 +149,26 @@ def test_diff_command(root, capsys):
     assert list(document["science"]) == ["model.conditioning"]
     assert {r["metric"] for r in document["results"]} == {"accuracy", "fd_digits"}
     name = frame["name"].iloc[1]
-    assert json.loads(call(capsys, "diff", a, f"made/{name}", "--results", str(root), "--json")[1])["b"] == b
+    assert (
+        json.loads(call(capsys, "diff", a, f"made/{name}", "--results", str(root), "--json")[1])[
+            "b"
+        ]
+        == b
+    )
     code, out, _ = call(capsys, "diff", a, b, "--results", str(root))
     assert "model.conditioning" in out
-    code, _, err = call(capsys, "diff", a, "size=XXXS,patch=1,conditioning=adln,seed=0", "--results", str(root))
+    code, _, err = call(
+        capsys, "diff", a, "size=XXXS,patch=1,conditioning=adln,seed=0", "--results", str(root)
+    )
     assert code == 2
     assert "did you mean" in err
 
 
 def test_a_narrow_terminal_keeps_the_verdict(capsys, monkeypatch, root):
     monkeypatch.setattr("analysis.write.terminal.terminal_width", lambda: 72)
-    code, out, _ = call(capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root))
+    code, out, _ = call(
+        capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root)
+    )
     assert code == 0
     table, below = out.split("not shown")
     header = table.splitlines()[0].split()

@@ -1,4 +1,6 @@
-"""Damaged curves and records (hostile cases 69 and 70): good rows lost 0, bad rows accepted 0, each bad place named."""
+"""Damaged curves and records (hostile cases 69 and 70): good rows lost 0, bad rows accepted 0, each
+bad place named.
+"""
 
 from __future__ import annotations
 
@@ -37,19 +39,39 @@ CURVES = {
     "NUL before a row": (GOOD[0] + b"\0" * 64 + GOOD[1], [1, 2], []),
     "glued": (GOOD[0] + GOOD[1].rstrip() + GOOD[2], [1, 2, 3], []),
     "torn row glued to a whole one": (GOOD[0] + GOOD[1][:20] + GOOD[2], [1, 3], ["torn"]),
-    "whole row glued to a torn one": (GOOD[0] + GOOD[1].rstrip() + GOOD[2][:20] + b"\n" + GOOD[3], [1, 2, 4], ["torn"]),
+    "whole row glued to a torn one": (
+        GOOD[0] + GOOD[1].rstrip() + GOOD[2][:20] + b"\n" + GOOD[3],
+        [1, 2, 4],
+        ["torn"],
+    ),
     "altered digit": (GOOD[0] + FLIPPED + GOOD[4], [1, 5], ["altered"]),
-    "checksum altered": (GOOD[0] + GOOD[1].replace(b'"crc":"', b'"crc":"0', 1) + GOOD[2], [1, 3], ["torn"]),
+    "checksum altered": (
+        GOOD[0] + GOOD[1].replace(b'"crc":"', b'"crc":"0', 1) + GOOD[2],
+        [1, 3],
+        ["torn"],
+    ),
     "row twice": (GOOD[0] + GOOD[1] + GOOD[1] + GOOD[2], [1, 2, 3], ["duplicate"]),
-    "rows contradict": (GOOD[0] + GOOD[1] + encode(row(2, loss=9.0)) + GOOD[2], [1, 3], ["duplicate"]),
+    "rows contradict": (
+        GOOD[0] + GOOD[1] + encode(row(2, loss=9.0)) + GOOD[2],
+        [1, 3],
+        ["duplicate"],
+    ),
     "text as number": (GOOD[0] + encode(row(2, loss="0.5")) + GOOD[2], [1, 3], ["type"]),
     "text as count": (GOOD[0] + encode({"images": "128", "step": 2}) + GOOD[2], [1, 3], ["type"]),
-    "truth value as count": (GOOD[0] + encode({"images": True, "step": 2}) + GOOD[2], [1, 3], ["type"]),
+    "truth value as count": (
+        GOOD[0] + encode({"images": True, "step": 2}) + GOOD[2],
+        [1, 3],
+        ["type"],
+    ),
     "list": (GOOD[0] + encode(row(2, loss=[1.0])) + GOOD[2], [1, 3], ["type"]),
     "negative count": (GOOD[0] + encode({"images": -5, "step": 2}) + GOOD[2], [1, 3], ["type"]),
     "no count": (GOOD[0] + encode({"loss": 2.0}) + GOOD[2], [1, 3], ["type"]),
     "hostile name": (GOOD[0] + encode(row(2, **{'a" from x': 1.0})) + GOOD[2], [1, 3], ["type"]),
-    "10 MB line": (GOOD[0] + b'{"images":' + b"1" * 10_000_000 + b"}\n" + GOOD[2], [1, 3], ["oversized"]),
+    "10 MB line": (
+        GOOD[0] + b'{"images":' + b"1" * 10_000_000 + b"}\n" + GOOD[2],
+        [1, 3],
+        ["oversized"],
+    ),
     "10 MB of braces": (GOOD[0] + b'{"' * 400_000 + b"\n" + GOOD[2], [1, 3], ["torn"]),
     "byte order mark": (b"\xef\xbb\xbf" + GOOD[0] + GOOD[1], [1, 2], []),
     "CRLF": (GOOD[0].replace(b"\n", b"\r\n") + GOOD[1], [1, 2], []),
@@ -57,7 +79,11 @@ CURVES = {
     "torn gzip": (gzip.compress(GOOD[0] + GOOD[1], mtime=0)[:-6], [1, 2], ["torn"]),
     "binary": (bytes(range(256)) * 8 + b"\n" + GOOD[0], [1], ["torn"] * 8),
     "no checksum": (b'{"images":64,"step":1,"loss":1.0}\n' + GOOD[1], [2], ["torn"]),
-    "JSON literals that are no numbers": (GOOD[0] + GOOD[1].replace(b"0.5", b"NaN") + GOOD[2], [1, 3], ["altered"]),
+    "JSON literals that are no numbers": (
+        GOOD[0] + GOOD[1].replace(b"0.5", b"NaN") + GOOD[2],
+        [1, 3],
+        ["altered"],
+    ),
     "empty": (b"", [], []),
 }
 
@@ -75,7 +101,9 @@ def test_damaged_curve(tmp_path, name):
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):
-    """Each single bit of a curve, flipped: the rows of the other lines stay, and no altered row is believed."""
+    """Each single bit of a curve, flipped: the rows of the other lines stay, and no altered row is
+    believed.
+    """
     content = b"".join(GOOD)
     whole = {r["images"]: r for r in read_metrics(_write(tmp_path, content))[0]}
     accepted = lost = 0
@@ -85,7 +113,9 @@ def test_every_flipped_bit_is_noticed(tmp_path):
         rows, _ = read_metrics(_write(tmp_path, bytes(altered)))
         accepted += sum(r != whole.get(r["images"]) for r in rows)
         hit = content[: bit // 8].count(b"\n")
-        lost += len({n + 1 for n in range(5) if n not in (hit, hit + 1)} - {r["step"] for r in rows})
+        lost += len(
+            {n + 1 for n in range(5) if n not in (hit, hit + 1)} - {r["step"] for r in rows}
+        )
     print(f"{len(content) * 8} bits flipped: bad rows accepted {accepted}, good rows lost {lost}")
     assert (accepted, lost) == (0, 0)
 
@@ -136,15 +166,27 @@ RECORDS = {
     "torn evaluation": ("evals/*.json", lambda data: data[: len(data) // 2], "torn"),
     "empty evaluation": ("evals/*.json", lambda data: b"", "torn"),
     "evaluation of NULs": ("evals/*.json", lambda data: b"\0" * len(data), "torn"),
-    "edited evaluation": ("evals/*.json", lambda data: data.replace(b'"seconds": 1', b'"seconds": 2'), "altered"),
+    "edited evaluation": (
+        "evals/*.json",
+        lambda data: data.replace(b'"seconds": 1', b'"seconds": 2'),
+        "altered",
+    ),
     "evaluation as list": ("evals/*.json", lambda data: b"[1]", "type"),
     "evaluation nested too deep": ("evals/*.json", lambda data: b"[" * 200_000, "torn"),
     "torn outcome": ("outcome.json", lambda data: data[:20], "torn"),
     "unknown outcome": ("outcome.json", lambda data: data.replace(b"DONE", b"FINE"), "type"),
     "torn run": ("run.yaml", lambda data: data[: len(data) // 2], "altered"),
     "run of NULs": ("run.yaml", lambda data: bytes(len(data)), "torn"),
-    "edited science": ("run.yaml", lambda data: data.replace(b"lr: 0.0001", b"lr: 0.0002"), "altered"),
-    "run of another folder": ("run.yaml", lambda data: data.replace(b"run_id: ", b"run_id: 0"), "foreign"),
+    "edited science": (
+        "run.yaml",
+        lambda data: data.replace(b"lr: 0.0001", b"lr: 0.0002"),
+        "altered",
+    ),
+    "run of another folder": (
+        "run.yaml",
+        lambda data: data.replace(b"run_id: ", b"run_id: 0"),
+        "foreign",
+    ),
     "torn attempt": ("attempts/*/attempt.json", lambda data: data[:20], "torn"),
 }
 
@@ -157,7 +199,9 @@ def test_damaged_record_is_named_and_the_others_stay(tmp_path, name):
     whole = {t.__name__: t(tmp_path) for t in (runs, evals, metrics)}
     path = next(store.run(ids[0]).root.glob(pattern))
     path.write_bytes(damage(path.read_bytes()))
-    shutil.rmtree(store.index)  # an edit in place moves no folder's time; records are published by rename
+    shutil.rmtree(
+        store.index
+    )  # an edit in place moves no folder's time; records are published by rename
     found = problems(tmp_path)
     assert str(path.relative_to(tmp_path)) in set(found["path"])
     assert kind in set(found["kind"])
@@ -165,7 +209,9 @@ def test_damaged_record_is_named_and_the_others_stay(tmp_path, name):
         after = {"runs": runs, "evals": evals, "metrics": metrics}[table](tmp_path)
         kept = before["run_id"] != ids[0]
         others = after[after["run_id"] != ids[0]].reset_index(drop=True)
-        pd.testing.assert_frame_equal(others, before[kept].reset_index(drop=True), check_dtype=False)
+        pd.testing.assert_frame_equal(
+            others, before[kept].reset_index(drop=True), check_dtype=False
+        )
     assert len(evals(tmp_path)) == (4 if pattern == "run.yaml" else 5 if "evals" in pattern else 6)
 
 
@@ -179,7 +225,9 @@ def test_record_copied_into_another_run(tmp_path):
 
 
 def test_later_attempt_wins(tmp_path):
-    """A second attempt that redoes work from a checkpoint: each training point once, the later row."""
+    """A second attempt that redoes work from a checkpoint: each training point once, the later
+    row.
+    """
     store = Store(tmp_path)
     with unsynced():
         science = next(sciences(1))
@@ -213,12 +261,28 @@ def test_every_flipped_bit_of_an_evaluation_is_noticed(tmp_path):
         rows = read_evals(paths, found)
         noticed += bool(found)
         accepted += rows != before and rows != []
-    print(f"{len(bits)} bits flipped in an evaluation: noticed {noticed}, wrong values accepted {accepted}")
+    print(
+        f"{len(bits)} bits flipped in an evaluation: noticed {noticed}, wrong values accepted "
+        f"{accepted}"
+    )
     assert accepted == 0
     assert noticed > len(bits) - 20  # a flip within the seal's own name or blanks may be harmless
 
 
-JUNK = (None, True, -1, 1 << 70, 1e308, "text", [], [[1]], {}, {"run_id": {"a": 1}}, "x" * 5000, "\ud800")
+JUNK = (
+    None,
+    True,
+    -1,
+    1 << 70,
+    1e308,
+    "text",
+    [],
+    [[1]],
+    {},
+    {"run_id": {"a": 1}},
+    "x" * 5000,
+    "\ud800",
+)
 
 
 def _mutations(value, place=()):
@@ -231,7 +295,9 @@ def _mutations(value, place=()):
 
 @pytest.mark.parametrize("pattern", ["evals/*.json", "outcome.json", "attempts/*/attempt.json"])
 def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern):
-    """Every value of a record replaced by every kind of junk: read without an error, ids unaltered."""
+    """Every value of a record replaced by every kind of junk: read without an error, ids
+    unaltered.
+    """
     store = Store(tmp_path)
     run = fill(store, 1, points=2, evals=1)[0]
     path = next(store.run(run).root.glob(pattern))
@@ -246,7 +312,11 @@ def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern)
             inner[place[-1]] = junk
             path.write_text(json.dumps(record))
             rows = read_run_folder(store.run(run), tmp_path)
-            assert {r["run_id"] for t in (rows.runs, rows.evals, rows.attempts, rows.metrics[:0]) for r in t} == {run}
+            assert {
+                r["run_id"]
+                for t in (rows.runs, rows.evals, rows.attempts, rows.metrics[:0])
+                for r in t
+            } == {run}
             for name in ("runs", "evals", "attempts"):
                 if getattr(rows, name):
                     build_table(name, getattr(rows, name))

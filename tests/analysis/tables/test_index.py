@@ -31,7 +31,10 @@ def age(store, seconds=10):
 
 
 def tables(store):
-    return {t: getattr(load, t)(store.root) for t in ("runs", "evals", "metrics", "attempts", "problems")}
+    return {
+        t: getattr(load, t)(store.root)
+        for t in ("runs", "evals", "metrics", "attempts", "problems")
+    }
 
 
 def assert_same(one, two):
@@ -48,7 +51,9 @@ def test_nothing_changed_reads_nothing(store, monkeypatch):
 
 
 def test_update_equals_rebuild(store):
-    """New runs, new evaluations, a longer curve, a removed run: the layers say what a fresh index says."""
+    """New runs, new evaluations, a longer curve, a removed run: the layers say what a fresh index
+    says.
+    """
     with unsynced():
         ids = fill(store, 12)
         age(store)
@@ -71,23 +76,37 @@ def test_update_equals_rebuild(store):
 
 
 def test_one_curve_is_read_by_itself_and_says_what_the_tables_say(store, monkeypatch):
-    """Settled, replaced by a layer, live, changed since, gone, unknown: with neither SQL nor a look at other runs."""
+    """Settled, replaced by a layer, live, changed since, gone, unknown: with neither SQL nor a look
+    at other runs.
+    """
     with unsynced():
         ids = fill(store, 5, points=7)
         live = add_run(store, list(sciences(6))[5], points=3, outcome=None)
-        (store.run(ids[4]).attempt(1) / "metrics.jsonl").write_bytes(b'{"images":64,"loss":1.0,"odd":2.0}\ntorn')
+        (store.run(ids[4]).attempt(1) / "metrics.jsonl").write_bytes(
+            b'{"images":64,"loss":1.0,"odd":2.0}\ntorn'
+        )
         age(store)
         index.update(store)
         add_eval(store, list(sciences(2))[1], evaluations(9)[8], random.Random(1))
         shutil.rmtree(store.run(ids[3]).root)
         assert len(index.update(store).layers) == 2
-        add_eval(store, list(sciences(3))[2], evaluations(9)[8], random.Random(1))  # since the index was made
+        add_eval(
+            store, list(sciences(3))[2], evaluations(9)[8], random.Random(1)
+        )  # since the index was made
     asked = [*ids, live, "none", "../runs"]
     alone = {run: load.metrics(store.root, run=run) for run in asked}
     for run in asked:
-        found = load.sql("SELECT * FROM metrics WHERE run_id = ? ORDER BY images", store.root, (run,))
+        found = load.sql(
+            "SELECT * FROM metrics WHERE run_id = ? ORDER BY images", store.root, (run,)
+        )
         pd.testing.assert_frame_equal(alone[run], found, check_dtype=False)
-    assert [len(alone[run]) for run in asked[:5]] == [7, 7, 7, 0, len(load.metrics(store.root, run=ids[4]))]
+    assert [len(alone[run]) for run in asked[:5]] == [
+        7,
+        7,
+        7,
+        0,
+        len(load.metrics(store.root, run=ids[4])),
+    ]
     assert alone[ids[4]].attrs["problems"] > 0 == alone[ids[0]].attrs["problems"]
     monkeypatch.setattr("analysis.tables.query.connect", None)
     monkeypatch.setattr("analysis.tables.index.update", None)
@@ -102,7 +121,8 @@ def test_one_curve_of_a_damaged_index_comes_from_the_records(store):
     whole = load.metrics(store.root, run=ids[0])
     part = next(p for p in state.layers[0] if p["table"] == "metrics")
     path = store.index / part["file"]
-    data, wrong = path.read_bytes(), 0
+    data = path.read_bytes()
+    wrong = 0
     rng = random.Random(0)
     for _ in range(20):
         torn = bytearray(data)
@@ -176,7 +196,9 @@ def test_damaged_index_is_rebuilt(store, name):
 
 
 def test_flipped_bits_in_the_index_are_never_believed(store):
-    """One hundred single-bit flips in the largest part: each is an error or harmless, none a wrong answer."""
+    """One hundred single-bit flips in the largest part: each is an error or harmless, none a wrong
+    answer.
+    """
     fill(store, 3, points=50)
     age(store)
     before = load.metrics(store.root)
@@ -190,7 +212,11 @@ def test_flipped_bits_in_the_index_are_never_believed(store):
         altered[bit // 8] ^= 1 << bit % 8
         path.write_bytes(altered)
         try:
-            found = parquet_parts.open_parts(store.index, index.load(store).layers[0], "metrics").to_table().to_pandas()
+            found = (
+                parquet_parts.open_parts(store.index, index.load(store).layers[0], "metrics")
+                .to_table()
+                .to_pandas()
+            )
             found = found.sort_values(["run_id", "images"], ignore_index=True)
             wrong += not found.equals(before)
         except (parquet_parts.IndexDamagedError, OSError):
@@ -257,25 +283,33 @@ def test_processes_build_the_same(store, monkeypatch):
 
 
 def _write_runs(root, writer, count, out, was_seen):
-    store, made = Store(root), []
+    store = Store(root)
+    made = []
     mine = [s for n, s in enumerate(sciences(4 * count)) if n % 4 == writer]
     with unsynced():
         for number, science in enumerate(mine):
             if number == count // 2:
-                was_seen.wait(60)  # so that the reader meets more than one state, however slow it is
+                was_seen.wait(
+                    60
+                )  # so that the reader meets more than one state, however slow it is
             made.append(add_run(store, science, points=10))
     out.put(made)
 
 
 @pytest.mark.slow
 def test_writers_and_a_reader(store):
-    """Four writers and a reader: the reader never fails or sees a row twice, at the end every row is there once.
+    """Four writers and a reader: the reader never fails or sees a row twice, at the end every row
+    is there once.
 
     benchmarks/index_scale.py does the same with eight writers for two minutes.
     """
     context = multiprocessing.get_context("spawn")
-    out, was_seen = context.Queue(), context.Event()
-    writers = [context.Process(target=_write_runs, args=(store.root, i, 25, out, was_seen)) for i in range(4)]
+    out = context.Queue()
+    was_seen = context.Event()
+    writers = [
+        context.Process(target=_write_runs, args=(store.root, i, 25, out, was_seen))
+        for i in range(4)
+    ]
     for process in writers:
         process.start()
     reads = seen = last = 0
@@ -284,14 +318,21 @@ def test_writers_and_a_reader(store):
         assert frame["run_id"].is_unique
         assert len(frame) >= last
         assert not load.evals(store.root)["eval_id"].duplicated().any()
-        reads, seen, last = reads + 1, seen + (len(frame) > last), len(frame)
+        reads = reads + 1
+        seen = seen + (len(frame) > last)
+        last = len(frame)
         if last:
             was_seen.set()
     written = [run for _ in writers for run in out.get(timeout=60)]
-    runs, evals, metrics = load.runs(store.root), load.evals(store.root), load.metrics(store.root)
+    runs = load.runs(store.root)
+    evals = load.evals(store.root)
+    metrics = load.metrics(store.root)
     seen += len(runs) > last
     lost = len(set(written) - set(runs["run_id"]))
-    print(f"{len(written)} runs by 4 writers, {reads} reads, {seen} of them of a new state: lost {lost}")
+    print(
+        f"{len(written)} runs by 4 writers, {reads} reads, {seen} of them of a new state: lost "
+        f"{lost}"
+    )
     assert (lost, len(written), len(runs), len(evals), len(metrics)) == (0, 100, 100, 200, 1000)
     assert seen > 1
     assert len(load.problems(store.root)) == 0
@@ -303,7 +344,9 @@ def test_manifest_is_readable_and_old_parts_go(store, monkeypatch):
     monkeypatch.setattr(index, "KEEP_S", -1.0)
     index.update(store, rebuild=True)
     manifest = json.loads((store.index / "manifest.json").read_text())
-    named = {p["file"] for layer in manifest["layers"] for p in layer} | {p["file"] for p in manifest["members"]}
+    named = {p["file"] for layer in manifest["layers"] for p in layer} | {
+        p["file"] for p in manifest["members"]
+    }
     assert {p.name for p in store.index.iterdir()} == named | {"manifest.json"}
 
 

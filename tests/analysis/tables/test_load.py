@@ -1,4 +1,6 @@
-"""The frames, the data dictionary, and the pages that show them: docs/query.md and docs/example_analysis.py run."""
+"""The frames, the data dictionary, and the pages that show them: docs/query.md and
+docs/example_analysis.py run.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def root(tmp_path_factory):
 
 def test_dictionary_is_the_generated_one():
     page = (ROOT / "results" / "README.md").read_text()
-    assert page == dictionary.text(), "run: python -m analysis.tables.dictionary > results/README.md"
+    assert page == dictionary.text(), (
+        "run: python -m analysis.tables.dictionary > results/README.md"
+    )
     assert all(f"| `{c.name}` |" in page for columns in tables().values() for c in columns)
 
 
@@ -49,18 +53,25 @@ def test_frames_hold_what_was_written(root):
     for science in sciences(48):
         row = frame.loc[ids.run_id(science)]
         assert row["model_patch"] == row["patch"] == science.model.patch
-        assert (row["model_size"], row["conditioning"]) == (science.model.size, science.model.conditioning)
+        assert (row["model_size"], row["conditioning"]) == (
+            science.model.size,
+            science.model.conditioning,
+        )
         assert (row["train_lr"], row["train_images"]) == (science.train.lr, science.train.images)
         assert (row["outcome"], row["attempts"], row["attempts_open"]) == ("DONE", 1, 0)
         assert pd.isna(row["train_clip"])
-        assert row["model_time_frequencies"] == "released"  # a younger field that the record leaves out
-    assert list(tables()["runs"][i].name for i in range(57)) == list(frame.reset_index().columns)[:57]
+        assert (
+            row["model_time_frequencies"] == "released"
+        )  # a younger field that the record leaves out
+    assert (
+        list(tables()["runs"][i].name for i in range(57)) == list(frame.reset_index().columns)[:57]
+    )
     assert load.runs(root).attrs["units"]["fwd_gmacs"] == "Gmacs"
     measured = load.evals(root)
     assert (measured["fd_digits_low"] < measured["fd_digits"]).all()
-    assert {tuple(r) for r in measured[["images_seen", "steps", "guidance"]].itertuples(index=False)} == {
-        (e.images_seen, e.sampling.steps, e.sampling.guidance) for e in evaluations(20)
-    }
+    assert {
+        tuple(r) for r in measured[["images_seen", "steps", "guidance"]].itertuples(index=False)
+    } == {(e.images_seen, e.sampling.steps, e.sampling.guidance) for e in evaluations(20)}
 
 
 def test_one_curve(root):
@@ -83,7 +94,9 @@ def test_missing_stays_missing_and_whole_numbers_whole(tmp_path):
 
 
 def test_a_study_sees_its_own_runs_names_and_evaluations(tmp_path):
-    """Two studies share runs; each asks for other evaluations of them and calls them by its own names."""
+    """Two studies share runs; each asks for other evaluations of them and calls them by its own
+    names.
+    """
     store = Store(tmp_path)
     fill(store, 4, points=2, evals=3, study=None)
     with unsynced():
@@ -140,7 +153,12 @@ def test_example_script_runs(root, monkeypatch, capsys):
 def _commands():
     page = (ROOT / "docs" / "query.md").read_text()
     blocks = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
-    return [line.partition("  #")[0] for block in blocks for line in block.splitlines() if line.startswith("ditlab")]
+    return [
+        line.partition("  #")[0]
+        for block in blocks
+        for line in block.splitlines()
+        if line.startswith("ditlab")
+    ]
 
 
 @pytest.mark.slow

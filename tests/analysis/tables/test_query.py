@@ -46,7 +46,9 @@ def ask(root, capsysbinary):
 
 
 def test_sql_and_options_give_the_same(ask):
-    sql = "SELECT model_patch, fd_digits FROM results WHERE model_size = 'XS' ORDER BY fd_digits DESC"
+    sql = (
+        "SELECT model_patch, fd_digits FROM results WHERE model_size = 'XS' ORDER BY fd_digits DESC"
+    )
     plain = [
         "--table",
         "evals",
@@ -80,14 +82,27 @@ CONDITIONS = {
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_conditions(ask, root, condition):
-    code, out, err = ask("--table", "results", "--where", condition, "--columns", "eval_id", "--json")
+    code, out, err = ask(
+        "--table", "results", "--where", condition, "--columns", "eval_id", "--json"
+    )
     frame = load.results(root)
     assert code == 0, err
-    assert {r["eval_id"] for r in json.loads(out)} == set(frame[CONDITIONS[condition](frame)]["eval_id"])
+    assert {r["eval_id"] for r in json.loads(out)} == set(
+        frame[CONDITIONS[condition](frame)]["eval_id"]
+    )
 
 
 def test_pivot(ask, root):
-    one = ["--table", "evals", "--where", "steps=10", "--where", "conditioning=adaln", "--columns", "fd_digits"]
+    one = [
+        "--table",
+        "evals",
+        "--where",
+        "steps=10",
+        "--where",
+        "conditioning=adaln",
+        "--columns",
+        "fd_digits",
+    ]
     code, out, _ = ask(*one, "--pivot", "model.size,model.patch", "--json")
     rows = {r["model_size"]: r for r in json.loads(out)}
     frame = load.results(root)
@@ -99,7 +114,14 @@ def test_pivot(ask, root):
     assert code == 2
     assert "4 values of fd_digits" in err
     code, out, _ = ask(
-        *one[:4], "--columns", "fd_digits", "--pivot", "model.size,model.patch", "--aggregate", "count", "--json"
+        *one[:4],
+        "--columns",
+        "fd_digits",
+        "--pivot",
+        "model.size,model.patch",
+        "--aggregate",
+        "count",
+        "--json",
     )
     assert {r["model_patch=1"] for r in json.loads(out)} == {4}
 
@@ -116,7 +138,15 @@ def test_study_option(ask, root):
 def test_published_joins(ask):
     sql = "SELECT p.model, r.model_size FROM published.dit_scaling p LEFT JOIN runs r ON r.model_size = p.size LIMIT 3"
     assert len(json.loads(ask(sql, "--json")[1])) == 3
-    words = ["--table", "published", "--where", "model=DiT-XL/2", "--where", "kind=paper_scaling12", "--json"]
+    words = [
+        "--table",
+        "published",
+        "--where",
+        "model=DiT-XL/2",
+        "--where",
+        "kind=paper_scaling12",
+        "--json",
+    ]
     assert [r["fid50k"] for r in json.loads(ask(*words)[1])] == [19.47]
     assert json.loads(ask("--table", "published.imagenet256", "--limit", "2", "--json")[1])
     assert "published.imagenet256" in ask("--table", "published.imagenet25")[2]
@@ -206,7 +236,9 @@ HOSTILE = [
 
 
 def test_hostile_sql_touches_nothing(root, tmp_path):
-    """Each statement is refused; no file is read, made or changed, and the tables answer as before."""
+    """Each statement is refused; no file is read, made or changed, and the tables answer as
+    before.
+    """
     secret = tmp_path / "secret.csv"
     secret.write_text("password\nhunter2\n")
     secret_frame = pd.DataFrame({"a": ["hunter2"]})  # Python variables are no tables either
@@ -219,7 +251,10 @@ def test_hostile_sql_touches_nothing(root, tmp_path):
             query.ask(con, sql.format(secret=secret, folder=tmp_path), timeout_s=10)
             answered += 1
     after = sorted((p.name, p.stat().st_mtime_ns) for p in tmp_path.rglob("*"))
-    print(f"{len(HOSTILE)} hostile statements: answered {answered}, files touched {len(set(before) ^ set(after))}")
+    print(
+        f"{len(HOSTILE)} hostile statements: answered {answered}, files touched "
+        f"{len(set(before) ^ set(after))}"
+    )
     assert answered == 0
     assert before == after
     assert len(secret_frame) == 1
@@ -249,9 +284,51 @@ def test_values_are_never_part_of_the_sql(root):
 
 
 ODD = {
-    "id": ["12e4567", "NA", "nan", "null", "0012", "1_000", "True", "", None, "a,b", 'q"q', "x\r\ny", " s "],
-    "name": ["=1+1", "+a", "-b", "@c", "'quoted", "\tt", "Ω→π", "🙂", "é", "é", "\\x", "a|b", "#&%$_{}"],
-    "number": [math.nan, math.inf, -math.inf, 1e-300, -0.0, 0.1, 1e22, None, 5e-324, 2.0, 1 / 3, -1.5, 1e16],
+    "id": [
+        "12e4567",
+        "NA",
+        "nan",
+        "null",
+        "0012",
+        "1_000",
+        "True",
+        "",
+        None,
+        "a,b",
+        'q"q',
+        "x\r\ny",
+        " s ",
+    ],
+    "name": [
+        "=1+1",
+        "+a",
+        "-b",
+        "@c",
+        "'quoted",
+        "\tt",
+        "Ω→π",
+        "🙂",
+        "é",
+        "é",
+        "\\x",
+        "a|b",
+        "#&%$_{}",
+    ],
+    "number": [
+        math.nan,
+        math.inf,
+        -math.inf,
+        1e-300,
+        -0.0,
+        0.1,
+        1e22,
+        None,
+        5e-324,
+        2.0,
+        1 / 3,
+        -1.5,
+        1e16,
+    ],
     "count": [0, -1, 2**53 + 1, 2**63 - 1, None, 5, 6, 7, 8, 9, 10, 11, 12],
     "flag": [True, False, None] * 4 + [True],
 }
@@ -259,13 +336,17 @@ ODD = {
 
 def _equal(one, two):
     if isinstance(one, float) and isinstance(two, float):
-        return (math.isnan(one) and math.isnan(two)) or (one == two and math.copysign(1, one) == math.copysign(1, two))
+        return (math.isnan(one) and math.isnan(two)) or (
+            one == two and math.copysign(1, one) == math.copysign(1, two)
+        )
     return type(one) is type(two) and one == two
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_every_value_survives(form, tmp_path):
-    """Ids like 12e4567, NaN, infinities, 64-bit integers, unicode: out through a file and back, n of n."""
+    """Ids like 12e4567, NaN, infinities, 64-bit integers, unicode: out through a file and back, n
+    of n.
+    """
     table = pa.table(ODD)
     back = {
         "csv": lambda: formats.read_csv(formats.to_csv(table)),
@@ -295,7 +376,11 @@ def test_json_is_valid_for_every_parser():
     def refuse(word):
         raise AssertionError(word)
 
-    assert json.loads(text, parse_constant=refuse)[0] == {"a": None, "b": None, "_nonfinite": {"a": "nan", "b": "inf"}}
+    assert json.loads(text, parse_constant=refuse)[0] == {
+        "a": None,
+        "b": None,
+        "_nonfinite": {"a": "nan", "b": "inf"},
+    }
 
 
 def test_markup_is_escaped():
@@ -337,7 +422,16 @@ def test_update_option_changes_what_is_seen(tmp_path, capsys):
     counts = []
     for words in (["--no-update"], [], ["--no-update"], ["--rebuild"]):
         with pytest.raises(SystemExit):
-            app.main(["query", "SELECT count(*) AS n FROM runs", "--json", "--results", str(tmp_path), *words])
+            app.main(
+                [
+                    "query",
+                    "SELECT count(*) AS n FROM runs",
+                    "--json",
+                    "--results",
+                    str(tmp_path),
+                    *words,
+                ]
+            )
         counts.append(json.loads(capsys.readouterr().out)[0]["n"])
     assert counts == [0, 2, 2, 2]
 

@@ -1,4 +1,6 @@
-"""Copies of a study for other viewers hold its points; MLflow and Weights & Biases only where they are installed."""
+"""Copies of a study for other viewers hold its points; MLflow and Weights & Biases only where they
+are installed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def test_tensorboard_holds_every_point(root, tmp_path, capsys):
         events = EventAccumulator(str(tmp_path / "tb" / row.name)).Reload()
         curve = load.metrics(root, run=row.run_id)
         assert [e.step for e in events.Scalars("train/loss")] == list(curve["images"])
-        assert [e.value for e in events.Scalars("train/loss")] == pytest.approx(list(curve["loss"]), rel=1e-6)
+        assert [e.value for e in events.Scalars("train/loss")] == pytest.approx(
+            list(curve["loss"]), rel=1e-6
+        )
         assert len([t for t in events.Tags()["scalars"] if t.startswith("digits/fd_digits")]) == 2
 
 
@@ -67,7 +71,9 @@ def test_mlflow_local_store(root, tmp_path):
         assert run.data.params["model_patch"] == str(frame.loc[run_id, "model_patch"])
         points = client.get_metric_history(run.info.run_id, "train/loss")
         curve = load.metrics(root, run=run_id)
-        assert [(p.step, p.value) for p in points] == list(zip(curve["images"], curve["loss"], strict=True))
+        assert [(p.step, p.value) for p in points] == list(
+            zip(curve["images"], curve["loss"], strict=True)
+        )
 
 
 def test_wandb_offline(root, tmp_path, monkeypatch):

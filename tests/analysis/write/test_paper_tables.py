@@ -1,4 +1,6 @@
-"""Tables: the printed cells are the published ones; nothing a cell holds becomes markup or a formula."""
+"""Tables: the printed cells are the published ones; nothing a cell holds becomes markup or a
+formula.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,56 @@ from analysis.published import numbers as published
 from analysis.select.points import final_points
 from analysis.write import paper_tables
 
-HOSTILE = [r"$\foo$", "_x", "<script>alert(1)</script>", "=1+1", "NA", "12e4567", "a|b", "a\nb", "x" * 5000, "🙂",
-           "-2+3", "@sum", r"\input{/etc/passwd}", "%", "~^"]  # fmt: skip
+HOSTILE = [
+    r"$\foo$",
+    "_x",
+    "<script>alert(1)</script>",
+    "=1+1",
+    "NA",
+    "12e4567",
+    "a|b",
+    "a\nb",
+    "x" * 5000,
+    "🙂",
+    "-2+3",
+    "@sum",
+    r"\input{/etc/passwd}",
+    "%",
+    "~^",
+]
 _COLUMNS = {
     "table1": ("dit_configs", ["model", "layers_N", "hidden_d", "heads", "gflops"]),
-    "table2": ("imagenet256", ["model", "cfg_scale", "fid50k", "sfid", "inception_score", "precision", "recall"]),
-    "table3": ("imagenet512", ["model", "cfg_scale", "fid50k", "sfid", "inception_score", "precision", "recall"]),
-    "table4": ("dit_scaling", ["model", "block", "image_resolution_px", "gflops_fwd(=GMACs)", "params_M",
-                               "train_steps_K", "batch", "lr", "fid50k"]),
-    "table5": ("vae_decoder", ["decoder", "fid50k", "sfid", "inception_score", "precision", "recall"]),
-    "table6": ("gflops_unet_baselines", ["model", "resolution", "base_gflops", "upsampler_gflops", "total_gflops"]),
-}  # fmt: skip
+    "table2": (
+        "imagenet256",
+        ["model", "cfg_scale", "fid50k", "sfid", "inception_score", "precision", "recall"],
+    ),
+    "table3": (
+        "imagenet512",
+        ["model", "cfg_scale", "fid50k", "sfid", "inception_score", "precision", "recall"],
+    ),
+    "table4": (
+        "dit_scaling",
+        [
+            "model",
+            "block",
+            "image_resolution_px",
+            "gflops_fwd(=GMACs)",
+            "params_M",
+            "train_steps_K",
+            "batch",
+            "lr",
+            "fid50k",
+        ],
+    ),
+    "table5": (
+        "vae_decoder",
+        ["decoder", "fid50k", "sfid", "inception_score", "precision", "recall"],
+    ),
+    "table6": (
+        "gflops_unet_baselines",
+        ["model", "resolution", "base_gflops", "upsampler_gflops", "total_gflops"],
+    ),
+}
 _ROWS = {"table1": 4, "table2": 15, "table3": 9, "table4": 19, "table5": 3, "table6": 7}
 
 
@@ -50,7 +91,11 @@ def published_by_name() -> dict[str, paper_tables.Table]:
 def _belongs(name: str, row: dict[str, str]) -> bool:
     if name in ("table2", "table3", "table6"):
         return row["source"].startswith(f"paper Table {name[-1]}")
-    return name != "table4" or row["kind"] in ("paper_scaling12", "paper_conditioning", "paper_longer_or_512")
+    return name != "table4" or row["kind"] in (
+        "paper_scaling12",
+        "paper_conditioning",
+        "paper_longer_or_512",
+    )
 
 
 def test_a_wrong_cell_would_be_seen():
@@ -61,7 +106,9 @@ def test_a_wrong_cell_would_be_seen():
 @pytest.mark.parametrize("word", HOSTILE)
 def test_hostile_words_stay_words(word):
     table = paper_tables.Table("t", word, ("a", word), ((word, 1.0), ("b", None)), (None, 2))
-    md, tex, text = paper_tables.markdown(table), paper_tables.latex(table), paper_tables.to_csv(table)
+    md = paper_tables.markdown(table)
+    tex = paper_tables.latex(table)
+    text = paper_tables.to_csv(table)
     assert "<script" not in md
     body = [line for line in md.splitlines() if line.startswith("|")]
     assert len(body) == 4
@@ -82,12 +129,16 @@ def test_missing_is_a_dash_and_never_zero():
 
 def test_a_studys_tables_average_seeds():
     frame = own_runs()
-    four = next(t for t in paper_tables.study_tables(final_points(frame, "fd_digits")) if t.name == "table4")
+    four = next(
+        t for t in paper_tables.study_tables(final_points(frame, "fd_digits")) if t.name == "table4"
+    )
     assert len(four.rows) == 9
     seeds = four.header.index("Seeds")
     assert {row[seeds] for row in four.rows} == {2}
     value, low, high = (four.header.index(n) for n in ("fd_digits", "low", "high"))
-    one = frame[(frame["model_size"] == "XS") & (frame["patch"] == 1) & (frame["steps"] == 50)]["fd_digits"]
+    one = frame[(frame["model_size"] == "XS") & (frame["patch"] == 1) & (frame["steps"] == 50)][
+        "fd_digits"
+    ]
     row = next(r for r in four.rows if r[0] == "XS" and r[1] == 1)
     assert (row[low], row[high]) == (one.min(), one.max())
     assert row[value] == pytest.approx(one.mean())

@@ -1,4 +1,6 @@
-"""The benchmark measures the real loop in turns with the peer; the calibration fits and predicts."""
+"""The benchmark measures the real loop in turns with the peer; the calibration fits and
+predicts.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ TRUE_PASS = {"loop": 1e-4, "blocks": 1e-4, "flops": 1 / 8e10, "elements": 1e-9}
 
 def known(workers: int = 2) -> Calibration:
     return Calibration(
-        "here", workers, 1, TRUE_STEP, TRUE_PASS, start_s=4.0, run_s=0.5, evaluation_s=0.2, sample_s=1e-4
+        "here",
+        workers,
+        1,
+        TRUE_STEP,
+        TRUE_PASS,
+        start_s=4.0,
+        run_s=0.5,
+        evaluation_s=0.2,
+        sample_s=1e-4,
     )
 
 
@@ -50,24 +60,32 @@ def test_the_fit_predicts_what_it_has_not_seen(noise, allowed):
     for left_out in range(len(terms)):
         rest = [k for k in range(len(terms)) if k != left_out]
         one = prices([terms[k] for k in rest], [seconds[k] for k in rest], STEP_TERMS)
-        errors.append(abs(sum(terms[left_out][n] * one[n] for n in STEP_TERMS) / true[left_out] - 1))
+        errors.append(
+            abs(sum(terms[left_out][n] * one[n] for n in STEP_TERMS) / true[left_out] - 1)
+        )
     print(f"noise {noise:.0%}: worst of {len(errors)} left-out predictions {max(errors):.1%}")
     assert max(errors) < 0.25
 
 
 def test_predicted_times_follow_the_arithmetic():
     run = calibrate.calibration_run("XS", 2, 64)
-    calibration, science = known(), run.science
+    calibration = known()
+    science = run.science
     step = sum(step_terms(science)[name] * TRUE_STEP[name] for name in STEP_TERMS)
     assert predict.step_s(calibration, science) == pytest.approx(step)
     assert predict.train_s(calibration, science) == pytest.approx(step * science.train.steps + 0.5)
     small, large = (planned.evaluation for planned in run.evaluations)
     one, rest = (
-        sum(pass_terms(science, samples)[name] * TRUE_PASS[name] for name in PASS_TERMS) for samples in (256, 44)
+        sum(pass_terms(science, samples)[name] * TRUE_PASS[name] for name in PASS_TERMS)
+        for samples in (256, 44)
     )
     assert predict.sampling_s(calibration, science, small) == pytest.approx(4 * (one + rest))
-    assert predict.sampling_s(calibration, science, large) > 3.5 * predict.sampling_s(calibration, science, small)
-    record = json.loads(json.dumps({"fit": 3, **{n: getattr(calibration, n) for n in calibration.__slots__}}))
+    assert predict.sampling_s(calibration, science, large) > 3.5 * predict.sampling_s(
+        calibration, science, small
+    )
+    record = json.loads(
+        json.dumps({"fit": 3, **{n: getattr(calibration, n) for n in calibration.__slots__}})
+    )
     assert Calibration.of(record) == calibration
 
 
@@ -82,7 +100,9 @@ def test_the_wall_time_is_that_of_the_longest_first_schedule():
 
 def test_predicting_needs_no_torch():
     code = "import sys, dit_core.study.price.predict, dit_core.bench.device; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "torch" not in loaded
     assert "pandas" not in loaded
 
@@ -125,7 +145,9 @@ def test_the_command_compares_with_the_peer(tmp_path, capsys):
     assert parts["backward"] > parts["ema"] > 0
 
 
-@pytest.mark.parametrize(("side", "what"), [("ours", "step"), ("ours", "gradients"), ("peer", "step")])
+@pytest.mark.parametrize(
+    ("side", "what"), [("ours", "step"), ("ours", "gradients"), ("peer", "step")]
+)
 def test_a_batch_that_does_not_fit_is_said_so(side, what):
     with Lane(side, what, Subject("XXXS", 4, 2**40)) as lane, pytest.raises(DoesNotFit) as refused:
         lane.ready()
@@ -148,7 +170,9 @@ def test_the_batch_is_halved_until_it_fits_unless_it_was_chosen():
 
 
 def test_a_peer_that_does_not_fit_beside_us_gets_a_smaller_batch(monkeypatch):
-    """As on a GPU, where the peer's float32 needs more memory than our bf16, and both are there at once."""
+    """As on a GPU, where the peer's float32 needs more memory than our bf16, and both are there at
+    once.
+    """
 
     class Small(Lane):
         def ready(self) -> float:
@@ -172,7 +196,9 @@ def test_a_calibration_is_measured_by_real_runs_and_kept(tmp_path, monkeypatch, 
     monkeypatch.setattr(calibrate, "SHAPES", [("XXXS", 4, 64), ("XXXS", 2, 64)])
     monkeypatch.setattr(calibrate, "_RUN_S", 0.05)
     (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "calibration.json").write_text('{"schema": 1, "devices": {"another": {"device": "another"}}}')
+    (tmp_path / "bench" / "calibration.json").write_text(
+        '{"schema": 1, "devices": {"another": {"device": "another"}}}'
+    )
     with pytest.raises(SystemExit) as caught:
         main(["bench", "--save", "--results", str(tmp_path)])
     assert caught.value.code == 0

@@ -1,4 +1,6 @@
-"""What the system refuses and what lies in the wrong place ends in one line with a remedy, never in a traceback."""
+"""What the system refuses and what lies in the wrong place ends in one line with a remedy, never in
+a traceback.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def ditlab(capsys):
         (errno.ENOTDIR, 2, "the path of a folder"),
     ],
 )
-def test_what_the_system_refuses_is_one_line(ditlab, monkeypatch, number: int, code: int, remedy: str):
+def test_what_the_system_refuses_is_one_line(
+    ditlab, monkeypatch, number: int, code: int, remedy: str
+):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "/some/where")
 
@@ -97,7 +101,16 @@ def test_a_full_disk_under_the_index_names_the_part_and_leaves_none(tmp_path, mo
 def test_a_folder_where_a_file_is_wanted(ditlab, tmp_path):
     for words in (
         ("query", "SELECT 1", "--out", tmp_path, "--format", "csv", "--results", tmp_path / "r"),
-        ("submit", STUDY, "--cluster", "lab", "--profile-file", tmp_path, "--results", tmp_path / "r"),
+        (
+            "submit",
+            STUDY,
+            "--cluster",
+            "lab",
+            "--profile-file",
+            tmp_path,
+            "--results",
+            tmp_path / "r",
+        ),
         ("clusters", "--profile-file", tmp_path),
     ):
         code, (line,) = ditlab(*words)
@@ -107,7 +120,14 @@ def test_a_folder_where_a_file_is_wanted(ditlab, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [("query", "SELECT 1"), ("plan", STUDY), ("run", STUDY), ("status", STUDY), ("doctor",), ("figures", "digits")],
+    [
+        ("query", "SELECT 1"),
+        ("plan", STUDY),
+        ("run", STUDY),
+        ("status", STUDY),
+        ("doctor",),
+        ("figures", "digits"),
+    ],
 )
 @pytest.mark.parametrize("below", ["", "below/it"])
 def test_a_file_as_results_folder_is_refused(ditlab, tmp_path, words: tuple[str, ...], below: str):
@@ -123,29 +143,40 @@ def test_cuda_that_is_not_there_is_refused_before_anything_starts(ditlab, tmp_pa
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     study = tmp_path / "small.yaml"
-    study.write_text(re.sub(r"(?m)^execution:.*\n", "", Path(STUDY).read_text()) + "execution: {device: cuda}\n")
+    study.write_text(
+        re.sub(r"(?m)^execution:.*\n", "", Path(STUDY).read_text()) + "execution: {device: cuda}\n"
+    )
     results = tmp_path / "r"
     code, (line,) = ditlab("run", study, "--results", results)
     assert (code, line) == (
         3,
-        f"error: {study}: execution.device cuda: PyTorch sees no CUDA device here; give cpu or auto",
+        f"error: {study}: execution.device cuda: PyTorch sees no CUDA device here; give cpu or "
+        "auto",
     )
     assert not results.exists()
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["plan", STUDY], ["plan", STUDY, "--json"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["plan", STUDY], ["plan", STUDY, "--json"]]
+)
 def test_an_output_that_cannot_be_written_is_one_line_and_no_success(words: list[str]):
     command = [sys.executable, "-m", "dit_core.cli.app", *words]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
-    assert line.startswith(("error: standard output: No space left on device", "error: No space left on device"))
+    assert line.startswith(
+        ("error: standard output: No space left on device", "error: No space left on device")
+    )
 
 
-@pytest.mark.parametrize("words", [["--version"], ["plan", STUDY], ["plan", STUDY, "--json"], ["claims", "published"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["plan", STUDY], ["plan", STUDY, "--json"], ["claims", "published"]]
+)
 def test_a_reader_that_leaves_early_is_no_failure(words: list[str]):
-    command = f'"{sys.executable}" -m dit_core.cli.app {" ".join(words)} | true; exit ${{PIPESTATUS[0]}}'
+    command = (
+        f'"{sys.executable}" -m dit_core.cli.app {" ".join(words)} | true; exit ${{PIPESTATUS[0]}}'
+    )
     done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -1,4 +1,6 @@
-"""Every command that a message, a docstring or a page names is one that there is, with the options it names."""
+"""Every command that a message, a docstring or a page names is one that there is, with the options
+it names.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,19 @@ def texts() -> Iterator[tuple[Path, str]]:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.JoinedStr):
-                    yield path, "".join(p.value if isinstance(p, ast.Constant) else "…" for p in node.values)
+                    yield (
+                        path,
+                        "".join(
+                            p.value if isinstance(p, ast.Constant) else "…" for p in node.values
+                        ),
+                    )
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield path, node.value
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "studies").glob("*.md")):
+    for path in (
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "studies").glob("*.md"),
+    ):
         yield path, path.read_text()
 
 
@@ -38,11 +49,14 @@ def options_of(command: str) -> set[str]:
     module, function, _ = COMMANDS[command]
     app = typer.Typer(add_completion=False)
     app.command()(getattr(importlib.import_module(module), function))
-    return {word for parameter in typer.main.get_command(app).params for word in parameter.opts} | {"--help"}
+    return {word for parameter in typer.main.get_command(app).params for word in parameter.opts} | {
+        "--help"
+    }
 
 
 def test_every_command_named_anywhere_exists_with_its_options():
-    asked, wrong = set(), []
+    asked = set()
+    wrong = []
     for path, text in texts():
         shown = [(command, rest) for command, rest in SHOWN.findall(text) if command in COMMANDS]
         for command, rest in NAMED.findall(text) + shown:

@@ -11,7 +11,9 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory) -> Path:
-    """A randomly initialised AutoencoderKL that halves the side of an image; a folder as diffusers writes it."""
+    """A randomly initialised AutoencoderKL that halves the side of an image; a folder as diffusers
+    writes it.
+    """
     import torch
     from diffusers import AutoencoderKL
 
@@ -29,7 +31,9 @@ def tiny_vae(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_folder(tmp_path_factory):
-    """Return a function (images, classes=4) -> folder of small PNGs of several shapes, a sub-folder per class."""
+    """Return a function (images, classes=4) -> folder of small PNGs of several shapes, a sub-folder
+    per class.
+    """
 
     def make(images: int, classes: int = 4, side: int = 16) -> Path:
         root = tmp_path_factory.mktemp("images")

@@ -14,7 +14,9 @@ from dit_core.errors import DataError
 
 
 def _drawn(shear, half_width=1.0, level=1.0, side=33):
-    """A bar of grey `level`, `half_width` columns to either side of a line that leans right by `shear` per row up."""
+    """A bar of grey `level`, `half_width` columns to either side of a line that leans right by
+    `shear` per row up.
+    """
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     line = side // 2 + shear * (side // 2 - rows)
     inside = ((columns - line).abs() <= half_width) & ((rows - side // 2).abs() <= 8)
@@ -45,11 +47,14 @@ def test_a_blank_image_has_no_measures_and_excess_counts_as_the_limit():
     assert torch.isnan(measures(torch.full((1, 1, 8, 8), -1.0))).all()
     x, _ = digits()
     over = x[:50].clone()
-    over[over == 1], over[over == -1] = 3.0, -2.0
+    over[over == 1] = 3.0
+    over[over == -1] = -2.0
     assert torch.equal(measures(over), measures(x[:50]))
 
 
-@pytest.mark.parametrize(("half", "part"), [("top", (0, 0)), ("bottom", (7, 0)), ("left", (3, 1)), ("right", (3, 6))])
+@pytest.mark.parametrize(
+    ("half", "part"), [("top", (0, 0)), ("bottom", (7, 0)), ("left", (3, 1)), ("right", (3, 6))]
+)
 def test_a_hidden_half_says_nothing_of_the_digit(half, part):
     x, _ = digits()
     shown = half_hidden(x, half)
@@ -83,17 +88,30 @@ def test_held_out_samples_are_a_share_of_each_label_and_never_trained_on():
         assert (labels[test] == label).sum() == round(0.2 * (labels == label).sum())
     assert np.array_equal(held_out(labels, 0.2)[1], test)
     assert not np.array_equal(held_out(labels, 0.2, seed=1)[1], test)
-    for share, message in [(0.0, "not between"), (1.0, "not between"), (0.001, "takes 0 of"), (0.999, "takes 178 of")]:
+    for share, message in [
+        (0.0, "not between"),
+        (1.0, "not between"),
+        (0.001, "takes 0 of"),
+        (0.999, "takes 178 of"),
+    ]:
         with pytest.raises(DataError, match=message):
             held_out(labels, share)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "classes", "modules"), [("wine", (178, 13), 3, 6), ("breast-cancer", (569, 30), 2, 10)]
+    ("name", "shape", "classes", "modules"),
+    [("wine", (178, 13), 3, 6), ("breast-cancer", (569, 30), 2, 10)],
 )
-def test_tables_are_standardised_and_their_modules_cover_every_feature_once(name, shape, classes, modules):
+def test_tables_are_standardised_and_their_modules_cover_every_feature_once(
+    name, shape, classes, modules
+):
     data = table(name)
-    assert (data.x.shape, data.x.dtype, len(data.classes), len(data.modules)) == (shape, np.float32, classes, modules)
+    assert (data.x.shape, data.x.dtype, len(data.classes), len(data.modules)) == (
+        shape,
+        np.float32,
+        classes,
+        modules,
+    )
     assert np.allclose(data.x.mean(axis=0), 0, atol=1e-5)
     assert np.allclose(data.x.std(axis=0), 1, atol=1e-5)
     assert set(data.labels.tolist()) == set(range(classes))
@@ -126,9 +144,15 @@ def test_tables_that_cannot_be_standardised_name_row_and_feature(values, message
 @pytest.mark.parametrize(
     ("modules", "message"),
     [
-        ({"one": ("ash", "hue", "colour")}, "module 'one': no feature 'colour', did you mean 'color'"),
+        (
+            {"one": ("ash", "hue", "colour")},
+            "module 'one': no feature 'colour', did you mean 'color'",
+        ),
         ({"one": ("ash", "hue")}, "1 features are in no module: color"),
-        ({"one": ("ash", "hue"), "two": ("color", "ash")}, "feature 'ash' is in module 'one' and in module 'two'"),
+        (
+            {"one": ("ash", "hue"), "two": ("color", "ash")},
+            "feature 'ash' is in module 'one' and in module 'two'",
+        ),
         ({"one": ("ash", "hue", "color"), "two": ()}, "module 'two' has no features"),
     ],
 )

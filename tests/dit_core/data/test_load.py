@@ -1,4 +1,6 @@
-"""Data sets are checked against the study before the first step; what they give is addressed by position."""
+"""Data sets are checked against the study before the first step; what they give is addressed by
+position.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from dit_core.study.science.science import Data
 
 def test_digits_are_the_scans_in_the_networks_range():
     x, y = digits()
-    assert (tuple(x.shape), x.dtype, tuple(y.shape), y.dtype) == ((1797, 1, 8, 8), torch.float32, (1797,), torch.int64)
+    assert (tuple(x.shape), x.dtype, tuple(y.shape), y.dtype) == (
+        (1797, 1, 8, 8),
+        torch.float32,
+        (1797,),
+        torch.int64,
+    )
     assert (float(x.min()), float(x.max())) == (-1.0, 1.0)
     assert len(torch.unique(x)) == 17
     assert torch.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -24,15 +31,20 @@ def test_digits_are_the_scans_in_the_networks_range():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("channels", 3), ("height", 16), ("width", 4), ("classes", 11), ("images", 1000)]
+    ("field", "value"),
+    [("channels", 3), ("height", 16), ("width", 4), ("classes", 11), ("images", 1000)],
 )
 def test_a_study_that_says_otherwise_is_refused_with_both_values(field, value):
-    with pytest.raises(DataError, match=rf"data\.{field} is {value} but there are {getattr(Data(), field)}"):
+    with pytest.raises(
+        DataError, match=rf"data\.{field} is {value} but there are {getattr(Data(), field)}"
+    ):
         load_data(Data(**{field: value}))
 
 
 def test_sha256_of_the_digits_is_checked():
-    with pytest.raises(DataError, match=r"its sha256 is [0-9a-f]{64}, data\.sha256 says 0000") as caught:
+    with pytest.raises(
+        DataError, match=r"its sha256 is [0-9a-f]{64}, data\.sha256 says 0000"
+    ) as caught:
         load_data(Data(sha256="0" * 64))
     found = str(caught.value).split("sha256 is ")[1][:64]
     assert len(load_data(Data(sha256=found))) == 1797
@@ -47,9 +59,12 @@ def test_a_data_set_without_a_place_names_the_remedy(tmp_path):
 
 
 def test_flip_follows_the_coin_of_the_position():
-    data, plain = load_data(Data(flip=True)), load_data(Data())
-    indices, stream = batch_indices(4, 1780, 40, 1797), np.arange(1780, 1820)
-    (x, y), (raw, y2) = data.batch(indices, stream, 4), plain.batch(indices, stream, 4)
+    data = load_data(Data(flip=True))
+    plain = load_data(Data())
+    indices = batch_indices(4, 1780, 40, 1797)
+    stream = np.arange(1780, 1820)
+    (x, y) = data.batch(indices, stream, 4)
+    (raw, y2) = plain.batch(indices, stream, 4)
     coin = flips(4, stream)
     assert 5 < coin.sum() < 35
     for i in range(40):
@@ -59,10 +74,13 @@ def test_flip_follows_the_coin_of_the_position():
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_fetching_ahead_gives_the_same_stream_also_after_a_jump(ranks):
-    data, batch, share = load_data(Data(flip=True)), 32, 32 // ranks
+    data = load_data(Data(flip=True))
+    batch = 32
+    share = 32 // ranks
     readers = [Ahead(data, batch) for _ in range(ranks)]
     for k in [*range(0, 320, batch), 96, 128, 0]:
-        indices, stream = batch_indices(1, k, batch, 1797), np.arange(k, k + batch)
+        indices = batch_indices(1, k, batch, 1797)
+        stream = np.arange(k, k + batch)
         x, y = data.batch(indices, stream, 1)
         for rank, reader in enumerate(readers):
             part = slice(rank * share, (rank + 1) * share)

@@ -24,7 +24,9 @@ def test_each_epoch_holds_every_index_once():
 def test_stream_does_not_depend_on_the_batch(batch):
     """Batches of any size, also across and beyond several epochs, cut the same stream."""
     whole = np.concatenate([permutation(3, e, 101) for e in range(8)])[: 2 * 350]
-    cut = np.concatenate([batch_indices(3, k, batch, 101) for k in range(0, 2 * 350, batch)])[: 2 * 350]
+    cut = np.concatenate([batch_indices(3, k, batch, 101) for k in range(0, 2 * 350, batch)])[
+        : 2 * 350
+    ]
     assert np.array_equal(whole, cut)
 
 

@@ -1,7 +1,7 @@
 """The diffusion's terms against a derivation in float64 that shares no formula with the code.
 
-The derivation works on the joint Gaussian of (x_{t-1}, x_t) given x_0 and on numerical integrals, in the standard
-library's floats; the code works with the closed forms of the papers.
+The derivation works on the joint Gaussian of (x_{t-1}, x_t) given x_0 and on numerical integrals,
+in the standard library's floats; the code works with the closed forms of the papers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ def signal(t: int) -> float:
 
 
 def posterior(t: int) -> tuple[float, float, float]:
-    """Return (weight of x_0, weight of x_t, variance) of x_{t-1} given x_t and x_0, by conditioning a joint Gaussian.
+    """Return (weight of x_0, weight of x_t, variance) of x_{t-1} given x_t and x_0, by conditioning
+    a joint Gaussian.
 
-    Given x_0, x_{t-1} has mean sqrt(a') x_0 and variance 1 - a', and x_t = sqrt(alpha) x_{t-1} + sqrt(beta) noise.
+    Given x_0, x_{t-1} has mean sqrt(a') x_0 and variance 1 - a', and x_t = sqrt(alpha) x_{t-1} +
+    sqrt(beta) noise.
     """
-    before, alpha, beta = signal(t - 1), 1.0 - BETAS[t], BETAS[t]
+    before = signal(t - 1)
+    alpha = 1.0 - BETAS[t]
+    beta = BETAS[t]
     cov_pp = 1.0 - before
     cov_pt = math.sqrt(alpha) * cov_pp
     cov_tt = alpha * cov_pp + beta
@@ -52,7 +56,8 @@ def test_posterior_mean_and_variance(t):
     assert column("xt_in_mean")[t] == pytest.approx(of_xt, rel=BOUND)
     assert math.exp(column("log_posterior")[t]) == pytest.approx(variance, rel=BOUND)
     # The mean from epsilon is the mean from the x_0 that epsilon implies.
-    x_t, eps = 0.7, -0.3
+    x_t = 0.7
+    eps = -0.3
     x0 = (x_t - math.sqrt(1 - signal(t)) * eps) / math.sqrt(signal(t))
     mean = column("inv_sqrt_alpha")[t] * x_t - column("eps_in_mean")[t] * eps
     assert mean == pytest.approx(of_x0 * x0 + of_xt * x_t, rel=BOUND)
@@ -61,7 +66,9 @@ def test_posterior_mean_and_variance(t):
 def test_schedule_is_the_papers():
     assert gaussian.linear_betas(CFG).tolist() == pytest.approx(BETAS, rel=1e-12)
     assert column("sqrt_abar")[-1] ** 2 == pytest.approx(signal(999), rel=1e-9)
-    assert signal(999) == pytest.approx(4.0e-5, rel=0.02)  # Ho et al. 2020: almost all noise at the end
+    assert signal(999) == pytest.approx(
+        4.0e-5, rel=0.02
+    )  # Ho et al. 2020: almost all noise at the end
     assert column("log_posterior")[0] == column("log_posterior")[1]
 
 
@@ -81,20 +88,30 @@ def test_learned_variance(v):
     t = 300
     row = dict(zip(gaussian.COLUMNS, gaussian.table(gaussian.linear_betas(CFG))[t], strict=True))
     share = (v + 1) / 2
-    want = BETAS[t] ** share * posterior(t)[2] ** (1 - share)  # equation 15 of Nichol & Dhariwal 2021
+    want = BETAS[t] ** share * posterior(t)[2] ** (
+        1 - share
+    )  # equation 15 of Nichol & Dhariwal 2021
     got = gaussian.log_variance(torch.tensor(v, dtype=torch.float64), row).exp().item()
     assert got == pytest.approx(want, rel=BOUND)
 
 
 def test_kl_is_the_integral():
-    m1, v1, m2, v2 = 0.3, 0.7, -0.2, 1.9
+    m1 = 0.3
+    v1 = 0.7
+    m2 = -0.2
+    v2 = 1.9
 
     def density(x: float, m: float, v: float) -> float:
         return math.exp(-((x - m) ** 2) / (2 * v)) / math.sqrt(2 * math.pi * v)
 
-    want = quad(lambda x: density(x, m1, v1) * math.log(density(x, m1, v1) / density(x, m2, v2)), -8, 8)[0]
+    want = quad(
+        lambda x: density(x, m1, v1) * math.log(density(x, m1, v1) / density(x, m2, v2)), -8, 8
+    )[0]
     got = gaussian.normal_kl(
-        *(torch.tensor(a, dtype=torch.float64) for a in ((m1 - m2) ** 2, math.log(v1), math.log(v2)))
+        *(
+            torch.tensor(a, dtype=torch.float64)
+            for a in ((m1 - m2) ** 2, math.log(v1), math.log(v2))
+        )
     )
     assert got.item() == pytest.approx(want, abs=BOUND)
 
@@ -102,7 +119,9 @@ def test_kl_is_the_integral():
 def test_discrete_nll_is_a_distribution_over_256_levels():
     levels = torch.arange(256, dtype=torch.float64) / 127.5 - 1.0
     for mean, log_variance in ((0.1, -6.0), (-0.99, -3.0), (1.02, -2.0)):
-        nll = gaussian.discrete_nll(levels, levels - mean, torch.full((256,), log_variance, dtype=torch.float64))
+        nll = gaussian.discrete_nll(
+            levels, levels - mean, torch.full((256,), log_variance, dtype=torch.float64)
+        )
         assert torch.exp(-nll).sum().item() == pytest.approx(1.0, abs=1e-6)
         exact = torch.distributions.Normal(mean, math.exp(log_variance / 2))
         edges = levels + 1 / 255
@@ -118,7 +137,8 @@ class Fixed(torch.nn.Module):
         self.out = out
 
     def forward(self, x, t, y):
-        self.x, self.t = x, t
+        self.x = x
+        self.t = t
         return self.out
 
 
@@ -149,7 +169,8 @@ def bound_in_bits(x0: float, noise: float, eps: float, v: float, t: int) -> floa
 def test_loss_terms(t, close):
     rng = np.random.default_rng(t)
     x0 = np.concatenate([rng.uniform(-1, 1, 14), [-1.0, 1.0]])
-    noise, v = rng.standard_normal(16), rng.uniform(-1, 1, 16)
+    noise = rng.standard_normal(16)
+    v = rng.uniform(-1, 1, 16)
     eps = noise + rng.standard_normal(16) * (0.01 if close else 1.0)
     # Both sides start from the same float32 numbers.
     x0, noise, v, eps = (a.astype(np.float32).astype(np.float64) for a in (x0, noise, v, eps))
@@ -169,23 +190,36 @@ def test_loss_terms(t, close):
 
 
 def test_variational_bound_in_float64_is_exact():
-    """The same terms without float32 in the way: the formulas agree to 1e-6 at every kind of timestep."""
+    """The same terms without float32 in the way: the formulas agree to 1e-6 at every kind of
+    timestep.
+    """
     from dit_core.diffusion.objective import _variational
 
     rng = np.random.default_rng(3)
     table = torch.from_numpy(gaussian.table(gaussian.linear_betas(CFG)))
     for t in (0, 1, 2, 100, 999):
         x0, noise, eps, v = (rng.uniform(-1, 1, 16) for _ in range(4))
-        row = dict(zip(gaussian.COLUMNS, table[torch.tensor([t])][:, :, None, None, None].unbind(1), strict=True))
+        row = dict(
+            zip(
+                gaussian.COLUMNS,
+                table[torch.tensor([t])][:, :, None, None, None].unbind(1),
+                strict=True,
+            )
+        )
         x, n, e, w = (torch.from_numpy(a).view(1, 1, 4, 4) for a in (x0, noise, eps, v))
-        got = _variational(x, e - n, (e - n).square(), gaussian.log_variance(w, row), torch.tensor([t]), row).item()
-        want = np.mean([bound_in_bits(*values, t) for values in zip(x0, noise, eps, v, strict=True)])
+        got = _variational(
+            x, e - n, (e - n).square(), gaussian.log_variance(w, row), torch.tensor([t]), row
+        ).item()
+        want = np.mean(
+            [bound_in_bits(*values, t) for values in zip(x0, noise, eps, v, strict=True)]
+        )
         assert got == pytest.approx(want, rel=BOUND)
 
 
 def test_variational_term_trains_the_covariance_alone():
     out = torch.randn(4, 2, 4, 4, requires_grad=True)
-    x0, noise = torch.rand(4, 1, 4, 4) * 2 - 1, torch.randn(4, 1, 4, 4)
+    x0 = torch.rand(4, 1, 4, 4) * 2 - 1
+    noise = torch.randn(4, 1, 4, 4)
     u = torch.tensor([0.0, 0.0005, 0.5, 0.999])
     terms = make_objective(CFG).loss(Fixed(out), x0, u, noise, torch.zeros(4))
     (gradient,) = torch.autograd.grad(terms["vb"].sum(), out, retain_graph=True)
@@ -196,8 +230,11 @@ def test_variational_term_trains_the_covariance_alone():
 
 
 def test_rows_at_zero_are_treated_alike_on_every_device(monkeypatch):
-    """The short cut of the CPU (only rows at t = 0) gives what the branch-free form of a GPU gives."""
-    x0, noise = torch.rand(6, 1, 4, 4) * 2 - 1, torch.randn(6, 1, 4, 4)
+    """The short cut of the CPU (only rows at t = 0) gives what the branch-free form of a GPU
+    gives.
+    """
+    x0 = torch.rand(6, 1, 4, 4) * 2 - 1
+    noise = torch.randn(6, 1, 4, 4)
     network = Fixed(torch.randn(6, 2, 4, 4))
     u = torch.tensor([0.0, 0.5, 0.0009, 0.3, 0.999, 0.0])
     short = make_objective(CFG).loss(network, x0, u, noise, torch.zeros(6))
@@ -213,5 +250,9 @@ def test_times_cover_all_timesteps_evenly():
     make_objective(CFG).loss(network, zero, u, zero, torch.zeros(1000))
     assert network.t.tolist() == list(range(1000))
     make_objective(CFG).loss(
-        Fixed(torch.zeros(1, 2, 1, 1)), zero[:1], torch.tensor([1 - 2**-24]), zero[:1], zero[:1, 0, 0, 0]
+        Fixed(torch.zeros(1, 2, 1, 1)),
+        zero[:1],
+        torch.tensor([1 - 2**-24]),
+        zero[:1],
+        zero[:1, 0, 0, 0],
     )

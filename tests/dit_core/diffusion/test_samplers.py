@@ -1,4 +1,6 @@
-"""Samplers against diffusers' schedulers and against an exact solution; what they cost; guidance."""
+"""Samplers against diffusers' schedulers and against an exact solution; what they cost;
+guidance.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from dit_core.study.price.steps import levels, passes, timesteps_of
 from dit_core.study.science.sampling import Sampling
 from dit_core.study.science.science import Data, Ddpm, Flow
 
-CFG, FIFTY = Ddpm(), Ddpm(timesteps=50)
+CFG = Ddpm()
+FIFTY = Ddpm(timesteps=50)
 Y = torch.tensor([1, 2, 3])
 SHAPE = (3, 1, 4, 4)
 
@@ -28,11 +31,15 @@ class Counted:
     null_class = 10
 
     def __init__(self, channels: int = 1, learn_sigma: bool = True) -> None:
-        self.channels, self.learn_sigma = channels, learn_sigma
-        self.calls, self.samples, self.times = 0, 0, []
+        self.channels = channels
+        self.learn_sigma = learn_sigma
+        self.calls = 0
+        self.samples = 0
+        self.times = []
 
     def __call__(self, x, t, y):
-        self.calls, self.samples = self.calls + 1, self.samples + len(x)
+        self.calls = self.calls + 1
+        self.samples = self.samples + len(x)
         self.times.append(t[0].item())
         shift = (0.1 * y.float() + 0.001 * t)[:, None, None, None]
         eps = torch.tanh(x + 0.05 * shift) + 0.02 * shift
@@ -40,7 +47,9 @@ class Counted:
 
 
 def noises(seed: int, shape=SHAPE):
-    """Return noise(k), a function of (seed, k) alone, and the list of numbers that were asked for."""
+    """Return noise(k), a function of (seed, k) alone, and the list of numbers that were asked
+    for.
+    """
     asked = []
 
     def noise(k: int) -> torch.Tensor:
@@ -68,7 +77,8 @@ def test_ddpm_steps_equal_diffusers(steps, learn_sigma, clip, monkeypatch):
     variance = "learned_range" if learn_sigma else "fixed_small"
     peer, visited = respaced_peer(DDPMScheduler, steps, clip_sample=clip, variance_type=variance)
     cfg = FIFTY.model_copy(update={"learn_sigma": learn_sigma})
-    network, (noise, _) = Counted(learn_sigma=learn_sigma), noises(0)
+    network = Counted(learn_sigma=learn_sigma)
+    (noise, _) = noises(0)
     got = sample(network, cfg, Sampling(steps=steps, clip=clip), Y, noise)
     drawn = iter(range(1, steps))
     module = importlib.import_module(DDPMScheduler.__module__)
@@ -88,14 +98,17 @@ def test_ddim_steps_equal_diffusers(steps, eta, clip):
 
     peer, visited = respaced_peer(DDIMScheduler, steps, clip_sample=clip, set_alpha_to_one=True)
     cfg = FIFTY.model_copy(update={"learn_sigma": False})
-    network, (noise, _) = Counted(learn_sigma=False), noises(1)
+    network = Counted(learn_sigma=False)
+    (noise, _) = noises(1)
     got = sample(network, cfg, Sampling(sampler="ddim", steps=steps, eta=eta, clip=clip), Y, noise)
     x = noise(0)
     for k, t in enumerate(peer.timesteps, start=1):
         fresh = noise(k) if eta and k < steps else None
         eps = network(x, torch.full((3,), visited[t]), Y)
         share = eta if fresh is not None else 0.0  # the last step's noise has variance zero
-        x = peer.step(eps, t, x, eta=share, variance_noise=fresh, use_clipped_model_output=clip).prev_sample
+        x = peer.step(
+            eps, t, x, eta=share, variance_noise=fresh, use_clipped_model_output=clip
+        ).prev_sample
     torch.testing.assert_close(got, x, atol=2e-5, rtol=1e-4)
 
 
@@ -105,7 +118,8 @@ def test_dpm_solver_equals_diffusers(steps):
 
     peer = DPMSolverMultistepScheduler(num_train_timesteps=1000, trained_betas=linear_betas(CFG))
     peer.set_timesteps(steps)
-    network, (noise, asked) = Counted(), noises(2)
+    network = Counted()
+    (noise, asked) = noises(2)
     got = sample(network, CFG, Sampling(sampler="dpm-solver++", steps=steps), Y, noise)
     assert asked == [0]
     x = noise(0)
@@ -115,7 +129,9 @@ def test_dpm_solver_equals_diffusers(steps):
 
 
 def exact_eps(mean: float, deviation: float):
-    """Return the ideal epsilon for data N(mean, deviation^2): every sampler must end in that distribution."""
+    """Return the ideal epsilon for data N(mean, deviation^2): every sampler must end in that
+    distribution.
+    """
     abar = torch.from_numpy(linear_betas(CFG)).neg().add(1).cumprod(0)
 
     def network(x, t, y):
@@ -141,7 +157,9 @@ def exact_eps(mean: float, deviation: float):
 def test_samplers_end_in_the_data_distribution(settings, within):
     shape = (20_000, 1, 1, 1)
     noise, _ = noises(3, shape)
-    x = sample(exact_eps(0.4, 0.3), CFG, Sampling(**settings), torch.zeros(20_000, dtype=torch.long), noise)
+    x = sample(
+        exact_eps(0.4, 0.3), CFG, Sampling(**settings), torch.zeros(20_000, dtype=torch.long), noise
+    )
     assert x.mean().item() == pytest.approx(0.4, abs=0.01 + within / 3)
     assert x.std().item() == pytest.approx(0.3, rel=0.02 + within)
 
@@ -162,7 +180,8 @@ def test_cost_in_forward_passes(sampler, guidance):
 
 
 def test_guidance_one_is_no_guidance_and_calls_once_per_step():
-    network, plain = Counted(), Counted()
+    network = Counted()
+    plain = Counted()
     got = sample(network, CFG, Sampling(steps=5, guidance=1.0), Y, noises(5)[0])
     want = sample(plain, CFG, Sampling(steps=5), Y, noises(5)[0])
     assert network.calls == network.samples / 3 == 5

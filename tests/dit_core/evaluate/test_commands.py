@@ -36,8 +36,18 @@ def call(arguments: list[str], code: int = 0) -> None:
 
 
 def test_sample_draws_classes_by_row_and_settings_by_column(trained, tmp_path, capsys):
-    target, kept = tmp_path / "grid.png", tmp_path / "kept"
-    words = ["sample", trained.paths.root.name[:6], "--steps", "2,3", "--guidance", "1,4", "--per-class", "2"]
+    target = tmp_path / "grid.png"
+    kept = tmp_path / "kept"
+    words = [
+        "sample",
+        trained.paths.root.name[:6],
+        "--steps",
+        "2,3",
+        "--guidance",
+        "1,4",
+        "--per-class",
+        "2",
+    ]
     call([*words, "--out", str(target), "--keep", str(kept), "--json", "--device", "cpu"])
     facts = json.loads(capsys.readouterr().out)
     assert facts["columns"] == ["2 steps", "2 steps, g 4", "3 steps", "3 steps, g 4"]
@@ -56,7 +66,20 @@ def test_sample_and_evaluation_make_the_same_images(trained, execution, tmp_path
 
     evaluate(trained.paths, trained.science, trained.plan(), execution, keep=tmp_path / "e")
     name = trained.paths.root.name
-    call(["sample", name, "--steps", "2", "--per-class", "3", "--keep", str(tmp_path / "s"), "--device", "cpu"])
+    call(
+        [
+            "sample",
+            name,
+            "--steps",
+            "2",
+            "--per-class",
+            "3",
+            "--keep",
+            str(tmp_path / "s"),
+            "--device",
+            "cpu",
+        ]
+    )
     worst = 0
     for label in range(10):
         for k in range(3):
@@ -105,12 +128,16 @@ def test_evaluate_makes_what_is_missing_in_parts(trained, tmp_path: Path, capsys
         found.append(json.loads(capsys.readouterr().out))
     assert [len(f["unfinished"]) for f in found] == [2, 0, 0]
     assert [len(f["made"]) for f in found] == [0, 2, 0]
-    study.write_text(STUDY.replace("[100%]", "[50%, 100%]"))  # a new axis: back-filled, never trained again
+    study.write_text(
+        STUDY.replace("[100%]", "[50%, 100%]")
+    )  # a new axis: back-filled, never trained again
     call(["evaluate", str(study), "--json"])
     assert len(json.loads(capsys.readouterr().out)["waiting"]) == 2
 
 
-def test_few_samples_need_a_word_and_altered_weights_wait_for_training(trained, tmp_path: Path, capsys):
+def test_few_samples_need_a_word_and_altered_weights_wait_for_training(
+    trained, tmp_path: Path, capsys
+):
     study = tmp_path / "small.yaml"
     study.write_text(STUDY.replace("samples: 100", "samples: 50"))
     call(["evaluate", str(study)], code=2)
@@ -137,8 +164,17 @@ def evaluation(protocol: Protocol, **changes) -> Evaluation:
 
 
 LATENTS = Data(name="x", kind="latents", channels=4, height=32, width=32, classes=1000, images=10)
-PAPERS = ["dit-scaling", "dit-table2", "dit-fig10", "dit-scaling-512", "dit-table2-cfg100", "dit-table2-cfg125",
-          "dit-table3", "dit-table3-cfg100", "dit-table3-cfg125"]  # fmt: skip
+PAPERS = [
+    "dit-scaling",
+    "dit-table2",
+    "dit-fig10",
+    "dit-scaling-512",
+    "dit-table2-cfg100",
+    "dit-table2-cfg125",
+    "dit-table3",
+    "dit-table3-cfg100",
+    "dit-table3-cfg125",
+]
 
 
 @pytest.mark.parametrize("name", ["digits", *PAPERS])
@@ -155,7 +191,8 @@ def test_a_protocol_accepts_its_own_settings_and_no_others(name: str):
 
 
 def test_protocols_are_pinned():
-    # A definition that changes without a new version would mix numbers that were measured differently.
+    # A definition that changes without a new version would mix numbers that were measured
+    # differently.
     found = {name: (p.version, p.definition_sha256[:12]) for name, p in PROTOCOLS.items()}
     assert found == {
         "fid-50k": (1, "2f55583b6f4e"),
@@ -187,11 +224,16 @@ def test_the_study_language_knows_the_samples_of_every_protocol():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("protocol: digits", "protocol: dit-scaling"), "protocol 'dit-scaling' is defined with 50000"),
+        (
+            ("protocol: digits", "protocol: dit-scaling"),
+            "protocol 'dit-scaling' is defined with 50000",
+        ),
         (("protocol: digits", "protocol: digitz"), "did you mean 'digits'"),
     ],
 )
-def test_a_plan_refuses_what_a_protocol_does_not_allow(change, words, tmp_path: Path, store, capsys):
+def test_a_plan_refuses_what_a_protocol_does_not_allow(
+    change, words, tmp_path: Path, store, capsys
+):
     study = tmp_path / "small.yaml"
     study.write_text(STUDY.replace(*change))
     call(["plan", str(study)], code=2)

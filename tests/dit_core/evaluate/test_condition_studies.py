@@ -1,4 +1,6 @@
-"""The studies of conditions and vectors ask what they say, fit their protocols, and cost minutes on two cores."""
+"""The studies of conditions and vectors ask what they say, fit their protocols, and cost minutes on
+two cores.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,17 @@ def test_a_study_fits_its_protocols_and_a_few_minutes(name):
 
 
 def test_what_varies_is_what_is_asked():
-    runs = {name: [run.science for run in expand(load_study(STUDIES / f"{name}.yaml")).runs] for name in NAMES}
+    runs = {
+        name: [run.science for run in expand(load_study(STUDIES / f"{name}.yaml")).runs]
+        for name in NAMES
+    }
     spatial = {(s.data.name, s.model.map_entry) for s in runs["spatial-digits"]}
-    assert spatial == {(d, e) for d in ("digits-half", "digits-coarse") for e in ("concat", "cross-attention")}
+    assert spatial == {
+        (d, e) for d in ("digits-half", "digits-coarse") for e in ("concat", "cross-attention")
+    }
     designs = {s.model.conditioning for s in runs["continuous-digits"]}
     assert designs == {"adaln-zero", "cross-attention", "in-context"}
     tokens = {(s.data.name, s.model.tokens) for s in runs["vectors"]}
-    assert tokens == {(d, t) for d in ("wine", "breast-cancer") for t in ("patches", "features", "modules")}
+    assert tokens == {
+        (d, t) for d in ("wine", "breast-cancer") for t in ("patches", "features", "modules")
+    }

@@ -1,4 +1,6 @@
-"""The shipped digit classifier: its size, hash, stated accuracy, and its place in torch-fidelity."""
+"""The shipped digit classifier: its size, hash, stated accuracy, and its place in
+torch-fidelity.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def test_no_feature_is_dead():
 
 def test_altered_weights_are_refused(tmp_path: Path):
     data = bytearray(classifier.WEIGHTS.read_bytes())
-    refused, flips = 0, 20
+    refused = 0
+    flips = 20
     for k in range(flips):
         data[len(data) * k // flips] ^= 1
         (tmp_path / "w.safetensors").write_bytes(data)
@@ -85,26 +88,50 @@ def test_all_metrics_equal_torch_fidelity_on_the_digits():
     images, _ = classifier.digits_uint8()
     rng = np.random.default_rng(0)
     order = torch.from_numpy(rng.permutation(1797))
-    real, noisy = images[order[:900]], images[order[900:1500]].float()
-    noisy = (noisy + 40 * torch.from_numpy(rng.standard_normal(noisy.shape))).clamp(0, 255).to(torch.uint8)
+    real = images[order[:900]]
+    noisy = images[order[900:1500]].float()
+    noisy = (
+        (noisy + 40 * torch.from_numpy(rng.standard_normal(noisy.shape)))
+        .clamp(0, 255)
+        .to(torch.uint8)
+    )
     theirs = torch_fidelity.calculate_metrics(
-        input1=Images(noisy), input2=Images(real), cuda=False, batch_size=100, feature_extractor=NAME,
-        fid=True, isc=True, kid=True, prc=True, kid_subsets=10, kid_subset_size=300, isc_splits=5,
-        samples_shuffle=False, save_cpu_ram=True, cache=False, verbose=False,
-    )  # fmt: skip
+        input1=Images(noisy),
+        input2=Images(real),
+        cuda=False,
+        batch_size=100,
+        feature_extractor=NAME,
+        fid=True,
+        isc=True,
+        kid=True,
+        prc=True,
+        kid_subsets=10,
+        kid_subset_size=300,
+        isc_splits=5,
+        samples_shuffle=False,
+        save_cpu_ram=True,
+        cache=False,
+        verbose=False,
+    )
     extractor = make_extractor(PROTOCOLS["digits"])
-    a, b = extractor(noisy), extractor(real)
-    one, two = Moments.of(a["64"]), Moments.of(b["64"])
+    a = extractor(noisy)
+    b = extractor(real)
+    one = Moments.of(a["64"])
+    two = Moments.of(b["64"])
     shares = precision_recall(a["64"], b["64"])
     ours = {
-        "frechet_inception_distance": frechet(one.mean(), one.covariance(), two.mean(), two.covariance()),
+        "frechet_inception_distance": frechet(
+            one.mean(), one.covariance(), two.mean(), two.covariance()
+        ),
         "inception_score_mean": inception_score(a["logits"], 5)["value"],
         "kernel_inception_distance_mean": kid(a["64"], b["64"], 10, 300)["value"],
         "precision": shares["precision"]["value"],
         "recall": shares["recall"]["value"],
     }
     errors = {key: abs(value / theirs[key] - 1) for key, value in ours.items()}
-    print("against torch-fidelity, relative:", {key: f"{error:.1e}" for key, error in errors.items()})
+    print(
+        "against torch-fidelity, relative:", {key: f"{error:.1e}" for key, error in errors.items()}
+    )
     assert max(errors.values()) <= 1e-4
 
 

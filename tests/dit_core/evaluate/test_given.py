@@ -1,4 +1,6 @@
-"""Evaluations of conditioned and vector models, whole: asked for real rows' conditions, shared, resumed, refused."""
+"""Evaluations of conditioned and vector models, whole: asked for real rows' conditions, shared,
+resumed, refused.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def case(request, store):
     return run, run.plan(samples=200, protocol=request.param)
 
 
-def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(case, execution, monkeypatch):
+def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(
+    case, execution, monkeypatch
+):
     run, planned = case
     record = evaluate(run.paths, run.science, planned, execution)
     protocol = protocol_of(planned.evaluation.protocol)
@@ -55,19 +59,29 @@ def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(case
         metric = record["metrics"][name]
         assert metric["low"] <= metric["value"] <= metric["high"], name
     held_out = {"count": 359, "held_out": True}
-    rows = {"wine": {"count": 178, "held_out": False}, "digits-measured": {"count": 1797, "held_out": False}}
+    rows = {
+        "wine": {"count": 178, "held_out": False},
+        "digits-measured": {"count": 1797, "held_out": False},
+    }
     assert record["protocol"]["rows"].items() >= rows.get(run.science.data.name, held_out).items()
     assert record["protocol"]["definition_sha256"] == protocol.definition_sha256
     assert record["marks"] == []
-    assert planned.eval_id in {path.stem for path in run.paths.evals.glob("*.png")} or protocol.name == "vectors"
+    assert (
+        planned.eval_id in {path.stem for path in run.paths.evals.glob("*.png")}
+        or protocol.name == "vectors"
+    )
 
     run.paths.eval(planned.eval_id).unlink()
     first = evaluate(run.paths, run.science, planned, execution, rank=1, world=2)
     assert first["unfinished"]
-    assert evaluate(run.paths, run.science, planned, execution, rank=0, world=2)["metrics"] == record["metrics"]
+    assert (
+        evaluate(run.paths, run.science, planned, execution, rank=0, world=2)["metrics"]
+        == record["metrics"]
+    )
 
     run.paths.eval(planned.eval_id).unlink()
-    original, calls = Generator.samples, []
+    original = Generator.samples
+    calls = []
 
     def stopped(self, indices):
         if len(calls) == 3:
@@ -79,9 +93,14 @@ def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(case
     with pytest.raises(KeyboardInterrupt):
         evaluate(run.paths, run.science, planned, execution, flush_s=0)
     monkeypatch.setattr(
-        Generator, "samples", lambda self, i: original(self, i) if i not in calls else pytest.fail("2x")
+        Generator,
+        "samples",
+        lambda self, i: original(self, i) if i not in calls else pytest.fail("2x"),
     )
-    assert evaluate(run.paths, run.science, planned, execution, flush_s=0)["metrics"] == record["metrics"]
+    assert (
+        evaluate(run.paths, run.science, planned, execution, flush_s=0)["metrics"]
+        == record["metrics"]
+    )
 
 
 def test_sample_i_is_asked_for_row_i_mod_m(store):
@@ -99,7 +118,9 @@ def test_sample_i_is_asked_for_row_i_mod_m(store):
 
 
 def test_real_samples_would_be_perfect(store, execution, monkeypatch):
-    """With the truth in the place of samples the errors are those of rounding, and nobody could tell the rows apart."""
+    """With the truth in the place of samples the errors are those of rounding, and nobody could
+    tell the rows apart.
+    """
     for protocol, name in CASES.items():
         run = trained_run(store, science_of(name))
         asked = load_data(run.science.data).held_out()
@@ -109,7 +130,9 @@ def test_real_samples_would_be_perfect(store, execution, monkeypatch):
             return asked.batch(index.numpy(), index.numpy(), 0)[0]
 
         monkeypatch.setattr(Generator, "samples", real)
-        found = evaluate(run.paths, run.science, run.plan(samples=200, protocol=protocol), execution)["metrics"]
+        found = evaluate(
+            run.paths, run.science, run.plan(samples=200, protocol=protocol), execution
+        )["metrics"]
         if protocol == "vectors":
             assert found["two_sample_accuracy"]["value"] < 0.5
             assert found["mmd2"]["high"] < 0.05
@@ -119,7 +142,9 @@ def test_real_samples_would_be_perfect(store, execution, monkeypatch):
             assert found["cross_correlation"]["value"] == pytest.approx(1)
             assert found["field_ratio"]["value"] == 0
         elif protocol == "digits-obedience":
-            assert all(found[n]["value"] > 0.999 for n in ("ink_r2", "slant_r2", "width_r2", "agreement"))
+            assert all(
+                found[n]["value"] > 0.999 for n in ("ink_r2", "slant_r2", "width_r2", "agreement")
+            )
         else:
             assert found[protocol_of(protocol).main]["value"] < 0.02
             rmse = "completion_rmse" if protocol == "digits-completion" else "detail_rmse"
@@ -141,15 +166,25 @@ def test_vectors_that_are_not_finite_or_all_alike_are_named(store, execution, mo
     monkeypatch.setattr(Generator, "samples", broken)
     with pytest.raises(DataError, match="sample 70 holds values that are not finite"):
         evaluate(run.paths, run.science, planned, execution)
-    monkeypatch.setattr(Generator, "samples", lambda self, indices: torch.zeros(len(indices), 1, 1, 13))
+    monkeypatch.setattr(
+        Generator, "samples", lambda self, indices: torch.zeros(len(indices), 1, 1, 13)
+    )
     with pytest.raises(DataError, match="samples 0 to 31 are all the same vector"):
         evaluate(run.paths, run.science, planned, execution)
 
 
 def test_kept_vectors_are_lines_with_their_numbers(store, execution, tmp_path):
     run = trained_run(store, science_of("wine"))
-    evaluate(run.paths, run.science, run.plan(samples=70, protocol="vectors"), execution, keep=tmp_path / "kept")
-    lines = [line for path in sorted((tmp_path / "kept").iterdir()) for line in csv.reader(path.open())]
+    evaluate(
+        run.paths,
+        run.science,
+        run.plan(samples=70, protocol="vectors"),
+        execution,
+        keep=tmp_path / "kept",
+    )
+    lines = [
+        line for path in sorted((tmp_path / "kept").iterdir()) for line in csv.reader(path.open())
+    ]
     assert [int(line[0]) for line in lines] == list(range(70))
     assert {len(line) for line in lines} == {14}
     assert [path.suffix for path in run.paths.evals.iterdir()] == [".json"]
@@ -158,18 +193,34 @@ def test_kept_vectors_are_lines_with_their_numbers(store, execution, tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "data", "words"),
     [
-        ("digits-completion", "digits", "but protocol 'digits-completion' measures 'digits-half' alone"),
+        (
+            "digits-completion",
+            "digits",
+            "but protocol 'digits-completion' measures 'digits-half' alone",
+        ),
         ("digits-obedience", "digits-half", "measures 'digits-measured' alone"),
         ("digits-coarse", "digits-half", "measures 'digits-coarse' alone"),
-        ("vectors", "digits", "samples are images of (1, 8, 8), but protocol 'vectors' measures vectors"),
-        ("digits", "wine", "samples are vectors, but protocol 'digits' measures images; for vectors: vectors"),
+        (
+            "vectors",
+            "digits",
+            "samples are images of (1, 8, 8), but protocol 'vectors' measures vectors",
+        ),
+        (
+            "digits",
+            "wine",
+            "samples are vectors, but protocol 'digits' measures images; for vectors: vectors",
+        ),
         ("fid-50k", "wine", "samples are vectors, but protocol 'fid-50k' measures images"),
         ("dit-scaling", "wine", "samples are vectors"),
     ],
-)  # fmt: skip
-def test_protocols_that_do_not_fit_are_refused_before_sampling(protocol, data, words, store, execution, monkeypatch):
+)
+def test_protocols_that_do_not_fit_are_refused_before_sampling(
+    protocol, data, words, store, execution, monkeypatch
+):
     evaluation = Evaluation(images_seen=1, protocol=protocol, samples=100, sampling=Sampling())
-    assert any(words in line for line in problems(protocol_of(protocol), BUILT_IN[data], evaluation))
+    assert any(
+        words in line for line in problems(protocol_of(protocol), BUILT_IN[data], evaluation)
+    )
     monkeypatch.setattr(module, "network_of", lambda *_: pytest.fail("built a network"))
     run = trained_run(store, science_of(data))
     with pytest.raises(UserError) as caught:
@@ -201,9 +252,22 @@ evaluate:
     assert "protocol 'digits-obedience' measures 'digits-measured' alone" in capsys.readouterr().err
 
 
-def test_sample_draws_rows_of_each_class_and_no_picture_of_vectors(store, tmp_path, capsys, execution):
+def test_sample_draws_rows_of_each_class_and_no_picture_of_vectors(
+    store, tmp_path, capsys, execution
+):
     run = trained_run(store, science_of("digits-half"))
-    words = ["--steps", "2", "--classes", "2", "--per-class", "3", "--device", "cpu", "--keep", str(tmp_path / "s")]
+    words = [
+        "--steps",
+        "2",
+        "--classes",
+        "2",
+        "--per-class",
+        "3",
+        "--device",
+        "cpu",
+        "--keep",
+        str(tmp_path / "s"),
+    ]
     with pytest.raises(SystemExit) as ended:
         main(["sample", run.paths.root.name, *words, "--out", str(tmp_path / "grid.png")])
     assert ended.value.code in (0, None)
@@ -212,9 +276,14 @@ def test_sample_draws_rows_of_each_class_and_no_picture_of_vectors(store, tmp_pa
     labels = load_data(run.science.data).held_out().labels
     for c in range(2):
         for k, row in enumerate((labels == c).nonzero()[0][:3]):
-            pictures = [tmp_path / "e" / f"{row:06d}.png", tmp_path / "s" / "ddpm-2-g1" / str(c) / f"{k:06d}.png"]
+            pictures = [
+                tmp_path / "e" / f"{row:06d}.png",
+                tmp_path / "s" / "ddpm-2-g1" / str(c) / f"{k:06d}.png",
+            ]
             one, two = (np.asarray(Image.open(path), dtype=int) for path in pictures)
-            assert np.abs(one - two).max() <= 1  # another batch may round a grey level the other way
+            assert (
+                np.abs(one - two).max() <= 1
+            )  # another batch may round a grey level the other way
     capsys.readouterr()
     table = trained_run(store, science_of("wine"))
     with pytest.raises(SystemExit) as ended:

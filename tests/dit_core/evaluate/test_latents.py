@@ -1,4 +1,6 @@
-"""From latents to a record: VAE decoder, Inception, reference and the calibration gate, on small random networks."""
+"""From latents to a record: VAE decoder, Inception, reference and the calibration gate, on small
+random networks.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_evaluate_inception import pictures, protocol_for, random_inception
-from test_evaluate_reference import save_npz
+from inception import pictures, protocol_for, random_inception, save_npz
 from trained import trained_run
 
 from dit_core.cli.app import main
@@ -45,9 +46,16 @@ def assets(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("assets")
     random_inception(folder / "inception.pth")
     torch.manual_seed(0)
-    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    kinds = {
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+    }
     vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4, **kinds
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        **kinds,
     )
     vae.save_pretrained(folder / "tiny-vae")
     return folder
@@ -76,8 +84,14 @@ def execution(assets, tmp_path, protocol) -> Execution:
     real = save_npz(tmp_path / "real.npz", pictures(2, 80))
     target = tmp_path / "reference.safetensors"
     weights = str(assets / "inception.pth")
-    main_ok(["reference", str(real), "--protocol", "small", "--out", str(target), "--weights", weights])
-    roots = {"inception": weights, "tiny-vae": str(assets / "tiny-vae"), "reference-imagenet-256": str(target)}
+    main_ok(
+        ["reference", str(real), "--protocol", "small", "--out", str(target), "--weights", weights]
+    )
+    roots = {
+        "inception": weights,
+        "tiny-vae": str(assets / "tiny-vae"),
+        "reference-imagenet-256": str(target),
+    }
     return Execution(device="cpu", sample_batch=32, data_roots=roots)
 
 
@@ -119,12 +133,16 @@ def test_the_decoder_divides_by_the_scale_and_works_in_float32(assets, protocol)
     torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-5)
 
 
-def test_another_vae_or_latent_shape_is_refused_before_sampling(latent_run, execution, protocol, monkeypatch):
+def test_another_vae_or_latent_shape_is_refused_before_sampling(
+    latent_run, execution, protocol, monkeypatch
+):
     monkeypatch.setattr(Generator, "images", lambda *_: pytest.fail("sampled"))
     other = protocol.decoder.model_copy(update={"weights_sha256": "ab" * 32})
     monkeypatch.setitem(PROTOCOLS, "small", protocol.model_copy(update={"decoder": other}))
     planned = latent_run.plan(samples=70, protocol="small")
-    with pytest.raises(EnvironmentProblem, match=r"sha256.*but protocol 'small' is defined with abababab"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"sha256.*but protocol 'small' is defined with abababab"
+    ):
         evaluate(latent_run.paths, latent_run.science, planned, execution)
     monkeypatch.setitem(PROTOCOLS, "small", protocol.model_copy(update={"image": (3, 64, 64)}))
     with pytest.raises(UserError, match="data is 4x4x4, but images of 64 pixels"):
@@ -134,7 +152,9 @@ def test_another_vae_or_latent_shape_is_refused_before_sampling(latent_run, exec
 def test_an_offline_machine_is_told_where_the_vae_goes(protocol, tmp_path, monkeypatch):
     monkeypatch.setenv("DITLAB_OFFLINE", "1")
     monkeypatch.setenv("DITLAB_ASSETS", str(tmp_path))
-    with pytest.raises(EnvironmentProblem, match=r"nobody/tiny-vae is not on this machine.*data_roots\.tiny-vae"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"nobody/tiny-vae is not on this machine.*data_roots\.tiny-vae"
+    ):
         make_decoder(protocol, DATA, None, torch.device("cpu"))
 
 
@@ -146,31 +166,58 @@ def scored(protocol, execution, images) -> dict[str, float]:
 
     extractor = make_extractor(protocol, execution.data_roots)
     reference = reference_of(protocol, extractor, execution.data_roots)
-    return {k: v["value"] for k, v in score(protocol, open_source(images), extractor, reference).items()}
+    return {
+        k: v["value"] for k, v in score(protocol, open_source(images), extractor, reference).items()
+    }
 
 
-def test_the_gate_passes_fails_and_marks_rows(latent_run, execution, protocol, tmp_path, capsys, store):
+def test_the_gate_passes_fails_and_marks_rows(
+    latent_run, execution, protocol, tmp_path, capsys, store
+):
     samples = save_npz(tmp_path / "public.npz", pictures(1, 70))
     truth = scored(protocol, execution, samples)
     roots = execution.data_roots
-    common = ["calibrate", "small", str(samples), "--json", "--reference", roots["reference-imagenet-256"]]
+    common = [
+        "calibrate",
+        "small",
+        str(samples),
+        "--json",
+        "--reference",
+        roots["reference-imagenet-256"],
+    ]
     common += ["--weights", roots["inception"]]
     capsys.readouterr()
     main_ok([*common, "--expect", f"fid={truth['fid'] * 1.02}"], code=1)
     failed = json.loads(capsys.readouterr().out)
     assert failed["passed"] is False
     assert failed["rows"][0]["deviation"] == pytest.approx(1 / 1.02 - 1, rel=1e-3)
-    before = evaluate(latent_run.paths, latent_run.science, latent_run.plan(samples=70, protocol="small"), execution)
-    expected = [f"fid={truth['fid'] * 1.003}", f"precision={truth['precision'] + 0.004}", f"recall={truth['recall']}"]
+    before = evaluate(
+        latent_run.paths,
+        latent_run.science,
+        latent_run.plan(samples=70, protocol="small"),
+        execution,
+    )
+    expected = [
+        f"fid={truth['fid'] * 1.003}",
+        f"precision={truth['precision'] + 0.004}",
+        f"recall={truth['recall']}",
+    ]
     main_ok([*common, *(word for e in expected for word in ("--expect", e))])
     assert json.loads(capsys.readouterr().out)["passed"] is True
     planned = latent_run.plan(samples=70, protocol="small", seed=1)
     after = evaluate(latent_run.paths, latent_run.science, planned, execution)
     assert (before["marks"], after["marks"]) == (["uncalibrated"], [])
     record = store.root / "calibration" / "small.json"
-    record.write_text(record.read_text().replace(json.loads(record.read_text())["identity"]["weights_sha256"], "0"))
+    record.write_text(
+        record.read_text().replace(
+            json.loads(record.read_text())["identity"]["weights_sha256"], "0"
+        )
+    )
     other = evaluate(
-        latent_run.paths, latent_run.science, latent_run.plan(samples=70, protocol="small", seed=2), execution
+        latent_run.paths,
+        latent_run.science,
+        latent_run.plan(samples=70, protocol="small", seed=2),
+        execution,
     )
     assert other["marks"] == ["uncalibrated"]
 
@@ -198,8 +245,16 @@ def test_a_known_batch_brings_its_published_numbers():
     from dit_core.evaluate.validate import compare, expected_of
 
     expected = expected_of(Path("admnet_guided_upsampled_imagenet256.npz"), {})
-    assert expected == {"fid": 3.9426, "sfid": 6.1404, "is": 215.84, "precision": 0.8265, "recall": 0.5309}
-    rows = compare({name: {"value": value} for name, value in expected.items() if name != "recall"}, expected)
+    assert expected == {
+        "fid": 3.9426,
+        "sfid": 6.1404,
+        "is": 215.84,
+        "precision": 0.8265,
+        "recall": 0.5309,
+    }
+    rows = compare(
+        {name: {"value": value} for name, value in expected.items() if name != "recall"}, expected
+    )
     assert [row["ok"] for row in rows] == [True, True, True, True, False]
 
 
@@ -212,7 +267,9 @@ def test_references_from_a_folder_and_from_latents(assets, protocol, tmp_path, c
     for label in ("a", "b"):
         (tmp_path / "images" / label).mkdir(parents=True)
     for i, image in enumerate(pictures(1, 70)):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "images" / "ab"[i % 2] / f"{i}.png")
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(
+            tmp_path / "images" / "ab"[i % 2] / f"{i}.png"
+        )
     vae = find_vae(str(assets / "tiny-vae"))
     encode(encoding_of(tmp_path / "images", vae, tmp_path / "latents", size=32))
     capsys.readouterr()
@@ -230,7 +287,9 @@ def test_references_from_a_folder_and_from_latents(assets, protocol, tmp_path, c
             "40",
             "--json",
         ]
-        main_ok([*words, "--weights", str(assets / "inception.pth"), "--vae", str(assets / "tiny-vae")])
+        main_ok(
+            [*words, "--weights", str(assets / "inception.pth"), "--vae", str(assets / "tiny-vae")]
+        )
         facts = json.loads(capsys.readouterr().out)
         assert (facts["images"], facts["features_kept"], facts["file"]) == (70, 40, str(out))
         sums.append(out)
@@ -241,12 +300,30 @@ def test_references_from_a_folder_and_from_latents(assets, protocol, tmp_path, c
     assert not np.allclose(first, second)  # a random decoder does not give the images back
 
 
-def test_any_pixel_data_has_a_reference_of_its_own_name(store, tiny, assets, tmp_path, capsys, monkeypatch):
+def test_any_pixel_data_has_a_reference_of_its_own_name(
+    store, tiny, assets, tmp_path, capsys, monkeypatch
+):
     weights = assets / "inception.pth"
-    narrow = {"weights_sha256": sha256_of(weights), "layer": "64", "width": 64, "samples": 70, "metrics": ("fid",)}
+    narrow = {
+        "weights_sha256": sha256_of(weights),
+        "layer": "64",
+        "width": 64,
+        "samples": 70,
+        "metrics": ("fid",),
+    }
     monkeypatch.setitem(PROTOCOLS, "fid-10k", PROTOCOLS["fid-10k"].model_copy(update=narrow))
-    real, out = save_npz(tmp_path / "real.npz", pictures(2, 80)), tmp_path / "reference.safetensors"
-    words = ["reference", str(real), "--protocol", "fid-10k", "--out", str(out), "--weights", str(weights)]
+    real = save_npz(tmp_path / "real.npz", pictures(2, 80))
+    out = tmp_path / "reference.safetensors"
+    words = [
+        "reference",
+        str(real),
+        "--protocol",
+        "fid-10k",
+        "--out",
+        str(out),
+        "--weights",
+        str(weights),
+    ]
     main_ok(words, code=2)
     assert "--name is missing" in capsys.readouterr().err
     main_ok([*words, "--name", "colours"])

@@ -17,12 +17,17 @@ from dit_core.study.science.execution import Execution
 
 
 def values(record: dict) -> dict[str, float]:
-    return {name: metric["value"] for name, metric in record["metrics"].items() if metric["value"] is not None}
+    return {
+        name: metric["value"]
+        for name, metric in record["metrics"].items()
+        if metric["value"] is not None
+    }
 
 
 def difference(a: dict, b: dict) -> float:
     """Return the largest relative difference of two records' metrics."""
-    one, two = values(a), values(b)
+    one = values(a)
+    two = values(b)
     assert one.keys() == two.keys()
     return max(abs(one[k] - two[k]) / max(abs(one[k]), 1e-12) for k in one)
 
@@ -35,7 +40,11 @@ def test_a_record_holds_the_whole_protocol(trained, execution):
     planned = trained.plan()
     seen = []
     record = evaluate(
-        trained.paths, trained.science, planned, execution, lambda done, total: seen.append((done, total))
+        trained.paths,
+        trained.science,
+        planned,
+        execution,
+        lambda done, total: seen.append((done, total)),
     )
     assert seen[-1] == (200, 200)
     assert record == read_eval(trained.paths, planned.eval_id)
@@ -80,14 +89,17 @@ def test_seeds_differ_and_batches_do_not_matter(trained, execution):
     other = evaluate(trained.paths, trained.science, trained.plan(seed=1), execution)
     assert difference(base, other) > 1e-4
     forget(trained, trained.plan())
-    wide = evaluate(trained.paths, trained.science, trained.plan(), Execution(device="cpu", sample_batch=77))
+    wide = evaluate(
+        trained.paths, trained.science, trained.plan(), Execution(device="cpu", sample_batch=77)
+    )
     assert difference(base, wide) < 1e-4
 
 
 def test_processes_share_an_evaluation_exactly(trained, execution):
     planned = trained.plan()
     whole = evaluate(trained.paths, trained.science, planned, execution)
-    worst, left = 0.0, []
+    worst = 0.0
+    left = []
     for world in (2, 4, 8):
         forget(trained, planned)
         parts = [
@@ -105,7 +117,8 @@ def test_processes_share_an_evaluation_exactly(trained, execution):
 def test_a_stopped_evaluation_goes_on_where_it_was(trained, execution, monkeypatch):
     planned = trained.plan()
     whole = evaluate(trained.paths, trained.science, planned, execution)
-    worst, sampled_again = 0.0, 0
+    worst = 0.0
+    sampled_again = 0
     original = Generator.images
     for after in (1, 3, 6):
         forget(trained, planned)
@@ -121,12 +134,15 @@ def test_a_stopped_evaluation_goes_on_where_it_was(trained, execution, monkeypat
         with pytest.raises(KeyboardInterrupt):
             evaluate(trained.paths, trained.science, planned, execution, flush_s=0)
         again = []
-        monkeypatch.setattr(Generator, "images", lambda self, i, again=again: again.append(i) or original(self, i))
+        monkeypatch.setattr(
+            Generator, "images", lambda self, i, again=again: again.append(i) or original(self, i)
+        )
         resumed = evaluate(trained.paths, trained.science, planned, execution, flush_s=0)
         worst = max(worst, difference(whole, resumed))
         sampled_again += len(set(calls) & set(again))
     print(
-        f"stopped and resumed 3 times: largest relative difference {worst:.1e}, batches sampled twice {sampled_again}"
+        f"stopped and resumed 3 times: largest relative difference {worst:.1e}, batches sampled "
+        f"twice {sampled_again}"
     )
     assert worst <= 1e-6
     assert sampled_again == 0
@@ -153,7 +169,14 @@ def test_a_killed_process_leaves_nothing_wrong(trained, execution, store):
     from dit_core.study.science.run import Run
 
     planned = trained.plan(samples=192, steps=20)
-    run = Run(planned.run_id, "", trained.science, execution, (planned,), (planned.evaluation.images_seen,))
+    run = Run(
+        planned.run_id,
+        "",
+        trained.science,
+        execution,
+        (planned,),
+        (planned.evaluation.images_seen,),
+    )
     command = [sys.executable, "-c", KILLED, str(store.root), json.dumps(run_record(run))]
     folder = trained.paths.evals / f"{planned.eval_id}.part"
     process = subprocess.Popen(command, env=dict(os.environ, OMP_NUM_THREADS="1"))
@@ -167,17 +190,29 @@ def test_a_killed_process_leaves_nothing_wrong(trained, execution, store):
     resumed = evaluate(trained.paths, trained.science, planned, execution)
     forget(trained, planned)
     whole = evaluate(trained.paths, trained.science, planned, execution)
-    print(f"killed with {kept} of 6 batches kept; relative difference after resuming {difference(whole, resumed):.1e}")
+    print(
+        f"killed with {kept} of 6 batches kept; relative difference after resuming "
+        f"{difference(whole, resumed):.1e}"
+    )
     assert difference(whole, resumed) <= 1e-6
 
 
 def test_parts_of_another_setting_or_altered_parts_are_not_used(trained, execution):
-    """A stale cache under the same name gives an old number: the mark of a setting in each name prevents it."""
+    """A stale cache under the same name gives an old number: the mark of a setting in each name
+    prevents it.
+    """
     planned = trained.plan()
     whole = evaluate(trained.paths, trained.science, planned, execution)
     forget(trained, planned)
     # Parts of another batch size, then parts whose bytes changed, lie in the same folder.
-    evaluate(trained.paths, trained.science, planned, Execution(device="cpu", sample_batch=50), rank=0, world=2)
+    evaluate(
+        trained.paths,
+        trained.science,
+        planned,
+        Execution(device="cpu", sample_batch=50),
+        rank=0,
+        world=2,
+    )
     evaluate(trained.paths, trained.science, planned, execution, rank=0, world=2)
     folder = trained.paths.evals / f"{planned.eval_id}.part"
     parts = sorted(folder.glob("*.safetensors"))
@@ -188,8 +223,10 @@ def test_parts_of_another_setting_or_altered_parts_are_not_used(trained, executi
         data[-1] ^= 64
         path.write_bytes(data)
     resumed = evaluate(trained.paths, trained.science, planned, execution)
-    print(f"{len(parts)} parts of {len(settings)} settings, {len(own)} altered: "
-          f"difference {difference(whole, resumed):.1e}, stale or altered parts used 0")  # fmt: skip
+    print(
+        f"{len(parts)} parts of {len(settings)} settings, {len(own)} altered: "
+        f"difference {difference(whole, resumed):.1e}, stale or altered parts used 0"
+    )
     assert len(settings) == 2
     assert own
     assert difference(whole, resumed) == 0.0

@@ -1,4 +1,6 @@
-"""Evaluations that must not be made, or must say why they are less: hostile case 63 from the model's side."""
+"""Evaluations that must not be made, or must say why they are less: hostile case 63 from the
+model's side.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from dit_core.records.evals import read_eval
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_samples_that_are_not_finite_are_named_and_nothing_is_recorded(trained, execution, monkeypatch, value):
+def test_samples_that_are_not_finite_are_named_and_nothing_is_recorded(
+    trained, execution, monkeypatch, value
+):
     original = Generator.samples
 
     def broken(self, indices):
@@ -32,7 +36,9 @@ def test_samples_that_are_not_finite_are_named_and_nothing_is_recorded(trained, 
 
 
 def test_a_collapsed_model_is_named(trained, execution, monkeypatch):
-    monkeypatch.setattr(Generator, "samples", lambda self, indices: torch.zeros(len(indices), 1, 8, 8))
+    monkeypatch.setattr(
+        Generator, "samples", lambda self, indices: torch.zeros(len(indices), 1, 8, 8)
+    )
     with pytest.raises(DataError, match="samples 0 to 31 are all the same image"):
         evaluate(trained.paths, trained.science, trained.plan(), execution)
 
@@ -44,10 +50,18 @@ def test_what_is_wrong_is_said_before_anything_is_sampled(trained, execution, mo
         "samples is 64, but a covariance of 64 features needs more": trained.plan(samples=64),
         "unknown protocol 'digit', did you mean 'digits'": trained.plan(protocol="digit"),
         "sampler 'euler' does not go with objective 'ddpm'": trained.plan(sampler="euler"),
-        "data.kind is 'digits', but protocol 'dit-scaling' decodes latents": trained.plan(protocol="dit-scaling"),
-        "samples is 200, but protocol 'dit-scaling' is defined with 50000": trained.plan(protocol="dit-scaling"),
-        "guidance is 1.0, but protocol 'dit-table2' is defined with 1.5": trained.plan(protocol="dit-table2"),
-        "steps is 2, but protocol 'dit-fig10' is defined with 16, 32": trained.plan(protocol="dit-fig10"),
+        "data.kind is 'digits', but protocol 'dit-scaling' decodes latents": trained.plan(
+            protocol="dit-scaling"
+        ),
+        "samples is 200, but protocol 'dit-scaling' is defined with 50000": trained.plan(
+            protocol="dit-scaling"
+        ),
+        "guidance is 1.0, but protocol 'dit-table2' is defined with 1.5": trained.plan(
+            protocol="dit-table2"
+        ),
+        "steps is 2, but protocol 'dit-fig10' is defined with 16, 32": trained.plan(
+            protocol="dit-fig10"
+        ),
     }
     refused = 0
     for words, planned in cases.items():
@@ -79,7 +93,9 @@ def test_altered_or_missing_weights_are_an_error(trained, execution):
 
 
 def test_weights_of_another_network_are_an_error(trained, execution):
-    science = trained.science.model_copy(update={"model": trained.science.model.model_copy(update={"depth": 3})})
+    science = trained.science.model_copy(
+        update={"model": trained.science.model.model_copy(update={"depth": 3})}
+    )
     with pytest.raises(DataError, match="another network"):
         evaluate(trained.paths, science, trained.plan(), execution)
 
@@ -94,7 +110,9 @@ def test_images_are_kept_only_when_asked(trained, execution, tmp_path):
 
 def test_images_of_one_batch_at_most_are_alive(trained, execution, monkeypatch):
     """Memory grows with the features alone: no batch of images outlives its turn."""
-    alive, most, original = weakref.WeakSet(), [0], Generator.images
+    alive = weakref.WeakSet()
+    most = [0]
+    original = Generator.images
 
     class Marked(torch.Tensor):
         pass

@@ -1,4 +1,6 @@
-"""studies/digits-objectives.yaml asks what it says it asks, and is small enough for a few minutes."""
+"""studies/digits-objectives.yaml asks what it says it asks, and is small enough for a few
+minutes.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,8 @@ def test_an_evaluation_of_the_paper_costs_four_percent_of_its_training(tiny):
     from dit_core.study.science.science import Train
 
     science = tiny.model_copy(update={"train": Train(images=400_000 * 256)})
-    evaluation = Evaluation(images_seen=1, protocol="dit-scaling", samples=50_000, sampling=Sampling(steps=250))
+    evaluation = Evaluation(
+        images_seen=1, protocol="dit-scaling", samples=50_000, sampling=Sampling(steps=250)
+    )
     share = 2 * cost.sampling_macs(science, evaluation) / cost.train_flops(science)
     assert 0.040 < share < 0.041

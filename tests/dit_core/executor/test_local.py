@@ -1,4 +1,6 @@
-"""The local executor: all runs carried out, failures named, kills survived, finished studies left alone."""
+"""The local executor: all runs carried out, failures named, kills survived, finished studies left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_study import command, compare, evaluations, outcomes, run_to_the_end, run_with_kills
+from benchmarks.kill_study import (
+    command,
+    compare,
+    evaluations,
+    outcomes,
+    run_to_the_end,
+    run_with_kills,
+)
 
 STUDY = """
 study: tiny
@@ -48,7 +57,9 @@ def test_every_run_and_evaluation_has_one_record(calm: Path):
 
 
 @pytest.mark.slow
-def test_killed_at_random_and_restarted_it_ends_with_the_same_records(study: Path, calm: Path, tmp_path: Path):
+def test_killed_at_random_and_restarted_it_ends_with_the_same_records(
+    study: Path, calm: Path, tmp_path: Path
+):
     hits = run_with_kills(study, tmp_path / "r", kills=3, within_s=6.0, rng=random.Random(1))
     counts = compare(calm, tmp_path / "r")
     print(f"kills {hits}, {counts}")
@@ -77,7 +88,9 @@ def test_a_new_evaluation_axis_only_adds_evaluations(study: Path, calm: Path, tm
 
 
 @pytest.mark.slow
-def test_a_training_point_without_weights_is_no_reason_to_train_again(study: Path, calm: Path, tmp_path: Path):
+def test_a_training_point_without_weights_is_no_reason_to_train_again(
+    study: Path, calm: Path, tmp_path: Path
+):
     attempts = len(list(calm.glob("runs/*/*/attempts/*")))
     odd = tmp_path / "odd.yaml"
     odd.write_text(STUDY.replace("steps: [2, 3]", "steps: 2, at: 101 steps"))
@@ -106,10 +119,13 @@ def test_altered_weights_are_trained_again_before_they_are_measured(study: Path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_path: Path, how: signal.Signals):
+def test_a_signal_saves_leaves_and_the_same_command_goes_on(
+    study: Path, tmp_path: Path, how: signal.Signals
+):
     long = tmp_path / "long.yaml"
     long.write_text(STUDY.replace("300 steps", "20000 steps").replace("seed: [0, 1]", "seed: [0]"))
-    # a shell starts what it puts into the background with SIGINT ignored, and these tests may be run so
+    # a shell starts what it puts into the background with SIGINT ignored, and these tests may be
+    # run so
     words = ["env", "--default-signal=INT", *command(long, tmp_path / "r")]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_for(lambda: list((tmp_path / "r").glob("runs/*/*/checkpoints/0*")), process)
@@ -117,10 +133,15 @@ def test_a_signal_saves_leaves_and_the_same_command_goes_on(study: Path, tmp_pat
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "goes on from here" in errors
-    ends = [json.loads(p.read_bytes()) for p in (tmp_path / "r").glob("runs/*/*/attempts/*/attempt.json")]
+    ends = [
+        json.loads(p.read_bytes())
+        for p in (tmp_path / "r").glob("runs/*/*/attempts/*/attempt.json")
+    ]
     assert {e["end"] for e in ends} == {"stopped"}
     for end in ends:
-        saved = (tmp_path / "r").glob(f"runs/*/{end['run_id']}/checkpoints/{end['images_end']:012d}/MANIFEST.json")
+        saved = (tmp_path / "r").glob(
+            f"runs/*/{end['run_id']}/checkpoints/{end['images_end']:012d}/MANIFEST.json"
+        )
         assert list(saved), "a stop by signal loses no step"
 
 

@@ -1,4 +1,6 @@
-"""Conditions besides the label: shapes, nulls, counts, identity at the start, and that a plain model is untouched."""
+"""Conditions besides the label: shapes, nulls, counts, identity at the start, and that a plain
+model is untouched.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ VECTORS = {"vectors": True, "channels": 1, "height": 1, "width": 12, "modules": 
 def science(conditioning="adaln-zero", names=(), objective=None, model=None, **data) -> Science:
     fields = {key: value for name in names for key, value in FURTHER[name].items()}
     return Science(
-        model=Model(depth=2, hidden=32, heads=2, conditioning=conditioning, **{"patch": 2, **(model or {})}),
+        model=Model(
+            depth=2, hidden=32, heads=2, conditioning=conditioning, **{"patch": 2, **(model or {})}
+        ),
         data=Data(name="mine", kind="npz", **fields, **data),
         objective=objective or Ddpm(),
         train=Train(images=64, batch=8),
@@ -32,15 +36,26 @@ def science(conditioning="adaln-zero", names=(), objective=None, model=None, **d
 
 
 def given(cfg: Science, batch: int = 4, seed: int = 0) -> Conditions:
-    draw, data = torch.Generator().manual_seed(seed), cfg.data
+    draw = torch.Generator().manual_seed(seed)
+    data = cfg.data
     vector = torch.randn(batch, data.vector, generator=draw) if data.vector else None
     context = (
-        torch.randn(batch, data.context_tokens, data.context_width, generator=draw) if data.context_tokens else None
+        torch.randn(batch, data.context_tokens, data.context_width, generator=draw)
+        if data.context_tokens
+        else None
     )
-    mask = torch.arange(data.context_tokens) < torch.arange(1, batch + 1)[:, None] if data.context_tokens else None
+    mask = (
+        torch.arange(data.context_tokens) < torch.arange(1, batch + 1)[:, None]
+        if data.context_tokens
+        else None
+    )
     shape = (batch, data.map_channels, data.map_height, data.map_width)
     return Conditions(
-        torch.arange(batch), vector, context, mask, torch.randn(shape, generator=draw) if shape[1] else None
+        torch.arange(batch),
+        vector,
+        context,
+        mask,
+        torch.randn(shape, generator=draw) if shape[1] else None,
     )
 
 
@@ -59,20 +74,28 @@ COMBINATIONS = [
     for design in DESIGNS
     for names in (("vector",), ("context",), ("map",), ("vector", "context", "map"))
     for entry in ("concat", "cross-attention")
-    if not (design == "in-context" and ("context" in names or ("map" in names and entry == "cross-attention")))
+    if not (
+        design == "in-context"
+        and ("context" in names or ("map" in names and entry == "cross-attention"))
+    )
     and ("map" in names or entry == "concat")
 ]
 
 
 @pytest.mark.parametrize(("design", "names", "entry"), COMBINATIONS)
-def test_counts_are_those_of_fvcore_and_every_condition_has_an_effect_and_a_null(design, names, entry):
+def test_counts_are_those_of_fvcore_and_every_condition_has_an_effect_and_a_null(
+    design, names, entry
+):
     cfg = science(design, names, model={"map_entry": entry, "qk_norm": True, "layer_scale": 0.1})
     found = measure(cfg)
     assert (found.params, found.macs) == (cost.params(cfg), cost.fwd_macs(cfg))
-    model, y = trained(cfg), given(cfg)
-    x, t = torch.randn(4, 1, 8, 8), torch.full((4,), 500.0)
+    model = trained(cfg)
+    y = given(cfg)
+    x = torch.randn(4, 1, 8, 8)
+    t = torch.full((4,), 500.0)
     out = model(x, t, y)
-    other, null = given(cfg, seed=1), null_like(y, 10)
+    other = given(cfg, seed=1)
+    null = null_like(y, 10)
     for name in names:
         assert not torch.allclose(out, model(x, t, y._replace(**{name: getattr(other, name)})))
         part = "mask" if name == "context" else name
@@ -87,7 +110,10 @@ def test_counts_are_those_of_fvcore_and_every_condition_has_an_effect_and_a_null
 @pytest.mark.parametrize("tokens", ["patches", "features", "modules"])
 @pytest.mark.parametrize("positions", ["sincos-2d", "sincos-1d", "learned", "none"])
 def test_vectors_are_tokens_of_blocks_features_or_modules(tokens, positions):
-    cfg = science(model={"tokens": tokens, "patch": 4 if tokens == "patches" else 1, "positions": positions}, **VECTORS)
+    cfg = science(
+        model={"tokens": tokens, "patch": 4 if tokens == "patches" else 1, "positions": positions},
+        **VECTORS,
+    )
     assert cfg.tokens == {"patches": 3, "features": 12, "modules": 3}[tokens]
     found = measure(cfg)
     assert (found.params, found.macs) == (cost.params(cfg), cost.fwd_macs(cfg))
@@ -114,13 +140,16 @@ def test_rectangles_of_any_channels():
     cfg = science(channels=3, height=4, width=12, model={"patch": 2})
     assert cfg.tokens == 12
     assert (measure(cfg).params, measure(cfg).macs) == (cost.params(cfg), cost.fwd_macs(cfg))
-    assert build_model(cfg)(torch.randn(2, 3, 4, 12), torch.zeros(2), torch.zeros(2).long()).shape == (2, 6, 4, 12)
+    assert build_model(cfg)(
+        torch.randn(2, 3, 4, 12), torch.zeros(2), torch.zeros(2).long()
+    ).shape == (2, 6, 4, 12)
 
 
 @pytest.mark.parametrize("entry", ["concat", "cross-attention"])
 def test_adaln_zero_blocks_are_the_identity_at_the_start(entry):
     cfg = science(names=("vector", "context", "map"), model={"map_entry": entry})
-    model, x = build_model(cfg), torch.randn(4, 16, 32)
+    model = build_model(cfg)
+    x = torch.randn(4, 16, 32)
     context, mask = model.further.sequence(given(cfg))
     mods = model.modulation(torch.randn(4, 32))
     for i, block in enumerate(model.blocks):
@@ -129,8 +158,10 @@ def test_adaln_zero_blocks_are_the_identity_at_the_start(entry):
 
 def test_tokens_that_are_not_there_are_not_seen():
     cfg = science("cross-attention", ("context",))
-    model, y = trained(cfg), given(cfg)
-    x, t = torch.randn(4, 1, 8, 8), torch.zeros(4)
+    model = trained(cfg)
+    y = given(cfg)
+    x = torch.randn(4, 1, 8, 8)
+    t = torch.zeros(4)
     hidden = y.context.clone()
     hidden[~y.mask] = 100.0
     assert torch.equal(model(x, t, y), model(x, t, y._replace(context=hidden)))
@@ -138,11 +169,14 @@ def test_tokens_that_are_not_there_are_not_seen():
 
 def test_a_plain_model_has_no_further_parts():
     for design in DESIGNS:
-        plain, more = science(design), science(design, ("vector",) if design == "in-context" else tuple(FURTHER))
+        plain = science(design)
+        more = science(design, ("vector",) if design == "in-context" else tuple(FURTHER))
         network = build_model(plain)
         assert network.further is None
         assert not [name for name in network.state_dict() if "further" in name]
-        assert sum(p.numel() for p in network.parameters()) == cost.params(plain) < cost.params(more)
+        assert (
+            sum(p.numel() for p in network.parameters()) == cost.params(plain) < cost.params(more)
+        )
 
 
 def test_drops_are_joint_and_each_at_its_own_rate():
@@ -156,7 +190,9 @@ def test_drops_are_joint_and_each_at_its_own_rate():
     assert out.map.flatten(1).isnan().all(1).tolist() == [True, True, True, True]
     none = dropped(y, drop, 10, 0.0, (0.0, 0.0, 0.0))
     assert all(torch.equal(a, b) for a, b in zip(none, y, strict=True))
-    assert torch.equal(dropped(y.label, drop, 10, 0.1, (1.0, 1.0, 1.0)), torch.tensor([10, 1, 2, 3]))
+    assert torch.equal(
+        dropped(y.label, drop, 10, 0.1, (1.0, 1.0, 1.0)), torch.tensor([10, 1, 2, 3])
+    )
     both = joined(y, null_like(y, 10))
     assert len(both.label) == 8
     assert torch.equal(take(both, slice(0, 4)).vector, y.vector)
@@ -166,13 +202,30 @@ def test_drops_are_joint_and_each_at_its_own_rate():
     ("change", "says"),
     [
         ({"design": "in-context", "names": ("context",)}, "context enter by cross-attention"),
-        ({"design": "in-context", "names": ("map",), "model": {"map_entry": "cross-attention"}}, "map_entry: concat"),
-        ({"map_channels": 1, "map_height": 3, "map_width": 3}, "a map of 3x3 is no whole fraction of the input 8x8"),
-        ({"map_channels": 1, "map_height": 3, "map_width": 3, "model": {"map_entry": "cross-attention"}}, "patch 2"),
+        (
+            {"design": "in-context", "names": ("map",), "model": {"map_entry": "cross-attention"}},
+            "map_entry: concat",
+        ),
+        (
+            {"map_channels": 1, "map_height": 3, "map_width": 3},
+            "a map of 3x3 is no whole fraction of the input 8x8",
+        ),
+        (
+            {
+                "map_channels": 1,
+                "map_height": 3,
+                "map_width": 3,
+                "model": {"map_entry": "cross-attention"},
+            },
+            "patch 2",
+        ),
         ({"map_channels": 1}, "map_channels given without map_height, map_width"),
         ({"model": {"tokens": "modules"}}, "data 'mine' are images"),
         ({"model": {"tokens": "features", "patch": 2}, **VECTORS}, "patch 2 has no meaning"),
-        ({"model": {"tokens": "modules", "patch": 1}, **{**VECTORS, "modules": ""}}, "data.modules"),
+        (
+            {"model": {"tokens": "modules", "patch": 1}, **{**VECTORS, "modules": ""}},
+            "data.modules",
+        ),
         ({**VECTORS, "modules": "1 4"}, "modules '1 4' group 5 features of 12"),
         ({**VECTORS, "height": 8}, "height 1"),
         ({"flip": True, "vector": 2}, "flip would mirror"),
@@ -180,15 +233,18 @@ def test_drops_are_joint_and_each_at_its_own_rate():
 )
 def test_what_does_not_go_together_is_said_at_plan_time(change, says):
     change = dict(change)
-    design, names = change.pop("design", "adaln-zero"), change.pop("names", ())
+    design = change.pop("design", "adaln-zero")
+    names = change.pop("names", ())
     with pytest.raises(ValueError, match=says.replace("(", r"\(")):
         science(design, names, **change)
 
 
 def test_a_condition_that_is_missing_or_of_another_shape_is_named():
     cfg = science(names=("vector", "context"))
-    model, y = build_model(cfg), given(cfg)
-    x, t = torch.randn(4, 1, 8, 8), torch.zeros(4)
+    model = build_model(cfg)
+    y = given(cfg)
+    x = torch.randn(4, 1, 8, 8)
+    t = torch.zeros(4)
     for wrong, says in (
         (y.label, "takes vector, context beside labels"),
         (y._replace(vector=None), "'vector' must be of shape .batch, 3.; was given nothing"),
@@ -201,4 +257,9 @@ def test_a_condition_that_is_missing_or_of_another_shape_is_named():
 
 def test_a_flow_takes_them_too():
     cfg = science(names=("vector", "map"), objective=Flow())
-    assert trained(cfg)(torch.randn(2, 1, 8, 8), torch.zeros(2), given(cfg, 2)).shape == (2, 1, 8, 8)
+    assert trained(cfg)(torch.randn(2, 1, 8, 8), torch.zeros(2), given(cfg, 2)).shape == (
+        2,
+        1,
+        8,
+        8,
+    )

@@ -32,7 +32,9 @@ def test_shapes_and_gradients(design, extra):
         out = network(*inputs(science))
         assert out.shape == (3, channels, 8, 12)
         out.square().mean().backward()
-        silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+        silent = [
+            n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()
+        ]
         # A shift of all keys changes no softmax, so their bias (a part of qkv) alone may be silent.
         assert not silent
 
@@ -51,7 +53,10 @@ def test_the_other_designs_are_not_the_identity_at_the_start():
     for design in DESIGNS[1:]:
         network = build_model(small(conditioning=design))
         x = torch.randn(2, 16, 48)
-        c = {"adaln": [torch.zeros(2, 1, 48), torch.ones(2, 1, 48)] * 2, "cross-attention": torch.randn(2, 2, 48)}
+        c = {
+            "adaln": [torch.zeros(2, 1, 48), torch.ones(2, 1, 48)] * 2,
+            "cross-attention": torch.randn(2, 2, 48),
+        }
         assert not torch.allclose(network.blocks[0](x, c.get(design)), x)
 
 
@@ -63,17 +68,26 @@ def test_initialisation_is_the_published_one():
         assert layer.weight.abs().max() <= bound
         assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
         assert not layer.bias.any()
-    for weight in (network.y_embedder.weight, network.t_embedder.fc1.weight, network.t_embedder.fc2.weight):
+    for weight in (
+        network.y_embedder.weight,
+        network.t_embedder.fc1.weight,
+        network.t_embedder.fc2.weight,
+    ):
         assert weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert not any(linear.weight.any() for linear in network.modulation.linears)
     assert not network.final.weight.any()
-    # adaLN has no gate to be zero: its modulations start like any linear layer of one block (4d x d).
+    # adaLN has no gate to be zero: its modulations start like any linear layer of one block (4d x
+    # d).
     adaln = build_model(published("S", 2, conditioning="adaln"))
     bound = math.sqrt(6 / (5 * 384))
     for linear in adaln.modulation.linears:
         assert linear.weight[: 4 * 384].abs().max() <= bound
-        assert linear.weight[: 4 * 384].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
-    assert adaln.modulation.linears[-1].weight[-2 * 384 :].abs().max() > bound  # the final layer's own is 2d x d
+        assert linear.weight[: 4 * 384].std().item() == pytest.approx(
+            bound / math.sqrt(3), rel=0.02
+        )
+    assert (
+        adaln.modulation.linears[-1].weight[-2 * 384 :].abs().max() > bound
+    )  # the final layer's own is 2d x d
 
 
 def test_grouping_the_modulations_changes_nothing(monkeypatch):
@@ -82,8 +96,11 @@ def test_grouping_the_modulations_changes_nothing(monkeypatch):
     for largest in (2**21, 2 * 6 * 48 * 48, 1):
         monkeypatch.setattr("dit_core.model.conditioning.LARGEST_PRODUCT", largest)
         network = build_model(science)
-        released = {n: torch.sin(torch.arange(t.numel()) + len(n)).view(t.shape) * 0.1
-                    for n, t in to_released(network.state_dict(), science).items() if n != "pos_embed"}  # fmt: skip
+        released = {
+            n: torch.sin(torch.arange(t.numel()) + len(n)).view(t.shape) * 0.1
+            for n, t in to_released(network.state_dict(), science).items()
+            if n != "pos_embed"
+        }
         released["pos_embed"] = network.positions[None]
         network.load_state_dict(from_released(released, science, "here"))
         outs.append((len(network.modulation.linears), network(*inputs(science))))
@@ -104,8 +121,14 @@ def test_seed_makes_the_weights():
 
 def test_positions_are_the_released_table():
     table = sincos_2d(2, 3, 8)
-    row, column = 1, 2
-    wanted = [f(v * 10000 ** (-i / 2)) for v in (column, row) for f in (math.sin, math.cos) for i in range(2)]
+    row = 1
+    column = 2
+    wanted = [
+        f(v * 10000 ** (-i / 2))
+        for v in (column, row)
+        for f in (math.sin, math.cos)
+        for i in range(2)
+    ]
     assert table[row * 3 + column].tolist() == pytest.approx(wanted, abs=1e-12)
     one = sincos_1d(torch.arange(5), 6)
     assert one[4].tolist() == pytest.approx(
@@ -119,15 +142,21 @@ def test_options_change_the_network():
     torch.manual_seed(0)
     base = shaken(build_model(science))
     want = base(x, t, y)
-    for key, value in {"positions": "sincos-1d", "time_frequencies": "diffusers", "mlp_ratio": 2.0}.items():
+    for key, value in {
+        "positions": "sincos-1d",
+        "time_frequencies": "diffusers",
+        "mlp_ratio": 2.0,
+    }.items():
         other = shaken(build_model(small(**{key: value})))
         assert not torch.allclose(other(x, t, y), want, atol=1e-4), key
     none = shaken(build_model(small(positions="none")))
     assert not torch.allclose(none(x, t, y), want, atol=1e-4)
     # Without positions the network cannot tell the order of patches: swapping two swaps the output.
     swapped = x.clone()
-    swapped[..., :2, :2], swapped[..., :2, 2:4] = x[..., :2, 2:4], x[..., :2, :2]
-    out, out_swapped = none(x, t, y), none(swapped, t, y)
+    swapped[..., :2, :2] = x[..., :2, 2:4]
+    swapped[..., :2, 2:4] = x[..., :2, :2]
+    out = none(x, t, y)
+    out_swapped = none(swapped, t, y)
     torch.testing.assert_close(out[..., :2, :2], out_swapped[..., :2, 2:4])
     for key, value in OPTIONS.items():
         added = set(build_model(small(**{key: value})).state_dict()) - set(base.state_dict())
@@ -146,7 +175,8 @@ def test_layer_scale_multiplies_each_branch():
     network = shaken(build_model(small(conditioning="cross-attention", layer_scale=0.5)))
     block = network.blocks[0]
     nn.init.constant_(block.layer_scale, 0.0)
-    x, c = torch.randn(2, 16, 48), torch.randn(2, 2, 48)
+    x = torch.randn(2, 16, 48)
+    c = torch.randn(2, 2, 48)
     assert torch.equal(block(x, c), x)
     block.layer_scale.data[1] = 1.0
     torch.testing.assert_close(block(x, c), x + block.cross(block.norm2(x), c))
@@ -159,23 +189,37 @@ def test_patches_are_a_strided_convolution_and_come_back():
         x = torch.randn(2, 3, 8, 12)
         kernel = network.x_embedder.weight.view(48, 3, patch, patch)
         want = F.conv2d(x, kernel, network.x_embedder.bias, stride=patch).flatten(2).transpose(1, 2)
-        torch.testing.assert_close(network.x_embedder(patchify(x, (patch, patch))), want, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            network.x_embedder(patchify(x, (patch, patch))), want, atol=1e-5, rtol=1e-5
+        )
         # Patches hold (C, p, p), the output (p, p, C): the released order of both.
-        patches = patchify(x, (patch, patch)).unflatten(-1, (3, patch, patch)).permute(0, 1, 3, 4, 2).flatten(2)
+        patches = (
+            patchify(x, (patch, patch))
+            .unflatten(-1, (3, patch, patch))
+            .permute(0, 1, 3, 4, 2)
+            .flatten(2)
+        )
         assert torch.equal(unpatchify(patches, (patch, patch), tuple(x.shape[1:])), x)
 
 
 def test_blocks_follow_the_paper_literally():
-    """The fused block against section 3.2 written out: one operation per line, attention with its softmax."""
+    """The fused block against section 3.2 written out: one operation per line, attention with its
+    softmax.
+    """
     network = shaken(build_model(small()), std=0.2)
-    block, x = network.blocks[1], torch.randn(2, 16, 48)
+    block = network.blocks[1]
+    x = torch.randn(2, 16, 48)
     c = torch.randn(2, 48)
     (linear,) = network.modulation.linears
     mods = F.linear(F.silu(c), linear.weight, linear.bias).view(2, -1, 48)
     shift1, scale1, gate1, shift2, scale2, gate2 = (mods[:, 6 + i, None] for i in range(6))
     a = norm(x) * (1 + scale1) + shift1
     q, k, v = block.attn.qkv(a).view(2, 16, 3, 2, 24).permute(2, 0, 3, 1, 4)
-    a = ((q @ k.transpose(-1, -2) / math.sqrt(24)).softmax(-1) @ v).transpose(1, 2).reshape(2, 16, 48)
+    a = (
+        ((q @ k.transpose(-1, -2) / math.sqrt(24)).softmax(-1) @ v)
+        .transpose(1, 2)
+        .reshape(2, 16, 48)
+    )
     want = x + gate1 * block.attn.proj(a)
     a = norm(want) * (1 + scale2) + shift2
     want = want + gate2 * block.mlp(a)
@@ -185,7 +229,8 @@ def test_blocks_follow_the_paper_literally():
 @pytest.mark.parametrize("design", DESIGNS)
 def test_gradient_checkpointing_changes_nothing(design):
     science = small(conditioning=design)
-    plain, saving = shaken(build_model(science)), shaken(build_model(science, grad_checkpoint=True))
+    plain = shaken(build_model(science))
+    saving = shaken(build_model(science, grad_checkpoint=True))
     grads = []
     for network in (plain, saving):
         network(*inputs(science)).square().mean().backward()
@@ -216,7 +261,8 @@ def test_compiles_without_graph_breaks(design):
     science = small(conditioning=design, depth=1)
     for saving in (False, True):
         network = shaken(build_model(science, grad_checkpoint=saving))
-        # fullgraph raises at the first graph break; the backend that generates no code makes that quick to see.
+        # fullgraph raises at the first graph break; the backend that generates no code makes that
+        # quick to see.
         compiled = torch.compile(network, fullgraph=True, dynamic=False, backend="aot_eager")
         with torch.autocast("cpu", torch.bfloat16):
             out = compiled(*inputs(science))
@@ -246,13 +292,18 @@ def test_wrong_inputs_are_named():
     with pytest.raises(UserError, match=r"times and labels must be of shape \(3,\).*labels \(2\)"):
         network(x, t, y[:2])
     for label in (11, -1):
-        with pytest.raises(UserError, match=rf"label {label} is out of range: classes are 0 to 9, and 10 is the null"):
+        with pytest.raises(
+            UserError,
+            match=rf"label {label} is out of range: classes are 0 to 9, and 10 is the null",
+        ):
             network.check_labels(torch.tensor([0, label]))
     network.check_labels(y)
 
 
 def test_wrong_networks_are_refused_where_they_are_described():
-    with pytest.raises(ValidationError, match="patch 3 does not divide the input 8x8; these do: \\[1, 2, 4, 8\\]"):
+    with pytest.raises(
+        ValidationError, match="patch 3 does not divide the input 8x8; these do: \\[1, 2, 4, 8\\]"
+    ):
         small(patch=3)
     with pytest.raises(ValidationError, match="heads 5 do not divide hidden 48"):
         small(heads=5)
@@ -265,7 +316,10 @@ def test_wrong_networks_are_refused_where_they_are_described():
     for update, words in (
         ({"patch": 3}, "patch 3 does not divide the input 8x8"),
         ({"heads": 5}, "heads 5 do not divide hidden 48"),
-        ({"conditioning": "adaln-zerro"}, "unknown conditioning 'adaln-zerro', did you mean 'adaln-zero'"),
+        (
+            {"conditioning": "adaln-zerro"},
+            "unknown conditioning 'adaln-zerro', did you mean 'adaln-zero'",
+        ),
     ):
         model = Model.model_construct(**{**science.model.model_dump(), **update})
         with pytest.raises(UserError, match=words):

@@ -17,7 +17,8 @@ from dit_core.study.price import cost
 from dit_core.study.science.science import Ddpm, Flow
 from dit_core.study.science.unet import UNet
 
-# Table 4 of the paper: size, patch, latent side, design, params in millions, Gflops (multiply-accumulates).
+# Table 4 of the paper: size, patch, latent side, design, params in millions, Gflops
+# (multiply-accumulates).
 PAPER = [
     ("S", 8, 32, "adaln-zero", 33, 0.36),
     ("S", 4, 32, "adaln-zero", 33, 1.41),
@@ -62,10 +63,12 @@ def test_the_paper_here_is_the_paper_in_results():
     kinds = {"paper_scaling12", "paper_conditioning", "paper_longer_or_512"}
     rows = [r for r in csv.DictReader(path.open()) if r["kind"] in kinds]
     theirs = {
-        (r["size"], int(r["patch"]), int(r["latent"].split("x")[0]), r["block"].lower()):
-        (float(r["params_M"]), float(r["gflops_fwd(=GMACs)"]))
+        (r["size"], int(r["patch"]), int(r["latent"].split("x")[0]), r["block"].lower()): (
+            float(r["params_M"]),
+            float(r["gflops_fwd(=GMACs)"]),
+        )
         for r in rows
-    }  # fmt: skip
+    }
     assert theirs == {row[:4]: (float(row[4]), row[5]) for row in PAPER}
 
 
@@ -81,7 +84,9 @@ def test_options_are_counted(design):
         objective = Ddpm() if "qk_norm" in extra else Flow()
         science = small(conditioning=design, objective=objective, depth=1, **extra)
         counted = measure(science)
-        assert (counted.macs, counted.params) == (cost.fwd_macs(science), cost.params(science)), extra
+        assert (counted.macs, counted.params) == (cost.fwd_macs(science), cost.params(science)), (
+            extra
+        )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,8 @@ def test_docs_print_these_numbers():
     for size, patch, side, design, params_m, gmacs in PAPER:
         science = published(size, patch, side, design)
         row = (
-            f"| {size}/{patch} | {design} | {side * 8} | {params_m} | {cost.params(science) / 1e6:.2f} "
+            f"| {size}/{patch} | {design} | {side * 8} | {params_m} | "
+            f"{cost.params(science) / 1e6:.2f} "
             f"| {gmacs:.2f} | {cost.fwd_macs(science) / 1e9:.3f} |"
         )
         assert row in text
@@ -129,7 +135,8 @@ class OneLayer(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.kind, self.linear = kind, nn.Linear(4, 4)
+        self.kind = kind
+        self.linear = nn.Linear(4, 4)
 
     def forward(self, x):
         if self.kind == "baddbmm":

@@ -10,7 +10,9 @@ from dit_core.model import layers
 
 
 def both(f, plain, *given):
-    """Return the largest relative differences between f and plain: of the value, then of each gradient."""
+    """Return the largest relative differences between f and plain: of the value, then of each
+    gradient.
+    """
     found = []
     for g, dtype in ((f, given[0].dtype), (plain, torch.float32)):
         leaves = [x.detach().to(dtype).requires_grad_() for x in given]
@@ -25,7 +27,9 @@ def both(f, plain, *given):
 def test_bf16_attention_on_cpus_is_exact_to_its_rounding(keys):
     torch.manual_seed(0)
     q, k, v = (torch.randn(3, 2, n, 24).bfloat16() for n in (64, keys, keys))
-    assert max(both(layers.attention, F.scaled_dot_product_attention, q, k, v)) < 0.02  # 2^-8 is 0.004
+    assert (
+        max(both(layers.attention, F.scaled_dot_product_attention, q, k, v)) < 0.02
+    )  # 2^-8 is 0.004
 
 
 def test_a_mask_hides_keys_from_bf16_attention():

@@ -7,7 +7,12 @@ import torch
 from dit_sciences import LATENT, inputs, published, shaken, small
 
 from dit_core.model.build import build_model
-from dit_core.model.weights.layouts import diffusers_config, from_released, released_of_diffusers, to_diffusers
+from dit_core.model.weights.layouts import (
+    diffusers_config,
+    from_released,
+    released_of_diffusers,
+    to_diffusers,
+)
 
 BOUND = 1e-5
 
@@ -21,7 +26,9 @@ CASES = {
 
 
 def peer_of(science, weights, freq_shift: int):
-    """Return diffusers' network with our weights; a shift of 1 is how diffusers builds it, 0 as released."""
+    """Return diffusers' network with our weights; a shift of 1 is how diffusers builds it, 0 as
+    released.
+    """
     from diffusers import DiTTransformer2DModel
 
     peer = DiTTransformer2DModel(**diffusers_config(science)).eval()
@@ -44,11 +51,18 @@ def test_output_equals_diffusers(case, frequencies, shift):
     want = peer_of(science, ours.state_dict(), shift)(x, timestep=t.long(), class_labels=y).sample
     got = ours(x, t, y)
     difference = (got - want).abs().max().item()
-    print(f"{case}, {frequencies}: largest difference {difference:.1e}, largest output {want.abs().max():.2f}")
+    print(
+        f"{case}, {frequencies}: largest difference {difference:.1e}, largest output "
+        f"{want.abs().max():.2f}"
+    )
     assert difference < BOUND
     assert want.abs().max() > 0.1  # a silent network would agree with anything
-    other = peer_of(science, ours.state_dict(), 1 - shift)(x, timestep=t.long(), class_labels=y).sample
-    assert (got - other).abs().max() > 10 * BOUND  # the two spacings of frequencies are two networks
+    other = peer_of(science, ours.state_dict(), 1 - shift)(
+        x, timestep=t.long(), class_labels=y
+    ).sample
+    assert (
+        got - other
+    ).abs().max() > 10 * BOUND  # the two spacings of frequencies are two networks
 
 
 @torch.no_grad()

@@ -12,7 +12,9 @@ from dit_core.model.build import build_model
 from dit_core.study.science.science import Data, Flow
 
 
-@pytest.mark.parametrize("shape", [{}, {"levels": 1, "attention": "none"}, {"levels": 3, "attention": "all"}], ids=str)
+@pytest.mark.parametrize(
+    "shape", [{}, {"levels": 1, "attention": "none"}, {"levels": 3, "attention": "all"}], ids=str
+)
 def test_what_goes_in_comes_out(shape):
     for objective, channels in ((None, 2), (Flow(), 1)):
         science = unet(objective=objective, **shape)
@@ -23,13 +25,16 @@ def test_what_goes_in_comes_out(shape):
 
 
 def test_rectangles_of_several_channels():
-    science = unet(data=Data(name="maps", kind="npz", channels=3, height=4, width=12, classes=2, images=10))
+    science = unet(
+        data=Data(name="maps", kind="npz", channels=3, height=4, width=12, classes=2, images=10)
+    )
     assert build_model(science)(*inputs(science)).shape == (3, 6, 4, 12)
 
 
 def test_time_and_label_change_the_answer():
     science = unet()
-    network, (x, t, y) = shaken(build_model(science)), inputs(science)
+    network = shaken(build_model(science))
+    (x, t, y) = inputs(science)
     out = network(x, t, y)
     assert not torch.equal(out, network(x, t + 1, y))
     assert not torch.equal(out, network(x, t, (y + 1) % 11))
@@ -57,7 +62,8 @@ def test_weights_of_a_file_give_the_same_network():
 
 
 def test_gradient_checkpointing_gives_the_same_gradients():
-    science, found = unet(), []
+    science = unet()
+    found = []
     for on in (False, True):
         network = shaken(build_model(science, grad_checkpoint=on))
         network(*inputs(science)).square().sum().backward()
@@ -67,15 +73,19 @@ def test_gradient_checkpointing_gives_the_same_gradients():
 
 def test_the_network_is_one_graph_to_the_compiler():
     science = unet()
-    network, given = shaken(build_model(science)), inputs(science)
+    network = shaken(build_model(science))
+    given = inputs(science)
     compiled = torch.compile(network, fullgraph=True, dynamic=False, backend="eager")
     assert torch.equal(compiled(*given), network(*given))
 
 
 def test_wrong_inputs_are_named():
     science = unet()
-    network, (x, t, y) = build_model(science), inputs(science)
+    network = build_model(science)
+    (x, t, y) = inputs(science)
     with pytest.raises(UserError, match=r"takes \(batch, 1, 8, 8\), but was given \(3, 1, 4, 4\)"):
         network(x[:, :, :4, :4], t, y)
-    with pytest.raises(UserError, match="label 11 is out of range: classes are 0 to 9, and 10 is the null class"):
+    with pytest.raises(
+        UserError, match="label 11 is out of range: classes are 0 to 9, and 10 is the null class"
+    ):
         network.check_labels(torch.tensor([3, 10, 11]))

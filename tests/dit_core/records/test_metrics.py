@@ -1,4 +1,6 @@
-"""Rows of the training curve on disk: written in batches, closed by a checksum, the latest attempt's row wins."""
+"""Rows of the training curve on disk: written in batches, closed by a checksum, the latest
+attempt's row wins.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,17 @@ def test_a_row_survives(tmp_path):
 
 def test_numbers_that_are_none_are_named():
     row = decode(encode({"images": 1, "loss": math.nan, "grad_norm": -math.inf}))
-    assert row == {"images": 1, "loss": None, "grad_norm": None, "nonfinite": {"loss": "nan", "grad_norm": "-inf"}}
+    assert row == {
+        "images": 1,
+        "loss": None,
+        "grad_norm": None,
+        "nonfinite": {"loss": "nan", "grad_norm": "-inf"},
+    }
 
 
 def test_every_altered_byte_is_noticed():
-    line, draw = encode({"images": 640, "step": 10, "loss": 1.25}), random.Random(0)
+    line = encode({"images": 640, "step": 10, "loss": 1.25})
+    draw = random.Random(0)
     accepted = 0
     for _ in range(2000):
         data = bytearray(line.rstrip(b"\n"))

@@ -1,4 +1,6 @@
-"""run.yaml is written once and compared ever after; outcomes and evaluations are whole or absent."""
+"""run.yaml is written once and compared ever after; outcomes and evaluations are whole or
+absent.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,13 @@ def test_an_outcome_is_read_back_or_named_as_torn(store, tiny):
 
 
 def test_an_evaluation_of_another_run_is_refused(store):
-    mine, other = store.run("a" * 16), store.run("b" * 16)
-    facts = {"evaluation": {}, "protocol": {}, "metrics": {"fd_digits": {"value": 1.5, "low": None, "high": None}}}
+    mine = store.run("a" * 16)
+    other = store.run("b" * 16)
+    facts = {
+        "evaluation": {},
+        "protocol": {},
+        "metrics": {"fd_digits": {"value": 1.5, "low": None, "high": None}},
+    }
     write_eval(mine, "e" * 16, facts)
     other.evals.mkdir(parents=True)
     other.eval("e" * 16).write_bytes(mine.eval("e" * 16).read_bytes())

@@ -1,4 +1,6 @@
-"""Checkpoints under everything that happens to files: kills, truncation, bit rot, loss, foreign files, a full disk."""
+"""Checkpoints under everything that happens to files: kills, truncation, bit rot, loss, foreign
+files, a full disk.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def load(paths: RunPaths) -> tuple[int, list[str]]:
 
 
 class _DiesAt:
-    """Make the process end, as if by SIGKILL, in its n-th call that changes the disk; a write is half done by then."""
+    """Make the process end, as if by SIGKILL, in its n-th call that changes the disk; a write is
+    half done by then.
+    """
 
     def __init__(self, last: int) -> None:
         self.left = last
@@ -157,18 +161,25 @@ def test_killed_at_every_change_of_the_disk_a_checkpoint_loads(paths):
         saved(paths, 400)
         assert load(paths)[0] == 400
         assert not [name for name in os.listdir(paths.checkpoints) if name.startswith(".")]
-    print(f"killed at each of {kills} changes: {unloadable} unloadable, {older} times the one before was newest")
+    print(
+        f"killed at each of {kills} changes: {unloadable} unloadable, {older} times the one before "
+        "was newest"
+    )
     assert kills >= 20
     assert unloadable == 0
 
 
 @pytest.mark.parametrize("percent", [0.0, 0.1, 10.0, 50.0, 99.9])
-@pytest.mark.parametrize("part", ["weights.safetensors", "ema.safetensors", "optimizer.safetensors", "MANIFEST.json"])
+@pytest.mark.parametrize(
+    "part", ["weights.safetensors", "ema.safetensors", "optimizer.safetensors", "MANIFEST.json"]
+)
 def test_a_truncated_newest_is_passed_over_with_one_message(paths, part, percent):
     saved(paths, 100, 200)
     file = paths.checkpoints / f"{200:012d}" / part
     size = file.stat().st_size
-    os.truncate(file, min(int(size * percent / 100), size - 3))  # without its line end alone a manifest is whole
+    os.truncate(
+        file, min(int(size * percent / 100), size - 3)
+    )  # without its line end alone a manifest is whole
     images, troubles = load(paths)
     assert images == 100
     assert len(troubles) == 1
@@ -177,7 +188,8 @@ def test_a_truncated_newest_is_passed_over_with_one_message(paths, part, percent
 
 def test_every_flipped_bit_is_detected(paths):
     saved(paths, 100, 200)
-    folder, draw = paths.checkpoints / f"{200:012d}", random.Random(0)
+    folder = paths.checkpoints / f"{200:012d}"
+    draw = random.Random(0)
     whole = {file: file.read_bytes() for file in sorted(folder.glob("*.safetensors"))}
     detected = 0
     for _ in range(300):
@@ -195,7 +207,9 @@ def test_every_flipped_bit_is_detected(paths):
     assert load(paths) == (200, [])
 
 
-@pytest.mark.parametrize("lost", ["weights.safetensors", "ema.safetensors", "optimizer.safetensors", "MANIFEST.json"])
+@pytest.mark.parametrize(
+    "lost", ["weights.safetensors", "ema.safetensors", "optimizer.safetensors", "MANIFEST.json"]
+)
 def test_a_lost_file_means_the_checkpoint_before(paths, lost):
     saved(paths, 100, 200)
     (paths.checkpoints / f"{200:012d}" / lost).unlink()
@@ -246,7 +260,9 @@ def test_a_pickle_is_not_loaded(paths, tmp_path):
     assert images == 100
     assert "not readable" in troubles[0]
     assert not canary.exists()
-    assert not any(word in Path(checkpoint.__file__).read_text() for word in ("torch.load", "pickle"))
+    assert not any(
+        word in Path(checkpoint.__file__).read_text() for word in ("torch.load", "pickle")
+    )
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
@@ -255,7 +271,9 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     size = 5 * checkpoint.checkpoint_bytes(state_at(0)) // 2
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=False
+    ).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
         paths = Store(disk).run(RUN.run_id)
@@ -272,7 +290,9 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize(
+    "number", [errno.EROFS, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EACCES]
+)
 def test_an_error_of_the_file_system_names_the_place_and_keeps_the_old(paths, monkeypatch, number):
     saved(paths, 100)
     calls = []

@@ -16,7 +16,8 @@ from dit_core.training.curve import _Spikes
 
 def test_rows_are_means_over_windows_that_cover_the_run(tmp_path):
     torch.set_num_threads(1)
-    fine, coarse = run_of(science_of(steps=10)), run_of(science_of(steps=10), log_every_images=4 * 16)
+    fine = run_of(science_of(steps=10))
+    coarse = run_of(science_of(steps=10), log_every_images=4 * 16)
     for name, run in (("fine", fine), ("coarse", coarse)):
         carry_run(Store(tmp_path / name), run)
     steps = read_curve(paths_of(tmp_path / "fine", fine))
@@ -33,7 +34,10 @@ def test_rows_are_means_over_windows_that_cover_the_run(tmp_path):
 def test_a_flow_has_no_variational_term(tmp_path):
     run = run_of(science_of(steps=2, flow=True))
     carry_run(Store(tmp_path), run)
-    assert all(row["vb"] is None and row["loss"] == row["mse"] for row in read_curve(paths_of(tmp_path, run)))
+    assert all(
+        row["vb"] is None and row["loss"] == row["mse"]
+        for row in read_curve(paths_of(tmp_path, run))
+    )
 
 
 def test_event_files_hold_the_rows(tmp_path):
@@ -47,7 +51,10 @@ def test_event_files_hold_the_rows(tmp_path):
         written = [(event.step, event.value) for event in events.Scalars(name)]
         expected = [(row["images"], row[name]) for row in read_curve(paths)]
         assert len(written) == 5
-        assert all(a == b and abs(v - w) <= 1e-6 * abs(w) for (a, v), (b, w) in zip(written, expected, strict=True))
+        assert all(
+            a == b and abs(v - w) <= 1e-6 * abs(w)
+            for (a, v), (b, w) in zip(written, expected, strict=True)
+        )
 
 
 def test_a_broken_event_file_does_not_stop_a_training(tmp_path, monkeypatch):
@@ -59,7 +66,8 @@ def test_a_broken_event_file_does_not_stop_a_training(tmp_path, monkeypatch):
 
 
 def test_spikes_are_told_from_noise():
-    spikes, draw = _Spikes(), random.Random(0)
+    spikes = _Spikes()
+    draw = random.Random(0)
     false = sum(spikes.usual(1.0 + 0.1 * draw.gauss(0, 1)) is not None for _ in range(5000))
     assert spikes.usual(3.0) is not None
     print(f"false spikes among 5,000 normal losses: {false}")

@@ -1,4 +1,6 @@
-"""One run on several processes: the same numbers, one decision for all, and no process left behind."""
+"""One run on several processes: the same numbers, one decision for all, and no process left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_one_two_and_four_processes_train_the_same(tmp_path, flow):
     assert len(rows_of(one)) == 200
     for n in list(runs)[1:]:
         other = paths_of(tmp_path / str(n), runs[n])
-        loss = max(abs(a[2] - b[2]) / abs(a[2]) for a, b in zip(rows_of(one), rows_of(other), strict=True))
+        loss = max(
+            abs(a[2] - b[2]) / abs(a[2]) for a, b in zip(rows_of(one), rows_of(other), strict=True)
+        )
         ema = relative(final_ema(one, science), final_ema(other, science))
         print(f"1 against {n} processes after 200 steps: loss {loss:.1e}, EMA {ema:.1e} relative")
         assert loss < 1e-5
@@ -171,7 +175,9 @@ def _wait_for(what, limit_s: float):
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(UserError, match=r"batch 16 does not divide over 3 processes; these do: \[1, 2, 4, 8, 16\]"):
+    with pytest.raises(
+        UserError, match=r"batch 16 does not divide over 3 processes; these do: \[1, 2, 4, 8, 16\]"
+    ):
         Group(0, 3).share(16)
     assert Group(1, 2).share(16) == slice(8, 16)
 
@@ -180,7 +186,9 @@ def test_processes_share_the_machine(monkeypatch):
     from dit_core.executor import local
 
     monkeypatch.setattr(local, "_visible_gpus", lambda: tuple("01234567"))
-    runs = tuple(run_of(science_of(seed=seed), processes=4, device="auto", threads=None) for seed in range(5))
+    runs = tuple(
+        run_of(science_of(seed=seed), processes=4, device="auto", threads=None) for seed in range(5)
+    )
     crew = crew_for(runs)
     assert crew.workers == 2
     assert crew.gpus == ("0,1,2,3", "4,5,6,7")

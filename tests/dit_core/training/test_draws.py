@@ -1,4 +1,6 @@
-"""Draws are a function of (seed, step), whatever was drawn before, and cut into shares without loss."""
+"""Draws are a function of (seed, step), whatever was drawn before, and cut into shares without
+loss.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def test_other_places_give_other_draws():
 
 def test_draws_have_their_distributions():
     parts = [draws(0, step, 256) for step in range(40)]
-    u, drop = torch.cat([p.u for p in parts]), torch.cat([p.drop for p in parts])
+    u = torch.cat([p.u for p in parts])
+    drop = torch.cat([p.drop for p in parts])
     noise = torch.cat([p.noise.flatten() for p in parts])
     for uniform in (u, drop):
         assert float(uniform.min()) >= 0
@@ -47,7 +50,12 @@ def test_learning_rates():
     constant = Train(images=1000 * 10, batch=10, lr=1e-3)
     assert {learning_rate(constant, images) for images in (0, 5000, 9990)} == {1e-3}
     warm = Train(images=1000 * 10, batch=10, lr=1e-3, warmup_images=100)
-    assert [round(learning_rate(warm, images), 9) for images in (0, 40, 90, 200)] == [1e-4, 5e-4, 1e-3, 1e-3]
+    assert [round(learning_rate(warm, images), 9) for images in (0, 40, 90, 200)] == [
+        1e-4,
+        5e-4,
+        1e-3,
+        1e-3,
+    ]
     cosine = Train(images=1000 * 10, batch=10, lr=1e-3, schedule="cosine")
     assert learning_rate(cosine, 0) == 1e-3
     assert abs(learning_rate(cosine, 5000) - 5e-4) < 1e-9

@@ -1,4 +1,6 @@
-"""The training loop: resuming, stopping, diverging; every option of the recipe changes an outcome."""
+"""The training loop: resuming, stopping, diverging; every option of the recipe changes an
+outcome.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def carry(folder, run, **watch):
 
 
 def stop_after(steps: int):
-    """Return a should_stop that asks for the end of the training in step `steps` (counted from 1)."""
+    """Return a should_stop that asks for the end of the training in step `steps` (counted from
+    1).
+    """
     calls = iter(range(1, 10**6))
     return lambda: "SIGTERM" if next(calls) >= steps else None
 
@@ -48,7 +52,9 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, family):
     science = science_of(steps=12)
     if family == "unet":
         network = UNet(channels=8, layers=1, groups=4, head_channels=4)
-        science = Science(model=network, data=science.data, objective=science.objective, train=science.train)
+        science = Science(
+            model=network, data=science.data, objective=science.objective, train=science.train
+        )
     run = run_of(science, save_every_images=4 * 16)
     assert carry(tmp_path / "calm", run).how == "done"
     stops = 0
@@ -68,7 +74,13 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, family):
 
 @pytest.mark.slow
 def test_killed_trainings_end_as_undisturbed_ones():
-    command = [sys.executable, str(ROOT / "benchmarks" / "kill_training.py"), "--kills", "4", "--json"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "kill_training.py"),
+        "--kills",
+        "4",
+        "--json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     counts = json.loads(result.stdout)
@@ -90,7 +102,10 @@ def test_killed_trainings_end_as_undisturbed_ones():
 def test_conditions_and_vectors_train_and_go_on_bit_for_bit(tmp_path, data, model):
     science = science_of(steps=6)
     science = science.model_copy(
-        update={"data": BUILT_IN[data], "model": science.model.model_copy(update={"patch": 4, **model})}
+        update={
+            "data": BUILT_IN[data],
+            "model": science.model.model_copy(update={"patch": 4, **model}),
+        }
     )
     run = run_of(Science.model_validate(science.model_dump()), save_every_images=2 * 16)
     assert carry(tmp_path / "calm", run).how == "done"
@@ -107,31 +122,43 @@ def test_conditions_and_vectors_train_and_go_on_bit_for_bit(tmp_path, data, mode
 @pytest.mark.parametrize("micro", [1, 5, 8])
 def test_micro_batches_give_the_same_training(tmp_path, micro):
     science = science_of(steps=8)
-    whole, parts = run_of(science), run_of(science, micro_batch=micro)
+    whole = run_of(science)
+    parts = run_of(science, micro_batch=micro)
     carry(tmp_path / "whole", whole)
     carry(tmp_path / "parts", parts)
-    one, other = (final_ema(paths_of(tmp_path / name, whole), science) for name in ("whole", "parts"))
+    one, other = (
+        final_ema(paths_of(tmp_path / name, whole), science) for name in ("whole", "parts")
+    )
     print(f"micro-batch {micro} of 16: EMA differs by {relative(one, other):.1e}")
     assert relative(one, other) < 1e-5
 
 
 def test_compiling_keeps_the_gradients_of_modulations_in_float32(monkeypatch):
-    """Under autocast the compiler's backward pass would round them to bf16, which moves them by a thousandth."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # no code to wait for
-    science, device = science_of(precision="bf16"), torch.device("cpu")
+    """Under autocast the compiler's backward pass would round them to bf16, which moves them by a
+    thousandth.
+    """
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend="aot_eager")
+    )  # no code to wait for
+    science = science_of(precision="bf16")
+    device = torch.device("cpu")
     grads = []
     for choice in ("off", "on"):
-        state, network = train_module.build_state(science, Execution(compile=choice, device="cpu"), device)
+        state, network = train_module.build_state(
+            science, Execution(compile=choice, device="cpu"), device
+        )
         with torch.no_grad():
             for p in state.model.parameters():
                 p.normal_(std=0.1, generator=torch.Generator().manual_seed(p.numel()))
         draw = torch.Generator().manual_seed(1)
-        x, t = torch.randn(16, 1, 8, 8, generator=draw), torch.rand(16, generator=draw) * 1000
+        x = torch.randn(16, 1, 8, 8, generator=draw)
+        t = torch.rand(16, generator=draw) * 1000
         with torch.autocast("cpu", torch.bfloat16):
             out = network(x, t, torch.arange(16) % 10)
         out.float().square().mean().backward()
         grads.append(state.model.modulation.linears[0].weight.grad.clone())
-    # exact in float32 from the same incoming rounding; gradients that went through bf16 keep 8 bits of 24
+    # exact in float32 from the same incoming rounding; gradients that went through bf16 keep 8 bits
+    # of 24
     assert not torch.equal(grads[1], grads[1].bfloat16().float())
     assert relative(*grads) < 1e-2
 
@@ -142,15 +169,23 @@ def test_a_process_may_compile_any_number_of_networks(monkeypatch):
         science = science_of()
         model = science.model.model_copy(update={"patch": patch, "depth": depth})
         science = science.model_copy(update={"model": model})
-        _, network = train_module.build_state(science, Execution(compile="on", device="cpu"), torch.device("cpu"))
-        assert network(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.int64)).isfinite().all()
+        _, network = train_module.build_state(
+            science, Execution(compile="on", device="cpu"), torch.device("cpu")
+        )
+        assert (
+            network(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2, dtype=torch.int64))
+            .isfinite()
+            .all()
+        )
 
 
 def test_gradient_checkpointing_gives_the_same_training(tmp_path):
     science = science_of(steps=4)
     for name, on in (("off", False), ("on", True)):
         carry(tmp_path / name, run_of(science, grad_checkpoint=on))
-    one, other = (final_ema(paths_of(tmp_path / name, run_of(science)), science) for name in ("off", "on"))
+    one, other = (
+        final_ema(paths_of(tmp_path / name, run_of(science)), science) for name in ("off", "on")
+    )
     assert torch.equal(one, other)
 
 
@@ -172,7 +207,8 @@ def test_gradient_checkpointing_gives_the_same_training(tmp_path):
     ids=lambda recipe: next(iter(recipe)),
 )
 def test_every_field_of_the_recipe_changes_the_weights(tmp_path, recipe):
-    plain, other = science_of(steps=6), science_of(steps=6, **recipe)
+    plain = science_of(steps=6)
+    other = science_of(steps=6, **recipe)
     carry(tmp_path, run_of(plain))
     carry(tmp_path, run_of(other))
     a, b = (final_ema(paths_of(tmp_path, run_of(s)), s) for s in (plain, other))
@@ -208,7 +244,8 @@ def _poison(monkeypatch, at_step: int, value: float) -> None:
     plain = train_module.make_objective
 
     def poisoned(cfg):
-        objective, steps = plain(cfg), iter(range(10**6))
+        objective = plain(cfg)
+        steps = iter(range(10**6))
 
         class Wrapped:
             def loss(self, *args):
@@ -230,7 +267,10 @@ def test_a_spike_is_noted_and_the_run_goes_on(tmp_path, monkeypatch):
         monkeypatch.undo()
         diverged += carried.how != "done"
         events += any("spike" in e for e in read_attempts(paths_of(tmp_path, run))[-1]["events"])
-    print(f"5 runs with a hundredfold loss at one step: {events} spikes noted, {diverged} false DIVERGED")
+    print(
+        f"5 runs with a hundredfold loss at one step: {events} spikes noted, {diverged} false "
+        "DIVERGED"
+    )
     assert (diverged, events) == (0, 5)
 
 
@@ -238,8 +278,11 @@ def test_a_spike_is_noted_and_the_run_goes_on(tmp_path, monkeypatch):
 def test_jumps_of_the_clock_change_nothing(tmp_path, monkeypatch, jump_s):
     run = run_of(science_of(steps=8), save_every_s=0.01)
     carry(tmp_path / "calm", run)
-    begin, real = time.monotonic(), time.time
-    monkeypatch.setattr(time, "time", lambda: real() + (jump_s if time.monotonic() - begin > 0.02 else 0.0))
+    begin = time.monotonic()
+    real = time.time
+    monkeypatch.setattr(
+        time, "time", lambda: real() + (jump_s if time.monotonic() - begin > 0.02 else 0.0)
+    )
     carry(tmp_path / "jump", run, should_stop=stop_after(4))
     assert carry(tmp_path / "jump", run).how == "done"
     calm, jump = (paths_of(tmp_path / name, run) for name in ("calm", "jump"))
@@ -265,7 +308,10 @@ def test_two_copies_that_start_together_train_once(tmp_path):
     paths = paths_of(tmp_path, run)
     attempts = len(read_attempts(paths))
     lines = sum(len(p.read_text().splitlines()) for p in paths.attempts.glob("*/metrics.jsonl"))
-    print(f"two starts: exit {statuses}, {attempts} attempt, {lines - len(rows_of(paths))} double rows")
+    print(
+        f"two starts: exit {statuses}, {attempts} attempt, {lines - len(rows_of(paths))} double "
+        "rows"
+    )
     assert statuses in ([0, 5], [0, 0])  # a late second one finds it done
     assert attempts == 1
     assert lines == 30
@@ -275,7 +321,9 @@ def test_out_of_memory_is_final_and_says_what_to_try(tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(train_module, "make_objective", lambda cfg: type("O", (), {"loss": staticmethod(full)})())
+    monkeypatch.setattr(
+        train_module, "make_objective", lambda cfg: type("O", (), {"loss": staticmethod(full)})()
+    )
     run = run_of(science_of(steps=4))
     carried = carry(tmp_path, run)
     assert carried.how == "failed"

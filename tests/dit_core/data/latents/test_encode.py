@@ -1,4 +1,6 @@
-"""`ditlab encode`: the same bytes whatever happened on the way, and every wrong input named before work is lost."""
+"""`ditlab encode`: the same bytes whatever happened on the way, and every wrong input named before
+work is lost.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ def _contents(folder):
 def _encode(source, vae, out, **options):
     part = options.pop("part", (1, 1))
     return encode(
-        encoding_of(source, find_vae(str(vae)), out, **{"size": 16, "shard": 8, "batch": 4} | options), 1, part
+        encoding_of(
+            source, find_vae(str(vae)), out, **{"size": 16, "shard": 8, "batch": 4} | options
+        ),
+        1,
+        part,
     )
 
 
@@ -39,7 +45,9 @@ def source(make_folder):
 def forkserver():
     """Processes that begin with everything imported, so that a kill costs no import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dit_core.data.latents.shards", "diffusers.models.autoencoders.autoencoder_kl"])
+    context.set_forkserver_preload(
+        ["dit_core.data.latents.shards", "diffusers.models.autoencoders.autoencoder_kl"]
+    )
     return context
 
 
@@ -48,7 +56,9 @@ def _pass(source, vae, out, processes):
 
 
 def _kill_after(process, out, more):
-    """Kill with SIGKILL once `more` further shards are there and a random moment has passed; False if it ended."""
+    """Kill with SIGKILL once `more` further shards are there and a random moment has passed; False
+    if it ended.
+    """
     have = len(list(out.glob("shard-*.json")))
     while len(list(out.glob("shard-*.json"))) < have + more:
         if process.exitcode is not None:
@@ -61,11 +71,16 @@ def _kill_after(process, out, more):
 
 
 @pytest.mark.slow
-def test_killed_five_times_the_shards_equal_an_undisturbed_pass(forkserver, make_folder, tiny_vae, tmp_path):
-    source, calm, rough = make_folder(200), tmp_path / "calm", tmp_path / "rough"
+def test_killed_five_times_the_shards_equal_an_undisturbed_pass(
+    forkserver, make_folder, tiny_vae, tmp_path
+):
+    source = make_folder(200)
+    calm = tmp_path / "calm"
+    rough = tmp_path / "rough"
     _encode(source, tiny_vae, calm, shard=4)
     kills = 0
-    # The second kill leaves pool workers without their parent: they must die and not disturb the next pass.
+    # The second kill leaves pool workers without their parent: they must die and not disturb the
+    # next pass.
     for more, processes in enumerate([1, 2, 1, 1, 1], start=1):
         process = forkserver.Process(target=_pass, args=(source, tiny_vae, rough, processes))
         process.start()
@@ -75,7 +90,8 @@ def test_killed_five_times_the_shards_equal_an_undisturbed_pass(forkserver, make
     last.start()
     last.join(120)
     assert last.exitcode == 0
-    a, b = _contents(calm), _contents(rough)
+    a = _contents(calm)
+    b = _contents(rough)
     same = sum(a[name] == b.get(name) for name in a)
     print(f"kills {kills}, files identical {same} of {len(a)}, others {len(b) - same}")
     assert (kills, same, len(b)) == (5, 102, 102)
@@ -93,7 +109,8 @@ def test_a_second_pass_keeps_everything_and_changes_nothing(source, tiny_vae, tm
 def test_what_was_lost_or_damaged_is_made_again(loss, source, tiny_vae, tmp_path):
     _encode(source, tiny_vae, tmp_path)
     before = _contents(tmp_path)
-    shard, record = tmp_path / "shard-00002.safetensors", tmp_path / "shard-00002.json"
+    shard = tmp_path / "shard-00002.safetensors"
+    record = tmp_path / "shard-00002.json"
     damaged = bytearray(shard.read_bytes())
     damaged[-100] ^= 1
     {
@@ -133,10 +150,14 @@ def test_corrupt_images_are_all_named_and_the_rest_is_kept(make_folder, tiny_vae
     assert not (tmp_path / "manifest.json").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("size", 32), ("dtype", "float16"), ("shard", 4), ("batch", 8)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("size", 32), ("dtype", "float16"), ("shard", 4), ("batch", 8)]
+)
 def test_another_encoding_in_the_same_folder_is_refused(option, value, source, tiny_vae, tmp_path):
     _encode(source, tiny_vae, tmp_path)
-    with pytest.raises(UserError, match=f"holds another encoding .*{option}: there .*, asked {value}"):
+    with pytest.raises(
+        UserError, match=f"holds another encoding .*{option}: there .*, asked {value}"
+    ):
         _encode(source, tiny_vae, tmp_path, **{option: value})
 
 
@@ -158,7 +179,9 @@ def test_a_vae_that_gives_nan_names_the_image(source, tiny_vae, tmp_path):
     weights = load_file(tiny_vae / "diffusion_pytorch_model.safetensors")
     weights["quant_conv.bias"] = torch.full_like(weights["quant_conv.bias"], float("nan"))
     save_file(weights, broken / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(DataError, match=r"class0/00000\.png: its latent is not finite; is the VAE whole"):
+    with pytest.raises(
+        DataError, match=r"class0/00000\.png: its latent is not finite; is the VAE whole"
+    ):
         _encode(source, broken, tmp_path / "z")
 
 
@@ -175,17 +198,32 @@ WRONG = {
     "processes": (["--processes", "0"], 2, "--processes 0"),
     "part": (["--part", "3/2"], 2, "--part '3/2': wanted is i/n"),
     "device": (["--device", "tpu"], 2, "--device 'tpu': allowed are auto, cpu, cuda"),
-    "hub without revision": (["--vae", "stabilityai/sd-vae-ft-ema"], 2, "needs its revision pinned"),
+    "hub without revision": (
+        ["--vae", "stabilityai/sd-vae-ft-ema"],
+        2,
+        "needs its revision pinned",
+    ),
     "no such vae": (["--vae", "./absent"], 2, "is neither a folder here nor"),
     "vae without files": (["--vae", "."], 3, "has no config.json"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_options_are_one_line_and_an_exit_code(case, source, tiny_vae, tmp_path, capsys, monkeypatch):
+def test_wrong_options_are_one_line_and_an_exit_code(
+    case, source, tiny_vae, tmp_path, capsys, monkeypatch
+):
     extra, code, message = WRONG[case]
     monkeypatch.chdir(tmp_path)
-    command = ["encode", str(source), "--vae", str(tiny_vae), "--size", "16", "--out", str(tmp_path / "z")]
+    command = [
+        "encode",
+        str(source),
+        "--vae",
+        str(tiny_vae),
+        "--size",
+        "16",
+        "--out",
+        str(tmp_path / "z"),
+    ]
     with pytest.raises(SystemExit) as caught:
         main([*command, *extra])
     lines = capsys.readouterr().err.strip().splitlines()
@@ -200,12 +238,25 @@ def test_output_inside_the_images_is_refused(make_folder, tiny_vae):
         _encode(source, tiny_vae, source / "class0" / "z")
 
 
-def test_the_command_tells_what_to_write_in_a_study_and_verify_finds_damage(source, tiny_vae, tmp_path, capsys):
+def test_the_command_tells_what_to_write_in_a_study_and_verify_finds_damage(
+    source, tiny_vae, tmp_path, capsys
+):
     from dit_core.data.load import load_data
     from dit_core.study.science.science import Data
 
     out = tmp_path / "z"
-    command = ["encode", str(source), "--vae", str(tiny_vae), "--size", "16", "--out", str(out), "--processes", "1"]
+    command = [
+        "encode",
+        str(source),
+        "--vae",
+        str(tiny_vae),
+        "--size",
+        "16",
+        "--out",
+        str(out),
+        "--processes",
+        "1",
+    ]
     main_ok([*command, "--json"])
     facts = json.loads(capsys.readouterr().out)
     assert len(load_data(Data(name="z", **facts["data"]), str(out))) == 30

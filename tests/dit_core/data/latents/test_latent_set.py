@@ -1,4 +1,6 @@
-"""Latent shards: what was encoded is what training draws from, and nothing damaged is taken for data."""
+"""Latent shards: what was encoded is what training draws from, and nothing damaged is taken for
+data.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,28 @@ def source(make_folder):
 @pytest.fixture
 def latents(source, tiny_vae, tmp_path):
     """Their latents, in shards of eight."""
-    assert encode(encoding_of(source, find_vae(str(tiny_vae)), tmp_path / "z", size=16, shard=8, batch=4))["done"]
+    assert encode(
+        encoding_of(source, find_vae(str(tiny_vae)), tmp_path / "z", size=16, shard=8, batch=4)
+    )["done"]
     return tmp_path / "z"
 
 
 def _cfg(**fields):
-    base = {"name": "z", "kind": "latents", "channels": 4, "height": 8, "width": 8, "classes": 4, "images": 30}
+    base = {
+        "name": "z",
+        "kind": "latents",
+        "channels": 4,
+        "height": 8,
+        "width": 8,
+        "classes": 4,
+        "images": 30,
+    }
     return Data(**base | fields)
 
 
 def _posterior(source, tiny_vae, index, flip):
-    listing, vae = scan(source), find_vae(str(tiny_vae)).load("cpu")
+    listing = scan(source)
+    vae = find_vae(str(tiny_vae)).load("cpu")
     pixels = centre_crop(read_image(source / listing.files[index]), 16)
     x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
@@ -51,10 +64,12 @@ def _posterior(source, tiny_vae, index, flip):
 
 def test_a_sample_is_the_scaled_draw_from_the_posterior_of_its_image(latents, source, tiny_vae):
     data = load_data(_cfg(flip=True), str(latents))
-    indices, stream = np.array([29, 0, 8, 17]), np.array([1000, 5, 6, 7])
+    indices = np.array([29, 0, 8, 17])
+    stream = np.array([1000, 5, 6, 7])
     x, y = data.batch(indices, stream, 3)
     assert (x.dtype, tuple(x.shape), y.tolist()) == (torch.float32, (4, 4, 8, 8), [3, 0, 1, 2])
-    coin, noise = flips(3, stream), torch.from_numpy(normals(3, stream, 256)).view(4, 4, 8, 8)
+    coin = flips(3, stream)
+    noise = torch.from_numpy(normals(3, stream, 256)).view(4, 4, 8, 8)
     assert coin.any()
     assert not coin.all()
     for i in range(4):
@@ -64,7 +79,8 @@ def test_a_sample_is_the_scaled_draw_from_the_posterior_of_its_image(latents, so
 
 def test_draws_are_addressed(latents):
     data = load_data(_cfg(flip=True), str(latents))
-    indices, stream = np.arange(20), np.arange(100, 120)
+    indices = np.arange(20)
+    stream = np.arange(100, 120)
     whole = data.batch(indices, stream, 0)[0]
     assert torch.equal(data.batch(indices[7:9], stream[7:9], 0)[0], whole[7:9])
     assert not torch.equal(data.batch(indices[7:9], stream[8:10], 0)[0], whole[7:9])
@@ -72,8 +88,19 @@ def test_draws_are_addressed(latents):
 
 
 def test_half_precision_is_an_option_that_is_recorded(source, tiny_vae, tmp_path, latents):
-    encode(encoding_of(source, find_vae(str(tiny_vae)), tmp_path / "half", size=16, shard=8, batch=4, dtype="float16"))
-    half, full = LatentDataset(tmp_path / "half"), LatentDataset(latents)
+    encode(
+        encoding_of(
+            source,
+            find_vae(str(tiny_vae)),
+            tmp_path / "half",
+            size=16,
+            shard=8,
+            batch=4,
+            dtype="float16",
+        )
+    )
+    half = LatentDataset(tmp_path / "half")
+    full = LatentDataset(latents)
     assert (half.manifest.dtype, full.manifest.dtype) == ("float16", "float32")
     a, b = (d.batch(np.arange(30), np.arange(30), 0)[0] for d in (half, full))
     assert a.dtype == torch.float32
@@ -96,8 +123,10 @@ def test_reading_maps_the_files_and_does_not_load_them(tmp_path, latents):
 
 
 def test_every_flipped_bit_of_a_shard_is_detected_by_verify(latents):
-    path, draw = latents / SHARD, np.random.default_rng(0)
-    content, found = path.read_bytes(), 0
+    path = latents / SHARD
+    draw = np.random.default_rng(0)
+    content = path.read_bytes()
+    found = 0
     for _ in range(300):
         damaged = bytearray(content)
         damaged[draw.integers(len(content))] ^= 1 << draw.integers(8)
@@ -147,7 +176,10 @@ def test_a_latent_that_is_not_finite_is_named_when_drawn(latents):
         (lambda t: t.update(labels=t["labels"].int()), "labels run from"),
         (lambda t: t.update(labels=t["labels"][:3].clone()), r"moments are|labels"),
         (lambda t: t.update(moments=t["moments"].half()), "moments are .*float16, not"),
-        (lambda t: t.update(moments=t["moments"][:, :, :, :4].clone()), r"moments are \(8, 2, 8, 4, 8\)"),
+        (
+            lambda t: t.update(moments=t["moments"][:, :, :, :4].clone()),
+            r"moments are \(8, 2, 8, 4, 8\)",
+        ),
         (lambda t: t.pop("moments"), "not a shard of latents"),
     ],
 )

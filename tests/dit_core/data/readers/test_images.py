@@ -14,7 +14,15 @@ from dit_core.study.science.science import Data
 
 
 def _cfg(**fields):
-    base = {"name": "x", "kind": "images", "channels": 3, "height": 16, "width": 16, "classes": 4, "images": 20}
+    base = {
+        "name": "x",
+        "kind": "images",
+        "channels": 3,
+        "height": 16,
+        "width": 16,
+        "classes": 4,
+        "images": 20,
+    }
     return Data(**base | fields)
 
 
@@ -36,7 +44,8 @@ def test_crop_halves_by_box_then_resizes_then_cuts_the_centre():
     assert (centre_crop(Image.fromarray(wide), 32) == 200).all()
     for shape in [(16, 16), (17, 33), (500, 375), (31, 64), (9, 100)]:
         assert centre_crop(Image.new("RGB", shape), 16).shape == (16, 16, 3)
-    # A checkerboard of single pixels: the box filter gives mid-grey; bicubic from full size would not be even.
+    # A checkerboard of single pixels: the box filter gives mid-grey; bicubic from full size would
+    # not be even.
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     assert np.ptp(centre_crop(Image.fromarray(board), 16)) == 0
 
@@ -50,12 +59,20 @@ def test_batches_equal_the_files(make_folder):
             wanted = torch.from_numpy(centre_crop(image, 16).copy()).permute(2, 0, 1) / 127.5 - 1
         assert torch.allclose(x[0], wanted, atol=1e-6)
         assert y.tolist() == [1, 0]
-    assert load_data(_cfg(channels=1), str(root)).batch(np.array([7]), np.arange(1), 0)[0].shape == (1, 1, 16, 16)
+    assert load_data(_cfg(channels=1), str(root)).batch(np.array([7]), np.arange(1), 0)[
+        0
+    ].shape == (1, 1, 16, 16)
 
 
 def test_jpeg_webp_and_alpha_are_read(tmp_path):
     (tmp_path / "a").mkdir()
-    for name, mode in [("1.JPG", "RGB"), ("2.webp", "RGB"), ("3.png", "RGBA"), ("4.png", "P"), ("5.jpeg", "L")]:
+    for name, mode in [
+        ("1.JPG", "RGB"),
+        ("2.webp", "RGB"),
+        ("3.png", "RGBA"),
+        ("4.png", "P"),
+        ("5.jpeg", "L"),
+    ]:
         Image.new(mode, (20, 20), 77 if mode in "PL" else (10, 20, 30)).save(tmp_path / "a" / name)
     data = load_data(_cfg(classes=1, images=5), str(tmp_path))
     assert data.batch(np.arange(5), np.arange(5), 0)[0].shape == (5, 3, 16, 16)
@@ -97,7 +114,9 @@ def test_a_file_that_does_not_decode_names_itself(kind, make_folder):
 
 def test_bit_flips_in_a_png_are_noticed(make_folder):
     path = make_folder(20) / "class1" / "00009.png"
-    content, found, draw = path.read_bytes(), 0, np.random.default_rng(0)
+    content = path.read_bytes()
+    found = 0
+    draw = np.random.default_rng(0)
     before = np.asarray(read_image(path))
     for _ in range(100):
         damaged = bytearray(content)

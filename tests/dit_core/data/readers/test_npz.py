@@ -1,4 +1,6 @@
-"""An .npz is taken only as plain, labelled, in-range arrays; what is wrong is named with array and row."""
+"""An .npz is taken only as plain, labelled, in-range arrays; what is wrong is named with array and
+row.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,20 @@ def _labels(row, value):
 
 WRONG = {
     "float64": ({"images": GOOD.astype(np.float64), "labels": LABELS}, "images is float64"),
-    "0..255 as float": ({"images": GOOD.astype(np.float32), "labels": LABELS}, r"images\[0\] runs from"),
+    "0..255 as float": (
+        {"images": GOOD.astype(np.float32), "labels": LABELS},
+        r"images\[0\] runs from",
+    ),
     "one value too large": ({"images": _with(7, 1.5), "labels": LABELS}, r"images\[7\] runs from"),
     "NaN": ({"images": _with(3, np.nan), "labels": LABELS}, r"images\[3\] holds NaN"),
-    "infinity": ({"images": _with(3, np.inf), "labels": LABELS}, r"images\[3\] holds NaN or infinity"),
-    "0..1": ({"images": (GOOD / 255).astype(np.float32), "labels": LABELS}, "no value of images is negative"),
+    "infinity": (
+        {"images": _with(3, np.inf), "labels": LABELS},
+        r"images\[3\] holds NaN or infinity",
+    ),
+    "0..1": (
+        {"images": (GOOD / 255).astype(np.float32), "labels": LABELS},
+        "no value of images is negative",
+    ),
     "int32": ({"images": GOOD.astype(np.int32), "labels": LABELS}, "images is int32"),
     "flat": ({"images": GOOD.reshape(N, -1), "labels": LABELS}, r"wanted is \(n, H, W\)"),
     "empty": ({"images": GOOD[:0], "labels": LABELS[:0]}, "images has shape"),
@@ -42,11 +53,20 @@ WRONG = {
         {"images": np.array([{}, []], dtype=object), "labels": LABELS},
         "holds pickled objects, which are never loaded",
     ),
-    "label too large": ({"images": GOOD, "labels": _labels(9, 5)}, r"labels\[9\] is 5; with data.classes 5"),
+    "label too large": (
+        {"images": GOOD, "labels": _labels(9, 5)},
+        r"labels\[9\] is 5; with data.classes 5",
+    ),
     "label negative": ({"images": GOOD, "labels": _labels(2, -1)}, r"labels\[2\] is -1"),
     "float labels": ({"images": GOOD, "labels": LABELS.astype(float)}, "labels is float64"),
-    "one label less": ({"images": GOOD, "labels": LABELS[1:]}, r"labels has shape \(11,\) for 12 images"),
-    "one-hot labels": ({"images": GOOD, "labels": np.eye(5, dtype=int)[LABELS]}, r"labels has shape \(12, 5\)"),
+    "one label less": (
+        {"images": GOOD, "labels": LABELS[1:]},
+        r"labels has shape \(11,\) for 12 images",
+    ),
+    "one-hot labels": (
+        {"images": GOOD, "labels": np.eye(5, dtype=int)[LABELS]},
+        r"labels has shape \(12, 5\)",
+    ),
     "other names": ({"image": GOOD, "label": LABELS}, "no array 'images', did you mean 'image'"),
 }
 
@@ -89,7 +109,9 @@ def test_good_arrays_reach_the_network_in_its_range(stored, tmp_path):
 def test_grey_arrays_and_the_files_hash(tmp_path):
     np.savez(tmp_path / "x.npz", images=GOOD[..., 0], labels=LABELS)
     fields = {"name": "x", "kind": "npz", "height": 6, "width": 4, "classes": 5, "images": N}
-    assert load_data(Data(**fields), str(tmp_path / "x.npz")).batch(np.arange(2), np.arange(2), 0)[0].shape == (
+    assert load_data(Data(**fields), str(tmp_path / "x.npz")).batch(np.arange(2), np.arange(2), 0)[
+        0
+    ].shape == (
         2,
         1,
         6,
@@ -102,5 +124,7 @@ def test_grey_arrays_and_the_files_hash(tmp_path):
 def test_pickled_objects_in_a_folder_are_never_loaded(tmp_path):
     np.save(tmp_path / "images.npy", np.array([{}, []], dtype=object))
     np.save(tmp_path / "labels.npy", LABELS)
-    with pytest.raises(DataError, match=r"images\.npy: holds pickled objects, which are never loaded"):
+    with pytest.raises(
+        DataError, match=r"images\.npy: holds pickled objects, which are never loaded"
+    ):
         read_npz(tmp_path, 5)

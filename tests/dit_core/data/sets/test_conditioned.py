@@ -1,4 +1,6 @@
-"""Samples with conditions: what is built in, what a user's arrays hold, and every way in which they can be wrong."""
+"""Samples with conditions: what is built in, what a user's arrays hold, and every way in which they
+can be wrong.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,31 @@ from dit_core.study.science.data import BUILT_IN, Data
 
 N = 40
 STUDY = {
-    "name": "mine", "kind": "npz", "channels": 1, "height": 8, "width": 8, "classes": 4, "images": N, "vector": 3,
-    "context_tokens": 5, "context_width": 6, "map_channels": 2, "map_height": 4, "map_width": 4,
-}  # fmt: skip
+    "name": "mine",
+    "kind": "npz",
+    "channels": 1,
+    "height": 8,
+    "width": 8,
+    "classes": 4,
+    "images": N,
+    "vector": 3,
+    "context_tokens": 5,
+    "context_width": 6,
+    "map_channels": 2,
+    "map_height": 4,
+    "map_width": 4,
+}
 TABLE = {
-    "name": "mine", "kind": "npz", "channels": 1, "height": 1, "width": 5, "classes": 4, "images": N,
-    "vectors": True, "modules": "2 3",
-}  # fmt: skip
+    "name": "mine",
+    "kind": "npz",
+    "channels": 1,
+    "height": 1,
+    "width": 5,
+    "classes": 4,
+    "images": N,
+    "vectors": True,
+    "modules": "2 3",
+}
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -51,7 +71,11 @@ def test_built_in_sets_are_what_the_study_knows_of_them(name):
     cfg = BUILT_IN[name]
     data = load_data(cfg)
     x, y = data.batch(np.arange(7), np.arange(7), 0)
-    assert (x.shape, x.dtype, len(data)) == ((7, cfg.channels, cfg.height, cfg.width), torch.float32, cfg.images)
+    assert (x.shape, x.dtype, len(data)) == (
+        (7, cfg.channels, cfg.height, cfg.width),
+        torch.float32,
+        cfg.images,
+    )
     assert sorted(set(data.labels.tolist())) == list(range(cfg.classes))
     if cfg.conditions:
         assert isinstance(y, Conditions)
@@ -103,7 +127,8 @@ def test_a_users_arrays(tmp_path, folder):
     else:
         write(root)
     cfg = Data(**{**STUDY, "images": 32, "held_out": 0.2})
-    data, found = load_data(cfg, str(root)), arrays()
+    data = load_data(cfg, str(root))
+    found = arrays()
     index = np.array([3, 0])
     x, y = data.batch(index, index, 0)
     rows = data.rows[index]
@@ -113,8 +138,12 @@ def test_a_users_arrays(tmp_path, folder):
     assert np.allclose(y.vector.numpy() * std + mean, found["vector"][rows], atol=1e-5)
     assert np.array_equal(y.context.numpy(), found["context"][rows].astype(np.float32))
     assert np.array_equal(y.mask.numpy(), found["context_mask"][rows])
-    assert np.array_equal(y.map.numpy(), found["map"][rows].transpose(0, 3, 1, 2).astype(np.float32))
-    assert len(load_data(Data(**{**STUDY, "images": 32, "held_out": 0.2}), str(root)).held_out()) == 8
+    assert np.array_equal(
+        y.map.numpy(), found["map"][rows].transpose(0, 3, 1, 2).astype(np.float32)
+    )
+    assert (
+        len(load_data(Data(**{**STUDY, "images": 32, "held_out": 0.2}), str(root)).held_out()) == 8
+    )
 
 
 def test_a_users_vectors_are_standardised_and_ordered_by_module(tmp_path):
@@ -136,8 +165,18 @@ def _with(name, index, value):
     [
         (STUDY, {}, ("vector",), "has no array 'vector'.*vectors"),
         (STUDY, {}, ("map",), "has no array 'map'"),
-        (STUDY, {"map": np.zeros((N, 4, 4))}, (), r"map has shape \(40, 4, 4, 1\); the study says \(n, 4, 4, 2\)"),
-        (STUDY, {"vector": np.zeros((N, 2))}, (), r"vector has shape \(40, 2\); the study says \(n, 3\)"),
+        (
+            STUDY,
+            {"map": np.zeros((N, 4, 4))},
+            (),
+            r"map has shape \(40, 4, 4, 1\); the study says \(n, 4, 4, 2\)",
+        ),
+        (
+            STUDY,
+            {"vector": np.zeros((N, 2))},
+            (),
+            r"vector has shape \(40, 2\); the study says \(n, 3\)",
+        ),
         (STUDY, _with("vector", (7, 1), np.nan), (), r"row 7, 'vector\[:, 1\]' is nan"),
         (STUDY, _with("vector", (slice(None), 2), 4.0), (), r"'vector\[:, 2\]' is 4 in every row"),
         (STUDY, {"context": np.zeros((N - 1, 5, 6))}, (), "context has 39 rows, labels 40"),
@@ -148,8 +187,18 @@ def _with(name, index, value):
         (TABLE, _with("vectors", (3, 4), np.nan), (), "row 3, 'e' is nan"),
         (TABLE, _with("vectors", (slice(None), 0), 1.0), (), "feature 'a' is 1 in every row"),
         (TABLE, {"modules": np.array([["one", "q"]])}, (), "module 'one': no feature 'q'"),
-        (TABLE, {"modules": np.array([["one", "a"], ["two", "b"]])}, (), "3 features are in no module: c, d, e"),
-        (TABLE, {"modules": np.array([["m", f] for f in "abcde"])}, (), "data.modules is '2 3', but .* groups of '5'"),
+        (
+            TABLE,
+            {"modules": np.array([["one", "a"], ["two", "b"]])},
+            (),
+            "3 features are in no module: c, d, e",
+        ),
+        (
+            TABLE,
+            {"modules": np.array([["m", f] for f in "abcde"])},
+            (),
+            "data.modules is '2 3', but .* groups of '5'",
+        ),
     ],
 )
 def test_what_is_wrong_names_array_and_row(tmp_path, study, change, without, says):

@@ -1,4 +1,6 @@
-"""The real Inception code on random weights: what torch-fidelity gives, we give; and sFID derived a second time."""
+"""The real Inception code on random weights: what torch-fidelity gives, we give; and sFID derived a
+second time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils.data import Dataset
+from inception import LAYER, Images, pictures, protocol_for, random_inception
 
 from dit_core.errors import EnvironmentProblem
 from dit_core.evaluate.features.extractors import SPATIAL, make_extractor
@@ -16,62 +18,14 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import Reference
 from dit_core.evaluate.metrics.measure import measure
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
-from dit_core.records.disk.files import sha256_of
-
-LAYER, WIDTH = "192", 192
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Return a weights file of the real network, random but seeded, variance kept through the layers."""
+    """Return a weights file of the real network, random but seeded, variance kept through the
+    layers.
+    """
     return random_inception(tmp_path_factory.mktemp("inception") / "inception.pth")
-
-
-def random_inception(path: Path) -> Path:
-    """Write seeded random weights of torch-fidelity's Inception to `path` and return it."""
-    from torch_fidelity import feature_extractor_inceptionv3 as theirs
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        network = theirs.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    generator = torch.Generator().manual_seed(0)
-    state = network.state_dict()
-    for name, value in state.items():
-        if value.dim() >= 2:
-            state[name] = torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5
-        elif name.endswith("bn.weight") or name.endswith("running_var"):
-            state[name] = 1 + 0.1 * torch.rand(value.shape, generator=generator)
-        elif value.is_floating_point():
-            state[name] = 0.1 * torch.randn(value.shape, generator=generator)
-    torch.save(state, path)
-    return path
-
-
-def protocol_for(weights: Path, **changes):
-    """Return dit-scaling's protocol with the test's weights and a narrow layer, so that a few images suffice."""
-    narrow = {"weights_sha256": sha256_of(weights), "layer": LAYER, "width": WIDTH, "image": (3, 32, 32)}
-    small = {"kid_subsets": 5, "kid_subset_size": 16, "is_splits": 2, "samples": None}
-    return PROTOCOLS["dit-scaling"].model_copy(update={**narrow, **small, **changes})
-
-
-def pictures(seed: int, count: int) -> torch.Tensor:
-    """Return (count, 3, 32, 32) uint8 images with some structure, their contrast depending on the seed."""
-    rng = np.random.default_rng(seed)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (count, 3, 4, 4)))
-    fine = torch.from_numpy(rng.standard_normal((count, 3, 32, 32)) * 8 * seed)
-    return (F.interpolate(coarse, size=32, mode="bilinear") + fine).clamp(0, 255).to(torch.uint8)
-
-
-class Images(Dataset):
-    def __init__(self, images: torch.Tensor) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self.images[index]
 
 
 @pytest.mark.slow
@@ -81,14 +35,30 @@ def test_all_metrics_equal_torch_fidelity(weights: Path, monkeypatch):
 
     # The same network on a smaller input: a fifth of the time, on both sides.
     monkeypatch.setattr(FeatureExtractorInceptionV3, "INPUT_IMAGE_SIZE", 139)
-    fake, real = pictures(1, 24), pictures(2, 20)
+    fake = pictures(1, 24)
+    real = pictures(2, 20)
     theirs = torch_fidelity.calculate_metrics(
-        input1=Images(fake), input2=Images(real), cuda=False, batch_size=8,
-        feature_extractor="inception-v3-compat", feature_extractor_weights_path=str(weights),
-        feature_layer_fid=LAYER, feature_layer_kid=LAYER, feature_layer_prc=LAYER,
-        fid=True, isc=True, kid=True, prc=True, kid_subsets=5, kid_subset_size=16, isc_splits=2,
-        samples_shuffle=False, save_cpu_ram=True, cache=False, verbose=False,
-    )  # fmt: skip
+        input1=Images(fake),
+        input2=Images(real),
+        cuda=False,
+        batch_size=8,
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=str(weights),
+        feature_layer_fid=LAYER,
+        feature_layer_kid=LAYER,
+        feature_layer_prc=LAYER,
+        fid=True,
+        isc=True,
+        kid=True,
+        prc=True,
+        kid_subsets=5,
+        kid_subset_size=16,
+        isc_splits=2,
+        samples_shuffle=False,
+        save_cpu_ram=True,
+        cache=False,
+        verbose=False,
+    )
     protocol = protocol_for(weights, metrics=("fid", "is", "kid", "precision", "recall"))
     extractor = make_extractor(protocol, {"inception": str(weights)})
     held = extractor(real)[LAYER]
@@ -103,8 +73,14 @@ def test_all_metrics_equal_torch_fidelity(weights: Path, monkeypatch):
         "precision": "precision",
         "recall": "recall",
     }
-    errors = {name: abs(ours[name]["value"] - theirs[key]) / abs(theirs[key]) for name, key in keys.items()}
-    print("Inception against torch-fidelity, relative:", {name: f"{error:.1e}" for name, error in errors.items()})
+    errors = {
+        name: abs(ours[name]["value"] - theirs[key]) / abs(theirs[key])
+        for name, key in keys.items()
+    }
+    print(
+        "Inception against torch-fidelity, relative:",
+        {name: f"{error:.1e}" for name, error in errors.items()},
+    )
     assert theirs["precision"] > 0
     assert theirs["recall"] > 0
     assert max(errors.values()) <= 1e-4
@@ -115,27 +91,42 @@ def resized(images: torch.Tensor, size: int = 299) -> torch.Tensor:
     n = images.shape[-1]
     position = torch.arange(size, dtype=torch.float64) * n / size
     low = position.floor().long()
-    high, share = (low + 1).clamp(max=n - 1), (position - low)
+    high = (low + 1).clamp(max=n - 1)
+    share = position - low
     rows = images[:, :, low, :] * (1 - share)[:, None] + images[:, :, high, :] * share[:, None]
     return rows[..., low] * (1 - share) + rows[..., high] * share
 
 
-def block(state: dict, name: str, x: torch.Tensor, stride: int = 1, padding: int | tuple[int, int] = 0) -> torch.Tensor:
+def block(
+    state: dict, name: str, x: torch.Tensor, stride: int = 1, padding: int | tuple[int, int] = 0
+) -> torch.Tensor:
     """Return convolution, batch norm with stored statistics, ReLU, in float64."""
-    part = {key.removeprefix(name + "."): value.double() for key, value in state.items() if key.startswith(name + ".")}
+    part = {
+        key.removeprefix(name + "."): value.double()
+        for key, value in state.items()
+        if key.startswith(name + ".")
+    }
     x = F.conv2d(x, part["conv.weight"], stride=stride, padding=padding)
     scale = part["bn.weight"] / (part["bn.running_var"] + 1e-3).sqrt()
-    x = (x - part["bn.running_mean"][:, None, None]) * scale[:, None, None] + part["bn.bias"][:, None, None]
+    x = (x - part["bn.running_mean"][:, None, None]) * scale[:, None, None] + part["bn.bias"][
+        :, None, None
+    ]
     return x.clamp(min=0)
 
 
 def spatial_in_float64(state: dict, images: torch.Tensor) -> np.ndarray:
-    """Return (B, 2023): 7 channels of the 1x1 branch of the third 17x17 block (TensorFlow's mixed_6/conv)."""
+    """Return (B, 2023): 7 channels of the 1x1 branch of the third 17x17 block (TensorFlow's
+    mixed_6/conv).
+    """
 
-    def pooled(x: torch.Tensor) -> torch.Tensor:  # mean over the neighbours that exist, as TensorFlow pools
+    def pooled(
+        x: torch.Tensor,
+    ) -> torch.Tensor:  # mean over the neighbours that exist, as TensorFlow pools
         return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
-    def chain(x: torch.Tensor, name: str, *steps: tuple[str, int | tuple[int, int]]) -> torch.Tensor:
+    def chain(
+        x: torch.Tensor, name: str, *steps: tuple[str, int | tuple[int, int]]
+    ) -> torch.Tensor:
         for step, padding in steps:
             x = block(state, f"{name}.{step}", x, padding=padding)
         return x
@@ -149,18 +140,35 @@ def spatial_in_float64(state: dict, images: torch.Tensor) -> np.ndarray:
     for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
         double = chain(x, name, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1), ("branch3x3dbl_3", 1))
         five = chain(x, name, ("branch5x5_1", 0), ("branch5x5_2", 2))
-        x = torch.cat([chain(x, name, ("branch1x1", 0)), five, double, chain(pooled(x), name, ("branch_pool", 0))], 1)
+        x = torch.cat(
+            [
+                chain(x, name, ("branch1x1", 0)),
+                five,
+                double,
+                chain(pooled(x), name, ("branch_pool", 0)),
+            ],
+            1,
+        )
     inner = chain(x, "Mixed_6a", ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
     inner = block(state, "Mixed_6a.branch3x3dbl_3", inner, stride=2)
-    x = torch.cat([block(state, "Mixed_6a.branch3x3", x, stride=2), inner, F.max_pool2d(x, 3, 2)], 1)
-    across, down = (0, 3), (3, 0)
+    x = torch.cat(
+        [block(state, "Mixed_6a.branch3x3", x, stride=2), inner, F.max_pool2d(x, 3, 2)], 1
+    )
+    across = (0, 3)
+    down = (3, 0)
     for name in ("Mixed_6b", "Mixed_6c"):
         seven = chain(x, name, ("branch7x7_1", 0), ("branch7x7_2", across), ("branch7x7_3", down))
-        names = [(f"branch7x7dbl_{k}", p) for k, p in zip(range(1, 6), (0, down, across, down, across), strict=True)]
-        ones, pool = chain(x, name, ("branch1x1", 0)), chain(pooled(x), name, ("branch_pool", 0))
+        names = [
+            (f"branch7x7dbl_{k}", p)
+            for k, p in zip(range(1, 6), (0, down, across, down, across), strict=True)
+        ]
+        ones = chain(x, name, ("branch1x1", 0))
+        pool = chain(pooled(x), name, ("branch_pool", 0))
         x = torch.cat([ones, seven, chain(x, name, *names), pool], 1)
     x = block(state, "Mixed_6d.branch1x1", x)[:, :7]
-    return np.stack([np.transpose(one, (1, 2, 0)).reshape(-1) for one in x.numpy()])  # rows, columns, channels last
+    return np.stack(
+        [np.transpose(one, (1, 2, 0)).reshape(-1) for one in x.numpy()]
+    )  # rows, columns, channels last
 
 
 def test_spatial_features_equal_a_second_derivation_in_float64(weights: Path):

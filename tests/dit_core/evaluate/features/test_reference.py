@@ -1,4 +1,6 @@
-"""Hostile cases 63 and 65: samples and references that must be refused, and those that only look odd."""
+"""Hostile cases 63 and 65: samples and references that must be refused, and those that only look
+odd.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inception import pictures, protocol_for, random_inception, save_npz
 from PIL import Image
-from test_evaluate_inception import Images, pictures, protocol_for, random_inception  # noqa: F401
 
 from dit_core.errors import DataError, EnvironmentProblem, UserError
 from dit_core.evaluate.features.extractors import make_extractor
 from dit_core.evaluate.features.moments import Moments
-from dit_core.evaluate.features.reference import check_moments, read_reference, reference_of, write_reference
+from dit_core.evaluate.features.reference import (
+    check_moments,
+    read_reference,
+    reference_of,
+    write_reference,
+)
 from dit_core.evaluate.metrics.frechet import frechet
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.evaluate.samples.sources import npz_rows, open_source, require_count
@@ -34,7 +41,9 @@ def small_input():
 
 @pytest.fixture(scope="module")
 def protocol(tmp_path_factory):
-    """Return a protocol on the first 64 features of a random Inception: cheap, and the real road."""
+    """Return a protocol on the first 64 features of a random Inception: cheap, and the real
+    road.
+    """
     weights = random_inception(tmp_path_factory.mktemp("weights") / "inception.pth")
     narrow = {"layer": "64", "width": 64, "metrics": ("fid", "kid", "precision", "recall")}
     return protocol_for(weights, **narrow), {"inception": str(weights)}
@@ -43,11 +52,6 @@ def protocol(tmp_path_factory):
 @pytest.fixture(scope="module")
 def extractor(protocol):
     return make_extractor(*protocol)
-
-
-def save_npz(path: Path, images: torch.Tensor, **more: np.ndarray) -> Path:
-    np.savez(path, arr_0=images.permute(0, 2, 3, 1).numpy(), **more)
-    return path
 
 
 def save_folder(path: Path, images: torch.Tensor) -> Path:
@@ -59,7 +63,10 @@ def save_folder(path: Path, images: torch.Tensor) -> Path:
 
 def test_sources_read_the_same_images_in_any_batch(tmp_path):
     images = pictures(1, 13)
-    for source in (open_source(save_npz(tmp_path / "a.npz", images)), open_source(save_folder(tmp_path / "f", images))):
+    for source in (
+        open_source(save_npz(tmp_path / "a.npz", images)),
+        open_source(save_folder(tmp_path / "f", images)),
+    ):
         assert (source.count, source.shape) == (13, (3, 32, 32))
         for batch in (1, 5, 100):
             assert torch.equal(torch.cat(list(source.read(batch))), images)
@@ -83,11 +90,19 @@ def hostile_samples(tmp_path: Path):
     )
     np.savez(tmp_path / "long.npz", arr_0=np.zeros((50_001, 1, 1, 3), np.uint8))
     yield "50,001", "1 too many", lambda: require_count(open_source(tmp_path / "long.npz"), 50_000)
-    yield "float samples", "arr_0 is float32; images must be uint8", npz("float", array.astype(np.float32) / 255)
+    yield (
+        "float samples",
+        "arr_0 is float32; images must be uint8",
+        npz("float", array.astype(np.float32) / 255),
+    )
     holed = array.astype(np.float64)
     holed[3, 0, 0, 0] = np.nan
     yield "NaN samples", "arr_0 is float64; images must be uint8", npz("nan", holed)
-    yield "wrong size", "holds images of (3, 16, 16), wanted are (3, 32, 32)", npz("size", array[:, ::2, ::2])
+    yield (
+        "wrong size",
+        "holds images of (3, 16, 16), wanted are (3, 32, 32)",
+        npz("size", array[:, ::2, ::2]),
+    )
     yield "flat array", "has shape (6, 3072)", npz("flat", array.reshape(6, -1))
     yield "other name", "has no array 'arr_0'; it has images", npz("named", array, "images")
     yield "objects", "never unpickled", npz("objects", np.array([[[[{}]]]], dtype=object))
@@ -103,7 +118,11 @@ def hostile_samples(tmp_path: Path):
     yield "flipped bit", "Bad CRC-32", lambda: list(open_source(flipped, shape).read(6))
     folder = save_folder(tmp_path / "corrupt", images)
     (folder / "0002.png").write_bytes((folder / "0002.png").read_bytes()[:200])
-    yield "corrupt PNG", "0002.png: does not decode", lambda: list(open_source(folder, shape).read(4))
+    yield (
+        "corrupt PNG",
+        "0002.png: does not decode",
+        lambda: list(open_source(folder, shape).read(4)),
+    )
     mixed = save_folder(tmp_path / "mixed", images)
     Image.new("RGB", (33, 32)).save(mixed / "0004.png")
     yield (
@@ -119,7 +138,8 @@ def hostile_samples(tmp_path: Path):
 
 
 def test_hostile_samples_are_refused_and_the_place_is_named(tmp_path):
-    refused, cases = 0, list(hostile_samples(tmp_path))
+    refused = 0
+    cases = list(hostile_samples(tmp_path))
     for what, words, read in cases:
         with pytest.raises((DataError, EnvironmentProblem, UserError)) as caught:
             read()
@@ -163,22 +183,34 @@ def test_scoring_the_reference_itself_gives_zero(protocol, extractor, made, tmp_
     print(f"identical images through Inception: fid {metrics['fid']['value']:.1e}")
     assert metrics["fid"]["value"] <= 1e-3
     assert metrics["precision"]["value"] > 0.9
-    other = score(protocol[0], open_source(save_npz(tmp_path / "o.npz", pictures(1, COUNT))), extractor, made[1])
+    other = score(
+        protocol[0],
+        open_source(save_npz(tmp_path / "o.npz", pictures(1, COUNT))),
+        extractor,
+        made[1],
+    )
     assert other["fid"]["value"] > 10 * metrics["fid"]["value"] + 1e-3
 
 
 def test_adm_files_in_either_precision_give_the_same(protocol, extractor, made, tmp_path):
-    reference, values = made[1], []
+    reference = made[1]
+    values = []
     own = Moments.of(extractor(pictures(1, COUNT))["64"])
     for kind in (np.float32, np.float64):
-        sums = {"mu": reference.mean.numpy().astype(kind), "sigma": reference.covariance.numpy().astype(kind)}
+        sums = {
+            "mu": reference.mean.numpy().astype(kind),
+            "sigma": reference.covariance.numpy().astype(kind),
+        }
         path = save_npz(tmp_path / f"{np.dtype(kind)}.npz", pictures(2, 30), **sums)
         found = reference_from_adm("imagenet-256", path, open_source(path), protocol[0], extractor)
         assert found.mean.dtype == torch.float64
         assert len(found.features) == 30
         values.append(frechet(own.mean(), own.covariance(), found.mean, found.covariance))
     exact = frechet(own.mean(), own.covariance(), reference.mean, reference.covariance)
-    print(f"ADM reference in float32 and float64: relative {max(abs(v / exact - 1) for v in values):.1e}")
+    print(
+        "ADM reference in float32 and float64: relative "
+        f"{max(abs(v / exact - 1) for v in values):.1e}"
+    )
     assert values == pytest.approx([exact, exact], rel=1e-4)
 
 
@@ -187,24 +219,39 @@ def test_hostile_references_are_refused(protocol, extractor, made, tmp_path):
     from safetensors.torch import save_file
 
     with safe_open(made[0], framework="pt") as file:
-        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    nan, bent = tensors["mean"].clone(), tensors["covariance"].clone()
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    nan = tensors["mean"].clone()
+    bent = tensors["covariance"].clone()
     nan[3] = float("nan")
     bent[0, 1] += 5 * bent.abs().max()
     cases = {
         "wanted is width 64": ({"mean": torch.zeros(32), "covariance": torch.eye(32)}, header),
         "not finite": ({"mean": nan}, header),
         "not symmetric": ({"covariance": bent}, header),
-        "weights_sha256": ({}, {"ditlab": header["ditlab"].replace(extractor.weights_sha256, "0" * 64)}),
-        "made with layer": ({}, {"ditlab": header["ditlab"].replace('"layer": "64"', '"layer": "192"')}),
-        "made with extractor": ({}, {"ditlab": header["ditlab"].replace("inception-v3-compat", "ditlab-digits")}),
+        "weights_sha256": (
+            {},
+            {"ditlab": header["ditlab"].replace(extractor.weights_sha256, "0" * 64)},
+        ),
+        "made with layer": (
+            {},
+            {"ditlab": header["ditlab"].replace('"layer": "64"', '"layer": "192"')},
+        ),
+        "made with extractor": (
+            {},
+            {"ditlab": header["ditlab"].replace("inception-v3-compat", "ditlab-digits")},
+        ),
         "holds no reference statistics": ({}, None),
         "has no features": ({"features": None}, header),
     }
     refused = 0
     for words, (change, metadata) in cases.items():
         path = tmp_path / "bad.safetensors"
-        save_file({k: v for k, v in {**tensors, **change}.items() if v is not None}, path, metadata=metadata)
+        save_file(
+            {k: v for k, v in {**tensors, **change}.items() if v is not None},
+            path,
+            metadata=metadata,
+        )
         with pytest.raises(DataError, match=words):
             read_reference(path, protocol[0], extractor)
         refused += 1
@@ -219,7 +266,9 @@ def test_hostile_references_are_refused(protocol, extractor, made, tmp_path):
 
 def test_a_missing_reference_is_named_with_its_place(protocol, extractor, tmp_path, monkeypatch):
     monkeypatch.setenv("DITLAB_ASSETS", str(tmp_path))
-    with pytest.raises(EnvironmentProblem, match=r"reference-imagenet-256\.safetensors.*reference-imagenet-256"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"reference-imagenet-256\.safetensors.*reference-imagenet-256"
+    ):
         reference_of(protocol[0], extractor)
 
 

@@ -1,4 +1,6 @@
-"""Requested against measured: R2 and slope by hand, on real digits, on blank ones, and their intervals."""
+"""Requested against measured: R2 and slope by hand, on real digits, on blank ones, and their
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def test_r2_counts_a_wrong_slope_and_a_bias_against_the_samples():
     cases = {(1, 0): (1.0, 1.0), (0.5, 1): (0.7, 0.5), (1, 1): (0.2, 1.0), (-1, 3): (-3.0, -1.0)}
     for (slope, bias), (r2, found_slope) in cases.items():
         found = agreement_of(requested, slope * requested + bias)
-        assert [metric["value"] for metric in found] == pytest.approx([r2, found_slope]), (slope, bias)
+        assert [metric["value"] for metric in found] == pytest.approx([r2, found_slope]), (
+            slope,
+            bias,
+        )
 
 
 def test_real_digits_obey_their_own_measures():
@@ -48,13 +53,16 @@ def test_a_blank_digit_has_ink_none_and_neither_slant_nor_width():
 
 def test_a_parameter_that_never_varies_has_no_value():
     same = torch.ones(10).double()
-    assert all(metric["value"] is None for metric in agreement_of(same, torch.arange(10.0).double()))
+    assert all(
+        metric["value"] is None for metric in agreement_of(same, torch.arange(10.0).double())
+    )
     assert agreement_of(same[:2], same[:2])[0]["value"] is None
 
 
 def test_intervals_of_a_slope_cover_it():
     generator = torch.Generator().manual_seed(0)
-    inside, times = 0, 120
+    inside = 0
+    times = 120
     for _ in range(times):
         requested = torch.randn(80, generator=generator).double()
         measured = 0.8 * requested + 0.5 * torch.randn(80, generator=generator)
@@ -77,7 +85,9 @@ class Measured:
 
     def batch(self, indices, stream, seed):
         vectors = torch.tensor([[0.0, 1, -1], [2, 0, 0]])[indices]
-        return torch.zeros(len(indices), 1, 8, 8), Conditions(torch.from_numpy(self.labels[indices]), vectors)
+        return torch.zeros(len(indices), 1, 8, 8), Conditions(
+            torch.from_numpy(self.labels[indices]), vectors
+        )
 
 
 def test_what_was_requested_is_in_the_units_of_the_measures():

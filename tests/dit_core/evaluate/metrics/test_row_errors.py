@@ -1,4 +1,6 @@
-"""Errors against the real samples whose conditions were asked for: by hand, by theory, and their intervals."""
+"""Errors against the real samples whose conditions were asked for: by hand, by theory, and their
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import pytest
 import torch
 
 from dit_core.evaluate.metrics.intervals import bootstrapped, share
-from dit_core.evaluate.metrics.row_errors import Truth, class_means, errors, fine_truth, hidden_truth
+from dit_core.evaluate.metrics.row_errors import (
+    Truth,
+    class_means,
+    errors,
+    fine_truth,
+    hidden_truth,
+)
 from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.model.conditions import Conditions
 
@@ -20,7 +28,9 @@ class Samples:
     standard = None
 
     def __init__(self, x: torch.Tensor, labels: list[int], maps: torch.Tensor) -> None:
-        self.x, self.maps, self.labels = x, maps, np.array(labels)
+        self.x = x
+        self.maps = maps
+        self.labels = np.array(labels)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -28,7 +38,9 @@ class Samples:
     def batch(self, indices, stream, seed):
         assert seed == 0
         assert (indices == stream).all()
-        return self.x[indices], Conditions(torch.from_numpy(self.labels[indices]), map=self.maps[indices])
+        return self.x[indices], Conditions(
+            torch.from_numpy(self.labels[indices]), map=self.maps[indices]
+        )
 
 
 def halves(levels: list[float], labels: list[int]) -> Samples:
@@ -40,7 +52,8 @@ def halves(levels: list[float], labels: list[int]) -> Samples:
 
 
 def test_the_errors_are_those_worked_out_by_hand():
-    # Two rows, two samples of each, of which the last two of three elements count; all in shares of the range.
+    # Two rows, two samples of each, of which the last two of three elements count; all in shares of
+    # the range.
     truth = Truth(
         x=torch.tensor([[0.0, 0, 0], [0, 1, 1]]).double(),
         guess=torch.tensor([[9.0, 0.5, 0.5], [9, 1, 0]]).double(),
@@ -64,7 +77,9 @@ def test_the_errors_are_those_worked_out_by_hand():
 
 def test_a_perfect_model_errs_by_the_root_of_two_and_the_mean_of_its_samples_by_less():
     generator = torch.Generator().manual_seed(0)
-    n, draws, width = 400, 4, 10
+    n = 400
+    draws = 4
+    width = 10
     known = torch.randn(n, width, generator=generator).double() / 10
     x = known + torch.randn(n, width, generator=generator) / 10
     samples = known.repeat(draws, 1) + torch.randn(draws * n, width, generator=generator) / 10
@@ -105,7 +120,9 @@ def test_the_guess_of_a_coarse_digit_has_the_given_coarse_map():
     some = Samples(x, [0, 1, 0, 1, 0, 1], coarse)
     truth = fine_truth(Rows(some, some), 6)
     guess = truth.guess.view(6, 1, 8, 8) * 2 - 1
-    assert torch.nn.functional.avg_pool2d(guess, 2).numpy() == pytest.approx(coarse.numpy(), abs=1e-6)
+    assert torch.nn.functional.avg_pool2d(guess, 2).numpy() == pytest.approx(
+        coarse.numpy(), abs=1e-6
+    )
     assert truth.counted.all()
 
 
@@ -128,7 +145,8 @@ def test_sample_i_is_asked_for_row_i_mod_m_and_the_identity_sees_every_condition
 def test_intervals_cover_what_they_say():
     # 95 % intervals of a root mean square of 60 rows: the true one is 1.
     generator = torch.Generator().manual_seed(0)
-    times, inside = 200, 0
+    times = 200
+    inside = 0
     for k in range(times):
         squares = torch.randn(60, generator=generator).double().square()
         found = bootstrapped(lambda w, e=squares: (w @ e).sqrt(), 60, replicates=300, seed=k)
@@ -139,7 +157,11 @@ def test_intervals_cover_what_they_say():
 
 
 def test_a_statistic_that_cannot_be_has_no_value():
-    assert bootstrapped(lambda w: w[:, 0] * math.nan, 5) == {"value": None, "low": None, "high": None}
+    assert bootstrapped(lambda w: w[:, 0] * math.nan, 5) == {
+        "value": None,
+        "low": None,
+        "high": None,
+    }
     # All but one row are the same: most replicates still have a spread, none is made up.
     only = torch.tensor([0.0, 0, 1]).double()
     found = bootstrapped(lambda w: 1 / (w @ only), 3)

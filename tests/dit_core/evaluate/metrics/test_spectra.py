@@ -53,8 +53,12 @@ def test_power_and_place_are_told_apart():
 
 def test_independent_maps_of_equal_power_have_no_error_on_average():
     """Without the correction it would be 0.02 to 0.03, from the scatter of the rows alone."""
-    found = [spectrum_metrics(noise(150, 1, 12, 12, seed=2 * s), noise(150, 1, 12, 12, seed=2 * s + 1))[0]
-             for s in range(12)]  # fmt: skip
+    found = [
+        spectrum_metrics(noise(150, 1, 12, 12, seed=2 * s), noise(150, 1, 12, 12, seed=2 * s + 1))[
+            0
+        ]
+        for s in range(12)
+    ]
     assert np.mean([f["value"] ** 2 for f in found]) ** 0.5 < 0.012
     assert sum(f["low"] < 0.01 for f in found) >= 11
 
@@ -73,12 +77,29 @@ def test_several_samples_of_a_row_are_averaged_and_a_flat_channel_has_no_value()
     [
         (Data(), "have no condition but a label"),
         (BUILT_IN["wine"], "for vectors: vectors"),
-        (Data(name="l", kind="latents", channels=4, height=32, width=32, images=8), "names no decoder"),
+        (
+            Data(name="l", kind="latents", channels=4, height=32, width=32, images=8),
+            "names no decoder",
+        ),
         (BUILT_IN["digits-coarse"], None),
-        (Data(name="sky", kind="npz", channels=2, height=12, width=20, classes=1, images=90, vector=3), None),
+        (
+            Data(
+                name="sky",
+                kind="npz",
+                channels=2,
+                height=12,
+                width=20,
+                classes=1,
+                images=90,
+                vector=3,
+            ),
+            None,
+        ),
     ],
 )
 def test_which_data_are_fields(data, words):
     evaluation = Evaluation(images_seen=16, protocol="fields", samples=100, sampling=Sampling())
     found = problems(protocol_of("fields"), data, evaluation)
-    assert (words is None and not found) or (words is not None and any(words in line for line in found)), found
+    assert (words is None and not found) or (
+        words is not None and any(words in line for line in found)
+    ), found

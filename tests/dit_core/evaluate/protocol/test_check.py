@@ -1,4 +1,6 @@
-"""What a study asks that cannot be measured is refused with its line; what this machine lacks is said."""
+"""What a study asks that cannot be measured is refused with its line; what this machine lacks is
+said.
+"""
 
 from __future__ import annotations
 
@@ -55,15 +57,51 @@ def test_what_can_be_measured_passes(tmp_path):
 @pytest.mark.parametrize(
     ("change", "line", "words"),
     [
-        (("samples: 100", "samples: 60"), 9, "evaluate: samples is 60, but a covariance of 64 features"),
-        (("digits, sampler: ddpm, steps: 3", "vectors, steps: 3"), 9, "samples are images of (1, 8, 8), but protocol"),
-        (("metric: fd_digits", "metric: fd_digts"), 14, "unknown metric 'fd_digts', did you mean 'fd_digits'"),
-        (("where: {seed: 0}", "where: {seed: 7}"), 17, "claims[0].where: no run of this study has seed 7; they have 0"),
-        (("where: {seed: 0}", "where: {seed: true}"), 17, "no run of this study has seed true; they have 0, 1"),
-        (("where: {seed: 0}", "where: {seed: '0'}"), 17, "no run of this study has seed '0'; they have 0, 1"),
-        (("where: {seed: 0}", "where: {model_size: null}"), 17, "has model_size nothing (null); they have 'XXXS'"),
-        (("where: {seed: 0}", "where: {model_hidden: [48, 49]}"), 17, "has model_hidden 49; they have 48"),
-        (("order: 4 < 8", "order: 4 < 16"), 16, "claims[0].order: no run of this study has patch 16"),
+        (
+            ("samples: 100", "samples: 60"),
+            9,
+            "evaluate: samples is 60, but a covariance of 64 features",
+        ),
+        (
+            ("digits, sampler: ddpm, steps: 3", "vectors, steps: 3"),
+            9,
+            "samples are images of (1, 8, 8), but protocol",
+        ),
+        (
+            ("metric: fd_digits", "metric: fd_digts"),
+            14,
+            "unknown metric 'fd_digts', did you mean 'fd_digits'",
+        ),
+        (
+            ("where: {seed: 0}", "where: {seed: 7}"),
+            17,
+            "claims[0].where: no run of this study has seed 7; they have 0",
+        ),
+        (
+            ("where: {seed: 0}", "where: {seed: true}"),
+            17,
+            "no run of this study has seed true; they have 0, 1",
+        ),
+        (
+            ("where: {seed: 0}", "where: {seed: '0'}"),
+            17,
+            "no run of this study has seed '0'; they have 0, 1",
+        ),
+        (
+            ("where: {seed: 0}", "where: {model_size: null}"),
+            17,
+            "has model_size nothing (null); they have 'XXXS'",
+        ),
+        (
+            ("where: {seed: 0}", "where: {model_hidden: [48, 49]}"),
+            17,
+            "has model_hidden 49; they have 48",
+        ),
+        (
+            ("order: 4 < 8", "order: 4 < 16"),
+            16,
+            "claims[0].order: no run of this study has patch 16",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_its_line(change, line, words, tmp_path):
@@ -75,19 +113,29 @@ def test_what_cannot_be_measured_is_refused_with_its_line(change, line, words, t
 
 
 def test_an_unknown_protocol_is_refused_as_it_is_read(tmp_path):
-    with pytest.raises(StudyError, match=r"x\.yaml:8: evaluate\[0\]\.protocol: given 'digitz', did"):
-        read(tmp_path, "{protocol: digits, sampler: ddpm, steps: 2}", "{protocol: [digits, digitz], steps: 2}")
+    with pytest.raises(
+        StudyError, match=r"x\.yaml:8: evaluate\[0\]\.protocol: given 'digitz', did"
+    ):
+        read(
+            tmp_path,
+            "{protocol: digits, sampler: ddpm, steps: 2}",
+            "{protocol: [digits, digitz], steps: 2}",
+        )
 
 
 def test_a_claim_that_no_evaluation_can_decide_is_named(tmp_path):
     study, runs = read(tmp_path, "metric: fd_digits", "metric: ink_r2")
     (line,) = unmeasured(study, runs)
     assert line.startswith("claim first: no evaluation of this study measures ink_r2; protocols: ")
-    assert [name for name, protocol in PROTOCOLS.items() if "ink_r2" in protocol.metrics] == [line.split()[-1]]
+    assert [name for name, protocol in PROTOCOLS.items() if "ink_r2" in protocol.metrics] == [
+        line.split()[-1]
+    ]
 
 
 def test_a_claim_about_a_setting_that_nothing_is_sampled_with_is_named(tmp_path):
-    study, runs = read(tmp_path, "where: {seed: 0}", "where: {steps: [2, 99], sampler: ddim, protocol: digits}")
+    study, runs = read(
+        tmp_path, "where: {seed: 0}", "where: {steps: [2, 99], sampler: ddim, protocol: digits}"
+    )
     check_study(study, runs)  # `ditlab evaluate` may add it
     said = "claim first: no evaluation of this study has "
     assert unmeasured(study, runs) == [f"{said}steps 99", f"{said}sampler 'ddim'"]
@@ -140,7 +188,9 @@ def test_what_a_machine_lacks_is_listed_once(own, monkeypatch):
     runs = expand(load_study(own)).runs
     data, reference, weights = missing_files(runs * 2)
     assert data == "data 'cells': nothing at cells.npz on this machine"
-    assert reference.startswith("reference statistics 'cells' (made by `ditlab reference --protocol fid-10k`)")
+    assert reference.startswith(
+        "reference statistics 'cells' (made by `ditlab reference --protocol fid-10k`)"
+    )
     assert "Inception weights" in weights
     np.savez(own.with_name("cells.npz"), images=0)
     own.with_name("inception.pth").touch()
@@ -161,10 +211,13 @@ def test_the_home_folder_may_be_written_short(own, monkeypatch):
 
 
 def test_a_fault_in_the_data_is_found_before_anything_starts(own, store, capsys):
-    images, labels = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 2, 0])
+    images = np.zeros((4, 8, 8), np.uint8)
+    labels = np.array([0, 1, 2, 0])
     np.savez(own.with_name("cells.npz"), images=images, labels=labels)
     with pytest.raises(SystemExit) as ended:
         main(["run", str(own)])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: cells.npz: labels[2] is 2; with data.classes 2 labels are 0..1")
+    assert capsys.readouterr().err.startswith(
+        "error: cells.npz: labels[2] is 2; with data.classes 2 labels are 0..1"
+    )
     assert not store.root.exists()

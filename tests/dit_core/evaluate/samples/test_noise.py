@@ -20,7 +20,8 @@ def test_an_image_has_its_noise_in_any_batch_and_order():
 
 
 def test_seeds_images_and_steps_differ():
-    a, b = noise_source(0, [0, 1], SHAPE), noise_source(1, [0, 1], SHAPE)
+    a = noise_source(0, [0, 1], SHAPE)
+    b = noise_source(1, [0, 1], SHAPE)
     assert not torch.equal(a(0)[0], a(0)[1])
     assert not torch.equal(a(0), a(1))
     assert not torch.equal(a(0), b(0))
@@ -33,7 +34,8 @@ def test_noise_is_standard_normal():
 
 
 def test_noise_is_pinned():
-    # Another value here makes every published evaluation irreproducible: never change it, add a new version.
+    # Another value here makes every published evaluation irreproducible: never change it, add a new
+    # version.
     noise = noise_source(0, [0, 7], SHAPE)
     found = [round(float(v), 5) for v in (noise(0)[0, 0, 0, 0], noise(1)[1, 0, 3, 3])]
     assert found == [1.2888, -0.20928]

@@ -1,4 +1,6 @@
-"""Weights of others: in through `ditlab import`, out through `ditlab export-weights`, and what is refused."""
+"""Weights of others: in through `ditlab import`, out through `ditlab export-weights`, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -73,21 +75,33 @@ def draw(network, science, start_seed: int = 0):
     y = torch.tensor([0, 4, 5])
     shape = (3, *network.input_shape) if hasattr(network, "input_shape") else (3, 4, 8, 8)
     return sample(
-        network, science.objective, Sampling(steps=6, guidance=1.5), y,
+        network,
+        science.objective,
+        Sampling(steps=6, guidance=1.5),
+        y,
         lambda k: torch.randn(shape, generator=torch.Generator().manual_seed(start_seed + k)),
-    )  # fmt: skip
+    )
 
 
 def test_the_released_layout_is_the_published_one(science, ours):
-    assert {n: tuple(t.shape) for n, t in to_released(ours.state_dict(), science).items()} == RELEASED
+    assert {
+        n: tuple(t.shape) for n, t in to_released(ours.state_dict(), science).items()
+    } == RELEASED
 
 
 @pytest.mark.parametrize("entry", ["ema", "model", None])
-def test_a_released_file_becomes_a_run_that_can_be_sampled(entry, science, ours, tmp_path, store, capsys):
+def test_a_released_file_becomes_a_run_that_can_be_sampled(
+    entry, science, ours, tmp_path, store, capsys
+):
     released = to_released(ours.state_dict(), science)
     other = {name: torch.zeros_like(t) for name, t in released.items()}
-    # As the released training script writes it: weights, EMA, optimiser, and its arguments as a Namespace.
-    whole = {"model": other if entry == "ema" else released, "opt": {"state": {}}, "args": argparse.Namespace(lr=1e-4)}
+    # As the released training script writes it: weights, EMA, optimiser, and its arguments as a
+    # Namespace.
+    whole = {
+        "model": other if entry == "ema" else released,
+        "opt": {"state": {}},
+        "args": argparse.Namespace(lr=1e-4),
+    }
     whole |= {"ema": released} if entry == "ema" else {}
     torch.save(whole if entry else released, tmp_path / "dit.pt")
     assert run("import", tmp_path / "dit.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
@@ -96,7 +110,12 @@ def test_a_released_file_becomes_a_run_that_can_be_sampled(entry, science, ours,
     assert facts["images_seen"] == 512
     paths = store.run(facts["run_id"])
     found = read_science(paths)
-    assert (found.model.depth, found.model.hidden, found.model.patch, found.model.positions) == (2, 48, 2, "sincos-2d")
+    assert (found.model.depth, found.model.hidden, found.model.patch, found.model.positions) == (
+        2,
+        48,
+        2,
+        "sincos-2d",
+    )
     assert (found.data.classes, found.data.height, found.objective) == (5, 8, Ddpm())
     network = network_of(found, load_ema(paths, 512), torch.device("cpu"))
     assert torch.equal(draw(network, found), draw(ours, science))
@@ -122,7 +141,8 @@ def test_export_and_import_give_the_same_weights(to, science, ours, tmp_path, st
     options = ["--heads", 2] if to == "released" else []
     assert run("import", out, *options, "--json") == 0
     second = json.loads(capsys.readouterr().out)
-    a, b = load_ema(store.run(first["run_id"]), 1), load_ema(store.run(second["run_id"]), 1)
+    a = load_ema(store.run(first["run_id"]), 1)
+    b = load_ema(store.run(second["run_id"]), 1)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
     frequencies = read_science(store.run(second["run_id"])).model.time_frequencies
@@ -154,7 +174,8 @@ class AsOurs(torch.nn.Module):
 
     def __init__(self, peer, null_class: int) -> None:
         super().__init__()
-        self.peer, self.null_class = peer, null_class
+        self.peer = peer
+        self.null_class = null_class
 
     def forward(self, x, t, y):
         return self.peer(x, timestep=t.long(), class_labels=y).sample
@@ -208,8 +229,12 @@ def test_other_positions_travel_in_the_released_layout(positions, tmp_path):
 def test_a_flow_is_imported_as_one(tmp_path):
     science = small(data=DATA, objective=Flow())
     write_released(tmp_path / "a.pt", shaken(build_model(science)).state_dict(), science)
-    assert read_foreign(tmp_path / "a.pt", Described(heads=2, flow=True)).science.objective == Flow()
-    assert read_foreign(tmp_path / "a.pt", Described(heads=2)).science.objective == Ddpm(learn_sigma=False)
+    assert (
+        read_foreign(tmp_path / "a.pt", Described(heads=2, flow=True)).science.objective == Flow()
+    )
+    assert read_foreign(tmp_path / "a.pt", Described(heads=2)).science.objective == Ddpm(
+        learn_sigma=False
+    )
     eps = small(data=DATA)
     write_released(tmp_path / "b.pt", shaken(build_model(eps)).state_dict(), eps)
     with pytest.raises(UserError, match="returns 8 channels for 4; a flow returns 4"):
@@ -314,7 +339,9 @@ def test_other_files_and_options_are_refused(science, ours, tmp_path, store, cap
 def test_heads_of_unnamed_sizes_must_be_given(tmp_path):
     science = small(data=DATA, depth=3)
     write_released(tmp_path / "a.pt", build_model(science).state_dict(), science)
-    with pytest.raises(UserError, match=r"3 blocks of width 48 are no named size.*give it with --heads"):
+    with pytest.raises(
+        UserError, match=r"3 blocks of width 48 are no named size.*give it with --heads"
+    ):
         read_foreign(tmp_path / "a.pt", Described())
 
 

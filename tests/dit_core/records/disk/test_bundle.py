@@ -17,7 +17,9 @@ def write(text: str):
 
 
 def test_a_bundle_holds_its_files_and_facts(tmp_path):
-    bundle.publish(tmp_path / "one", {"a.txt": write("alpha"), "b.txt": write("")}, {"images_seen": 7})
+    bundle.publish(
+        tmp_path / "one", {"a.txt": write("alpha"), "b.txt": write("")}, {"images_seen": 7}
+    )
     manifest = bundle.verify(tmp_path / "one")
     assert manifest["images_seen"] == 7
     assert manifest["files"]["a.txt"]["size"] == 5
@@ -47,7 +49,9 @@ def test_full_is_said_in_words(tmp_path, number):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("message", ["unexpected pos 4096 vs 4090", "I/O error: No space left on device (os error 28)"])
+@pytest.mark.parametrize(
+    "message", ["unexpected pos 4096 vs 4090", "I/O error: No space left on device (os error 28)"]
+)
 def test_full_is_recognised_where_a_library_hides_it(tmp_path, message):
     def fails(path):
         raise RuntimeError(message)
@@ -60,12 +64,16 @@ def test_another_error_names_the_place(tmp_path):
     def fails(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with pytest.raises(EnvironmentProblem, match=r"one: cannot be written \(Input/output error\)") as caught:
+    with pytest.raises(
+        EnvironmentProblem, match=r"one: cannot be written \(Input/output error\)"
+    ) as caught:
         bundle.publish(tmp_path / "one", {"a.txt": fails}, {})
     assert not isinstance(caught.value, StorageFull)
 
 
-@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"files": 3}', '{"files": {"a.txt": 3}}', "\x00" * 40])
+@pytest.mark.parametrize(
+    "manifest", ["", "{", "[]", "{}", '{"files": 3}', '{"files": {"a.txt": 3}}', "\x00" * 40]
+)
 def test_what_is_no_manifest_is_refused(tmp_path, manifest):
     bundle.publish(tmp_path / "one", {"a.txt": write("alpha")}, {})
     (tmp_path / "one" / bundle.MANIFEST).write_text(manifest)

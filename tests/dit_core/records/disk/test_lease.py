@@ -27,7 +27,7 @@ def test_a_second_claim_is_refused_and_names_the_owner(tmp_path: Path):
 
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path):
     code = (
-        "import os, sys; from pathlib import Path; from dit_core.records import lease;"
+        "import os, sys; from pathlib import Path; from dit_core.records.disk import lease;"
         "lease.acquire(Path(sys.argv[1])); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "lease.json")])
@@ -37,15 +37,27 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path):
 
 def test_a_foreign_host_is_watched_before_it_is_taken_for_dead(tmp_path: Path):
     path = tmp_path / "lease.json"
-    write_json(path, {"owner": "x", "host": "elsewhere", "pid": 1, "pid_start": None, "job": None, "beat": 4})
+    write_json(
+        path,
+        {"owner": "x", "host": "elsewhere", "pid": 1, "pid_start": None, "job": None, "beat": 4},
+    )
     mine = lease.acquire(path, wait_s=0.3)
     assert json.loads(path.read_text())["owner"] != "x"
     mine.release()
 
 
-def test_a_foreign_host_whose_heart_beats_keeps_its_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_foreign_host_whose_heart_beats_keeps_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     path = tmp_path / "lease.json"
-    record = {"owner": "x", "host": "elsewhere", "pid": 1, "pid_start": None, "job": None, "beat": 0}
+    record = {
+        "owner": "x",
+        "host": "elsewhere",
+        "pid": 1,
+        "pid_start": None,
+        "job": None,
+        "beat": 0,
+    }
     write_json(path, record)
 
     def beat(seconds: float) -> None:
@@ -82,9 +94,11 @@ def test_of_eight_claims_at_once_exactly_one_holds(tmp_path: Path):
     context = multiprocessing.get_context("fork")
     rounds = 10
     for number in range(rounds):
-        barrier, results = context.Barrier(8), context.Queue()
+        barrier = context.Barrier(8)
+        results = context.Queue()
         claims = [
-            context.Process(target=_claim, args=(tmp_path / f"{number}.json", barrier, results)) for _ in range(8)
+            context.Process(target=_claim, args=(tmp_path / f"{number}.json", barrier, results))
+            for _ in range(8)
         ]
         for claim in claims:
             claim.start()

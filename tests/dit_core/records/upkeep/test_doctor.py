@@ -34,15 +34,39 @@ def first(paths, pattern):
 
 # name: (what is done, where doctor must point, kind)
 DAMAGE = {
-    "bit in a snapshot": (lambda p: flip(first(p, "snapshots/*/weights.bin")), "snapshots", "altered"),
-    "bit in a checkpoint": (lambda p: flip(first(p, "checkpoints/*/weights.bin")), "checkpoints", "altered"),
+    "bit in a snapshot": (
+        lambda p: flip(first(p, "snapshots/*/weights.bin")),
+        "snapshots",
+        "altered",
+    ),
+    "bit in a checkpoint": (
+        lambda p: flip(first(p, "checkpoints/*/weights.bin")),
+        "checkpoints",
+        "altered",
+    ),
     "torn snapshot": (lambda p: cut(first(p, "snapshots/*/weights.bin")), "snapshots", "torn"),
-    "snapshot file gone": (lambda p: first(p, "snapshots/*/weights.bin").unlink(), "snapshots", "torn"),
-    "manifest gone": (lambda p: first(p, "checkpoints/*/MANIFEST.json").unlink(), "checkpoints", "torn"),
-    "torn manifest": (lambda p: cut(first(p, "checkpoints/*/MANIFEST.json")), "checkpoints", "torn"),
+    "snapshot file gone": (
+        lambda p: first(p, "snapshots/*/weights.bin").unlink(),
+        "snapshots",
+        "torn",
+    ),
+    "manifest gone": (
+        lambda p: first(p, "checkpoints/*/MANIFEST.json").unlink(),
+        "checkpoints",
+        "torn",
+    ),
+    "torn manifest": (
+        lambda p: cut(first(p, "checkpoints/*/MANIFEST.json")),
+        "checkpoints",
+        "torn",
+    ),
     "last snapshot gone": (lambda p: shutil.rmtree(p.snapshot(6400)), "outcome.json", "missing"),
     "torn curve": (lambda p: cut(first(p, "attempts/*/metrics.jsonl")), "metrics.jsonl", "torn"),
-    "bit in a curve": (lambda p: flip(first(p, "attempts/*/metrics.jsonl")), "metrics.jsonl", "altered"),
+    "bit in a curve": (
+        lambda p: flip(first(p, "attempts/*/metrics.jsonl")),
+        "metrics.jsonl",
+        "altered",
+    ),
     "torn evaluation": (lambda p: cut(first(p, "evals/*.json")), "evals", "torn"),
     "torn outcome": (lambda p: cut(p.outcome), "outcome.json", "torn"),
     "torn attempt": (lambda p: cut(first(p, "attempts/*/attempt.json")), "attempt.json", "torn"),
@@ -55,8 +79,16 @@ DAMAGE = {
     "leftover": (lambda p: (p.root / ".outcome.json.ab.tmp").write_text("x"), ".tmp", "orphan"),
     "moved folder": (lambda p: p.root.rename(p.root.parents[1] / "zz"), "zz", "orphan"),
     "torn plan": (lambda p: cut(p.root.parents[2] / "studies/made/plan.json"), "plan.json", "torn"),
-    "study without plan": (lambda p: (p.root.parents[2] / "studies/made/plan.json").unlink(), "plan.json", "missing"),
-    "torn index": (lambda p: cut(next((p.root.parents[2] / "index").glob("runs-*"))), "index", "altered"),
+    "study without plan": (
+        lambda p: (p.root.parents[2] / "studies/made/plan.json").unlink(),
+        "plan.json",
+        "missing",
+    ),
+    "torn index": (
+        lambda p: cut(next((p.root.parents[2] / "index").glob("runs-*"))),
+        "index",
+        "altered",
+    ),
 }
 
 

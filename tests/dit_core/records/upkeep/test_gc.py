@@ -28,7 +28,11 @@ def everything(root):
 
 
 def records(files):
-    return {name: data for name, data in files.items() if "/checkpoints/" not in name and "/snapshots/" not in name}
+    return {
+        name: data
+        for name, data in files.items()
+        if "/checkpoints/" not in name and "/snapshots/" not in name
+    }
 
 
 def kinds(document):
@@ -82,16 +86,23 @@ def test_logs_on_demand(tmp_path, capsys):
     old = time.time() - 2 * 86400
     os.utime(found[0].attempt(1) / "log.txt", (old, old))
     assert kinds(gc(capsys, tmp_path, "--logs-days", "1", "--go")) == ["log"]
-    assert sorted(p.name for p in found[0].attempt(1).iterdir()) == ["attempt.json", "metrics.jsonl"]
+    assert sorted(p.name for p in found[0].attempt(1).iterdir()) == [
+        "attempt.json",
+        "metrics.jsonl",
+    ]
 
 
 def test_snapshots_on_demand_once_measured_and_never_the_last(tmp_path, capsys):
     _store, found = store_with_weights(tmp_path, 2)
-    missing = next(p for p in found[1].evals.glob("*.json") if '"images_seen": 3200' in p.read_text())
+    missing = next(
+        p for p in found[1].evals.glob("*.json") if '"images_seen": 3200' in p.read_text()
+    )
     missing.unlink()
     gc(capsys, tmp_path, "--go")
     document = gc(capsys, tmp_path, "--snapshots", "--go")
-    assert [item["path"] for item in document["items"]] == [str(found[0].snapshot(3200).relative_to(tmp_path))]
+    assert [item["path"] for item in document["items"]] == [
+        str(found[0].snapshot(3200).relative_to(tmp_path))
+    ]
     assert found[0].snapshot(6400).exists()
     assert found[1].snapshot(3200).exists()
 
@@ -110,7 +121,8 @@ def test_torn_plan_stops_the_removal_of_snapshots(tmp_path, capsys):
 def test_leftovers_of_killed_writers(tmp_path, capsys):
     _store, found = store_with_weights(tmp_path, 1)
     gc(capsys, tmp_path, "--go")
-    young, old = found[0].root / ".outcome.json.1.tmp", found[0].checkpoints / ".000000001600.2.tmp"
+    young = found[0].root / ".outcome.json.1.tmp"
+    old = found[0].checkpoints / ".000000001600.2.tmp"
     young.write_text("x")
     old.mkdir()
     past = time.time() - LEFTOVER_S - 60

@@ -30,7 +30,17 @@ def test_round_trip(tmp_path, capsys, weights):
     (store.study("made") / "report" / "index.html").write_text("<p>report</p>")
     archive = tmp_path / "made.tar.gz"
     words = ["--weights"] if weights else []
-    code, out, _ = call(capsys, "pack", "made", "--results", str(store.root), "--out", str(archive), "--json", *words)
+    code, out, _ = call(
+        capsys,
+        "pack",
+        "made",
+        "--results",
+        str(store.root),
+        "--out",
+        str(archive),
+        "--json",
+        *words,
+    )
     assert code in (0, None)
     assert json.loads(out)["runs"] == 2
     for expected in ("files added", "0 files added"):
@@ -38,7 +48,9 @@ def test_round_trip(tmp_path, capsys, weights):
         assert expected in out
     copied = Store(tmp_path / "b")
     for table in ("runs", "evals", "metrics", "attempts"):
-        assert getattr(load, table)(copied.root, "made").equals(getattr(load, table)(store.root, "made"))
+        assert getattr(load, table)(copied.root, "made").equals(
+            getattr(load, table)(store.root, "made")
+        )
     assert (copied.study("made") / "report" / "index.html").exists()
     names = {p.name for p in copied.root.rglob("*")}
     assert ("weights.bin" in names) == weights
@@ -91,11 +103,18 @@ HOSTILE = {
 def test_hostile_archive_writes_nothing(tmp_path, capsys, name):
     member, data, kind = HOSTILE[name]
     digest = "0" * 64 if name.startswith("not") else hashlib.sha256(data).hexdigest()
-    manifest = {"schema": 1, "study": "x", "runs": [], "files": {member: {"size": len(data), "sha256": digest}}}
+    manifest = {
+        "schema": 1,
+        "study": "x",
+        "runs": [],
+        "files": {member: {"size": len(data), "sha256": digest}},
+    }
     archive = tmp_path / "x.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         info = tarfile.TarInfo(member)
-        info.type, info.size, info.linkname = kind, len(data), "/etc/passwd"
+        info.type = kind
+        info.size = len(data)
+        info.linkname = "/etc/passwd"
         tar.addfile(info, io.BytesIO(data))
         text = json.dumps(manifest).encode()
         info = tarfile.TarInfo("MANIFEST.json")

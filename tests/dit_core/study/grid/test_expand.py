@@ -1,4 +1,6 @@
-"""From a study to its runs: the grid, what is added, left out and merged, names, durations, evaluations."""
+"""From a study to its runs: the grid, what is added, left out and merged, names, durations,
+evaluations.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ Load = Callable[[str], Study]
 Expand = Callable[..., Expansion]
 
 
-def test_the_full_example_expands_to_grid_less_excluded_plus_included(study: Load, full: str) -> None:
+def test_the_full_example_expands_to_grid_less_excluded_plus_included(
+    study: Load, full: str
+) -> None:
     loaded = study(full)
     runs = expand(loaded).runs
     assert count(loaded) == len(runs) == 2 * 3 * 2 - 2 + 4
@@ -29,7 +33,9 @@ def test_the_full_example_expands_to_grid_less_excluded_plus_included(study: Loa
         "conditioning=in-context,seed=0",
         "conditioning=in-context,seed=1",
     ]
-    assert not [run for run in runs if run.science.model.size == "XS" and run.science.model.patch == 1]
+    assert not [
+        run for run in runs if run.science.model.size == "XS" and run.science.model.patch == 1
+    ]
     assert {run.science.train.images for run in runs} == {96_000}
 
 
@@ -67,12 +73,16 @@ def test_evaluation_settings_never_enter_the_id_of_a_run(study: Load, full: str)
         ("1.5k steps", 96_000),
     ],
 )
-def test_durations_resolve_to_whole_steps(expanded: Expand, small: str, duration: str, images: int) -> None:
+def test_durations_resolve_to_whole_steps(
+    expanded: Expand, small: str, duration: str, images: int
+) -> None:
     (run,) = expanded(small.replace("100 steps", duration)).runs
     assert run.science.train.images == images
 
 
-def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(expanded: Expand, small: str) -> None:
+def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(
+    expanded: Expand, small: str
+) -> None:
     (run,) = expanded(small + "evaluate: {steps: 10}\n").runs
     (planned,) = run.evaluations
     assert planned.evaluation.images_seen == 6400
@@ -81,12 +91,16 @@ def test_a_single_mapping_is_one_block_and_the_end_is_the_default_point(expanded
 
 
 def test_each_run_takes_the_samplers_that_fit_its_objective(expanded: Expand, small: str) -> None:
-    runs = expanded(small + "axes: {objective.name: [ddpm, flow]}\nevaluate: {sampler: [ddim, euler, heun]}\n").runs
+    runs = expanded(
+        small + "axes: {objective.name: [ddpm, flow]}\nevaluate: {sampler: [ddim, euler, heun]}\n"
+    ).runs
     assert [run.name for run in runs] == ["objective=ddpm", "objective=flow"]
     samplers = [[e.evaluation.sampling.sampler for e in run.evaluations] for run in runs]
     assert samplers == [["ddim"], ["euler", "heun"]]
 
 
 def test_a_block_of_which_no_sampler_fits_is_an_error(expanded: Expand, small: str) -> None:
-    with pytest.raises(StudyError, match=r"x\.yaml:6: evaluate\[0\]: sampler: euler cannot sample objective 'ddpm'"):
+    with pytest.raises(
+        StudyError, match=r"x\.yaml:6: evaluate\[0\]: sampler: euler cannot sample objective 'ddpm'"
+    ):
         expanded(small + "evaluate: {sampler: euler}\n")

@@ -16,7 +16,10 @@ MANY = ["lr", "weight_decay", "beta1", "beta2", "clip", "ema", "label_dropout"]
 
 
 def test_names_of_runs_are_safe_file_names(study: Load, small: str) -> None:
-    text = small + "axes: {train.duration: [100 steps, 1.5k steps], train.lr: [1e-3, 1e-05], train.clip: [null, 1]}\n"
+    text = (
+        small
+        + "axes: {train.duration: [100 steps, 1.5k steps], train.lr: [1e-3, 1e-05], train.clip: [null, 1]}\n"
+    )
     names = [run.name for run in expand(study(text)).runs]
     assert names[0] == "duration=100-steps,lr=0.001,clip=null"
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.,=_+~-]{0,127}", name) for name in names)
@@ -24,13 +27,23 @@ def test_names_of_runs_are_safe_file_names(study: Load, small: str) -> None:
 
 
 def test_names_are_marked_where_labels_would_be_shared(expanded: Expand, small: str) -> None:
-    text = small + "axes: {train.seed: [0, 1]}\ninclude: [{train.lr: 2e-3, train.seed: 1}, {train.seed: 1}]\n"
+    text = (
+        small
+        + "axes: {train.seed: [0, 1]}\ninclude: [{train.lr: 2e-3, train.seed: 1}, {train.seed: 1}]\n"
+    )
     both = expanded(text)
     assert [run.name for run in both.runs] == ["seed=0", "seed=1", "lr=0.002,seed=1"]
     assert both.merged_duplicates == 1
-    text = small + "include: [{train.beta1: 0.5}, {train.beta1: 0.50000000000000001, train.beta2: 0.5}]\n"
+    text = (
+        small
+        + "include: [{train.beta1: 0.5}, {train.beta1: 0.50000000000000001, train.beta2: 0.5}]\n"
+    )
     assert [run.name for run in expanded(text).runs] == ["beta1=0.5", "beta1=0.5,beta2=0.5"]
-    assert distinct([("a", "1" * 16), ("b", "2" * 16), ("A", "3" * 16)]) == ["a~11111111", "b", "A~33333333"]
+    assert distinct([("a", "1" * 16), ("b", "2" * 16), ("A", "3" * 16)]) == [
+        "a~11111111",
+        "b",
+        "A~33333333",
+    ]
 
 
 def test_long_names_are_cut_and_stay_unique(expanded: Expand, small: str) -> None:

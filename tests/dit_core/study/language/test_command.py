@@ -1,4 +1,6 @@
-"""Hostile studies at the command line: exit code 2, one readable line each, no traceback, nothing written anywhere."""
+"""Hostile studies at the command line: exit code 2, one readable line each, no traceback, nothing
+written anywhere.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ BAD: dict[str, str] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_study_ends_in_exit_code_2_and_readable_lines(
-    case: str, tmp_path: Path, small: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    case: str,
+    tmp_path: Path,
+    small: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -57,7 +63,10 @@ def test_a_bad_study_ends_in_exit_code_2_and_readable_lines(
     assert lines
     assert all(line.startswith("error: x.yaml") for line in lines)
     assert all(line.isprintable() and len(line) < 2000 for line in lines)
-    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["work", "work/x.yaml"]
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "work",
+        "work/x.yaml",
+    ]
 
 
 def test_a_good_study_is_planned(

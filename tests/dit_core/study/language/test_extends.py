@@ -15,7 +15,9 @@ from dit_core.study.language.spec import load_study
 
 def test_extends_takes_over_what_is_not_given(write: Callable[..., Path], small: str) -> None:
     write(small + "axes: {model.size: [XS, S]}\nevaluate: {steps: 5}\n", "parents/base.yaml")
-    path = write("extends: parents/base.yaml\nstudy: child\nquestion: Why?\nbase: {train: {batch: 32}}\n")
+    path = write(
+        "extends: parents/base.yaml\nstudy: child\nquestion: Why?\nbase: {train: {batch: 32}}\n"
+    )
     loaded = load_study(path)
     assert (loaded.name, loaded.question) == ("child", "Why?")
     assert loaded.base["train.batch"] == 32
@@ -25,7 +27,9 @@ def test_extends_takes_over_what_is_not_given(write: Callable[..., Path], small:
     assert {run.science.train.images for run in expand(loaded).runs} == {3200}
 
 
-def test_a_problem_in_an_extended_file_names_that_file(write: Callable[..., Path], small: str) -> None:
+def test_a_problem_in_an_extended_file_names_that_file(
+    write: Callable[..., Path], small: str
+) -> None:
     write(small.replace("size: XS", "size: XY"), "base.yaml")
     with pytest.raises(StudyError, match=r"base\.yaml:4: model\.size: given 'XY', did you mean"):
         load_study(write("extends: base.yaml\nstudy: child\nquestion: Why?\n"))
@@ -47,7 +51,9 @@ def test_a_problem_in_an_extended_file_names_that_file(write: Callable[..., Path
         (".", "no file '.'"),
     ],
 )
-def test_extends_that_cannot_be_is_refused(write: Callable[..., Path], small: str, word: str, wanted: str) -> None:
+def test_extends_that_cannot_be_is_refused(
+    write: Callable[..., Path], small: str, word: str, wanted: str
+) -> None:
     outside = write(small, "outside.yaml")
     path = write(f"extends: {word}\n{small}", "folder/x.yaml")
     write("extends: x.yaml\n", "folder/other.yaml")

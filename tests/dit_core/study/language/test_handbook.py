@@ -12,7 +12,12 @@ import pytest
 
 from dit_core.study.grid.expand import Expansion, expand
 from dit_core.study.language.editor_schema import editor_schema
-from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields, section_of
+from dit_core.study.language.fields import (
+    evaluation_fields,
+    execution_fields,
+    science_fields,
+    section_of,
+)
 from dit_core.study.language.handbook import STUDIES, markdown
 from dit_core.study.language.spec import KEYS, load_study
 from dit_core.study.language.units import UNITS
@@ -21,18 +26,30 @@ from dit_core.study.science.claim import Claim
 SHIPPED = sorted(STUDIES.glob("*.yaml"))
 
 
-@pytest.mark.parametrize(("name", "text"), [("README.md", markdown), ("study.schema.json", editor_schema)])
+@pytest.mark.parametrize(
+    ("name", "text"), [("README.md", markdown), ("study.schema.json", editor_schema)]
+)
 def test_the_committed_page_equals_the_generated_one(name: str, text: Callable[[], str]) -> None:
     written = (STUDIES / name).read_text(encoding="utf-8")
-    assert written == text(), f"studies/{name} is stale: run `python -m dit_core.study.language.handbook`"
+    assert written == text(), (
+        f"studies/{name} is stale: run `python -m dit_core.study.language.handbook`"
+    )
 
 
 def test_every_key_is_listed_with_type_unit_default_and_meaning() -> None:
     page = markdown()
-    tables = {"": science_fields(), "evaluate.": evaluation_fields(), "execution.": execution_fields()}
+    tables = {
+        "": science_fields(),
+        "evaluate.": evaluation_fields(),
+        "execution.": execution_fields(),
+    }
     for prefix, table in tables.items():
         for path, field in table.items():
-            (row,) = [line for line in page.splitlines() if line.startswith(f"| `{path}` |") and field.wants in line]
+            (row,) = [
+                line
+                for line in page.splitlines()
+                if line.startswith(f"| `{path}` |") and field.wants in line
+            ]
             cells = [cell.strip() for cell in row.strip("|").split(" | ")]
             assert len(cells) == 5
             assert all(cells), row
@@ -55,7 +72,9 @@ def test_the_example_of_the_page_is_a_study(expanded: Callable[..., Expansion]) 
 
 
 def fits(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
-    """Return whether a value fits a JSON schema: the part of the standard that the editor schema uses."""
+    """Return whether a value fits a JSON schema: the part of the standard that the editor schema
+    uses.
+    """
     if "$ref" in schema:
         return fits(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], value, root)
     for word in ("anyOf", "oneOf"):
@@ -65,14 +84,23 @@ def fits(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
         return value in schema.get("enum", [schema.get("const")])
     kind = schema["type"]
     if kind == "object":
-        known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
+        known = schema.get("properties", {})
+        other = schema.get("additionalProperties", True)
         return isinstance(value, dict) and all(
-            fits(known.get(key, other), item, root) if isinstance(known.get(key, other), dict) else other is True
+            fits(known.get(key, other), item, root)
+            if isinstance(known.get(key, other), dict)
+            else other is True
             for key, item in value.items()
         )
     if kind == "array":
         return isinstance(value, list) and all(fits(schema["items"], item, root) for item in value)
-    kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
+    kinds: dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "null": type(None),
+    }
     return isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
@@ -93,7 +121,15 @@ def plain(text: str) -> Any:
 def test_the_editor_schema_refuses_what_the_reader_refuses(full: str) -> None:
     schema = json.loads(editor_schema())
     assert fits(schema, plain(full), schema)
-    for wrong in ("  size: XS", "model.size", "steps:", "threads", "execution:", "figures:", "kind:"):
+    for wrong in (
+        "  size: XS",
+        "model.size",
+        "steps:",
+        "threads",
+        "execution:",
+        "figures:",
+        "kind:",
+    ):
         word = wrong.strip(" :").split(":")[0].split(".")[-1]
         broken = full.replace(word, word + "x")
         assert broken != full

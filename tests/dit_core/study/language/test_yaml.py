@@ -1,4 +1,6 @@
-"""The strict YAML reader: what it takes, and that hostile text ends in one readable line (hostile cases 1-5, 8-14)."""
+"""The strict YAML reader: what it takes, and that hostile text ends in one readable line (hostile
+cases 1-5, 8-14).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def problem(path: Path) -> str:
     with pytest.raises(StudyError) as caught:
         load_study(path)
     assert caught.value.exit_code == 2
-    assert all(line.startswith(str(path)) or line.startswith("... and") for line in str(caught.value).splitlines())
+    assert all(
+        line.startswith(str(path)) or line.startswith("... and")
+        for line in str(caught.value).splitlines()
+    )
     return str(caught.value).replace(str(path), "x.yaml")
 
 
@@ -58,7 +63,10 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     ("text", "wanted"),
     [
         ("study: &a [*a]\n", "x.yaml:1: study: anchor &a refused"),
-        ("study: x\nbase: !!python/object/apply:os.system ['touch canary']\n", "x.yaml:2: base: tag"),
+        (
+            "study: x\nbase: !!python/object/apply:os.system ['touch canary']\n",
+            "x.yaml:2: base: tag",
+        ),
         ("study: x\nbase: !x 1\n", "x.yaml:2: base: tag '!x' refused"),
         ("study: !!str 1\n", "x.yaml:1: study: tag"),
         ("a: {b: 1}\n<<: {c: 2}\n", "x.yaml:2: merge key << refused"),
@@ -82,12 +90,16 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         ("study: x\n\tbase: y\n", "x.yaml:2: column 1 holds U+0009"),
         ("study: x\nquestion: a\x00b\n", "x.yaml:2: column 12 holds U+0000"),
         ("study: x\nquestion: a\x1bb\n", "x.yaml:2: column 12 holds U+001B"),
-        ("study: x\nquestion: a\u202eb\n", "x.yaml:2: column 12 holds U+202E RIGHT-TO-LEFT OVERRIDE"),
+        (
+            "study: x\nquestion: a\u202eb\n",
+            "x.yaml:2: column 12 holds U+202E RIGHT-TO-LEFT OVERRIDE",
+        ),
         ("study: di\u200bgits\n", "x.yaml:1: column 10 holds U+200B ZERO WIDTH SPACE"),
         ("study: x\u2028y: 1\n", "x.yaml:1: column 9 holds U+2028 LINE SEPARATOR"),
         (
             "m\u043edel: 1\n",
-            "x.yaml:1: a key is written in ASCII, given 'm\u043edel' (holds U+043E CYRILLIC SMALL LETTER O)",
+            "x.yaml:1: a key is written in ASCII, given 'm\u043edel' (holds U+043E CYRILLIC SMALL "
+            "LETTER O)",
         ),
         ("e\u0301: 1\n\u00e9: 2\n", "x.yaml:1: a key is written in ASCII"),
         ("lr: 1e400\n", "x.yaml:1: lr: number '1e400' is not finite"),
@@ -97,7 +109,9 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         (f"{'k' * 2000}: 1\n", "x.yaml:1:"),
     ],
 )
-def test_hostile_text_is_one_line_with_its_place(tmp_path: Path, loader: str, text: str, wanted: str) -> None:
+def test_hostile_text_is_one_line_with_its_place(
+    tmp_path: Path, loader: str, text: str, wanted: str
+) -> None:
     assert wanted in problem(put(tmp_path, text))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.yaml"]
 
@@ -118,7 +132,9 @@ def test_a_file_over_a_megabyte_is_refused_unread(tmp_path: Path) -> None:
     assert time.process_time() - start < 0.1
 
 
-@pytest.mark.parametrize("data", [b"study: \xff\xfe\n", "study: x\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"study: \xff\xfe\n", "study: x\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n"]
+)
 def test_other_encodings_are_refused(tmp_path: Path, data: bytes) -> None:
     assert "not UTF-8 text" in problem(put(tmp_path, data))
 
@@ -127,7 +143,9 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="not a file"):
         load_study(tmp_path)
     put(tmp_path, "study: x\n").rename(tmp_path / "widths.yaml")
-    with pytest.raises(StudyError, match=r"width\.yaml: no such file, did you mean 'widths.yaml'\?"):
+    with pytest.raises(
+        StudyError, match=r"width\.yaml: no such file, did you mean 'widths.yaml'\?"
+    ):
         load_study(tmp_path / "width.yaml")
     with pytest.raises(StudyError, match=r"nothere\.yaml: no such file$"):
         load_study(tmp_path / "nothere.yaml")
@@ -141,8 +159,21 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
 def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path, full: str) -> None:
     plain = load_study(put(tmp_path, full))
     windows = load_study(put(tmp_path, b"\xef\xbb\xbf" + full.replace("\n", "\r\n").encode()))
-    same = ("name", "question", "base", "axes", "zip", "exclude", "include", "evaluate", "execution", "claims")
-    assert {key: getattr(windows, key) for key in same} == {key: getattr(plain, key) for key in same}
+    same = (
+        "name",
+        "question",
+        "base",
+        "axes",
+        "zip",
+        "exclude",
+        "include",
+        "evaluate",
+        "execution",
+        "claims",
+    )
+    assert {key: getattr(windows, key) for key in same} == {
+        key: getattr(plain, key) for key in same
+    }
 
 
 @pytest.mark.parametrize(
@@ -193,6 +224,8 @@ def test_lines_are_those_of_the_keys() -> None:
 def test_a_comma_in_a_number_is_named(tmp_path: Path) -> None:
     start = "study: a\nquestion: b\n"
     text = problem(put(tmp_path, start + "base: {train: {duration: 20,000 steps, batch: 8}}\n"))
-    assert text.endswith("x.yaml:3: base.train.duration: given '20,000 steps'; leave out the comma: 20000 steps")
+    assert text.endswith(
+        "x.yaml:3: base.train.duration: given '20,000 steps'; leave out the comma: 20000 steps"
+    )
     text = problem(put(tmp_path, start + "base:\n  train.duration: 20,000 steps\n"))
     assert "given '20,000 steps'; leave out the comma; wants" in text

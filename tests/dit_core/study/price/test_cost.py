@@ -71,11 +71,18 @@ def test_respacing_of_250_is_the_released_one():
 
 
 def test_impossible_samplers_are_named():
-    with pytest.raises(UserError, match="1001 sampling steps out of 1000 timesteps: allowed are 1 to 1000"):
+    with pytest.raises(
+        UserError, match="1001 sampling steps out of 1000 timesteps: allowed are 1 to 1000"
+    ):
         check_sampler(Ddpm(), Sampling(steps=1001))
-    with pytest.raises(UserError, match="'euler' does not go with objective 'ddpm'; these do: ddpm, ddim, dpm-solver"):
+    with pytest.raises(
+        UserError,
+        match="'euler' does not go with objective 'ddpm'; these do: ddpm, ddim, dpm-solver",
+    ):
         check_sampler(Ddpm(), Sampling(sampler="euler"))
-    with pytest.raises(UserError, match="'ddpm' does not go with objective 'flow'; these do: euler, heun"):
+    with pytest.raises(
+        UserError, match="'ddpm' does not go with objective 'flow'; these do: euler, heun"
+    ):
         check_sampler(Flow(), Sampling(sampler="ddpm"))
     with pytest.raises(UserError, match="allowed are 1 to 999"):
         check_sampler(Ddpm(), Sampling(sampler="dpm-solver++", steps=1000))
@@ -94,7 +101,9 @@ def kept_bytes(science, batch: int, grad_checkpoint: bool) -> int:
 
     x, _, y = inputs(science, batch)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        make_objective(science.objective).loss(network, x, torch.rand(batch), torch.randn_like(x), y)
+        make_objective(science.objective).loss(
+            network, x, torch.rand(batch), torch.randn_like(x), y
+        )
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
@@ -113,7 +122,9 @@ def test_activation_bytes_are_what_autograd_keeps(design, extra):
 )
 def test_activation_bytes_of_a_unet_are_what_autograd_keeps(shape):
     science = unet(channels=16, **shape)
-    assert cost.activation_bytes(science, 64, False) == pytest.approx(kept_bytes(science, 64, False), rel=0.05)
+    assert cost.activation_bytes(science, 64, False) == pytest.approx(
+        kept_bytes(science, 64, False), rel=0.05
+    )
     saving = cost.activation_bytes(science, 64, True)
     assert kept_bytes(science, 64, True) < saving < cost.activation_bytes(science, 64, False)
 
@@ -127,9 +138,12 @@ def test_gradient_checkpointing_needs_less():
 def test_memory_scales_with_micro_batch_and_processes():
     science = published("B", 4)
     whole, micro, shared = (
-        cost.memory_bytes(science, Execution(**e)) for e in ({}, {"micro_batch": 32}, {"processes": 8})
+        cost.memory_bytes(science, Execution(**e))
+        for e in ({}, {"micro_batch": 32}, {"processes": 8})
     )
     assert micro == shared < whole
     assert micro - cost.activation_bytes(science, 32, False) == 20 * cost.params(science)
-    half = science.model_copy(update={"train": science.train.model_copy(update={"precision": "bf16"})})
+    half = science.model_copy(
+        update={"train": science.train.model_copy(update={"precision": "bf16"})}
+    )
     assert cost.memory_bytes(half, Execution()) < whole

@@ -1,4 +1,6 @@
-"""The table of pipeline stages: it is the whole model, cut where no stage waits long for another."""
+"""The table of pipeline stages: it is the whole model, cut where no stage waits long for
+another.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,19 @@ def test_a_stage_is_sent_what_its_blocks_take():
     sent = {}
     for design in DESIGNS:
         stages = stages_of(small(conditioning=design, depth=4), 2)
-        sent[design] = (stages[0].sent_bytes, stages[1].condition_vector, stages[1].condition_sequence)
+        sent[design] = (
+            stages[0].sent_bytes,
+            stages[1].condition_vector,
+            stages[1].condition_sequence,
+        )
         assert stages[1].sent_bytes == 0
     assert sent["adaln-zero"] == sent["adaln"] == (16 * 48 * 4, 48, 0)
     assert sent["cross-attention"] == (16 * 48 * 4, 0, 2 * 48)
     assert sent["in-context"] == (18 * 48 * 4, 0, 0)
     science = small(depth=4)
-    narrow = science.model_copy(update={"train": science.train.model_copy(update={"precision": "bf16"})})
+    narrow = science.model_copy(
+        update={"train": science.train.model_copy(update={"precision": "bf16"})}
+    )
     assert stages_of(narrow, 2)[0].sent_bytes == 16 * 48 * 2
     assert stages_of(narrow, 2)[0].condition_bytes == 48 * 2
 
@@ -68,17 +76,22 @@ def costliest(science, blocks: tuple[int, ...] | list[int]) -> int:
 
 @pytest.mark.parametrize("count", range(1, 8))
 def test_no_other_split_has_a_cheaper_costliest_stage(count: int):
-    # Embeddings of 64 x 64 values in patches of 32 cost more than a block here, so that the first stage takes few.
+    # Embeddings of 64 x 64 values in patches of 32 cost more than a block here, so that the first
+    # stage takes few.
     data = Data(name="large", kind="npz", channels=8, height=64, width=64, classes=2, images=100)
     science = small(data=data, depth=8, hidden=16, heads=2, patch=32)
     assert cost.entry_macs(science) > 2 * cost.block_macs(science)
     others = (c for c in itertools.product(range(1, 9), repeat=count) if sum(c) == 8)
-    assert costliest(science, balanced(science, count)) == min(costliest(science, other) for other in others)
+    assert costliest(science, balanced(science, count)) == min(
+        costliest(science, other) for other in others
+    )
 
 
 @pytest.mark.parametrize("count", [0, -1, 3])
 def test_more_stages_than_blocks_are_refused(count: int):
-    with pytest.raises(UserError, match=rf"--stages {count}: a model of 2 blocks has 1 to 2 stages"):
+    with pytest.raises(
+        UserError, match=rf"--stages {count}: a model of 2 blocks has 1 to 2 stages"
+    ):
         stages_of(small(), count)
 
 

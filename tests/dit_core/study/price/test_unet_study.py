@@ -1,4 +1,6 @@
-"""The U-Net in the study language: its settings, its place in a grid, what it cannot be, the one that costs as much."""
+"""The U-Net in the study language: its settings, its place in a grid, what it cannot be, the one
+that costs as much.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_a_study_holds_both_families():
 
 def test_the_family_is_an_axis_and_a_filter():
     text = "axes: {model.family: [dit, unet]}\nbase: {model: {%s}, train: {duration: 10 steps}}"
-    with pytest.raises(StudyError, match=r"model.channels does not belong to family 'dit'.*at family=dit"):
+    with pytest.raises(
+        StudyError, match=r"model.channels does not belong to family 'dit'.*at family=dit"
+    ):
         expanded(text % "size: XXS, patch: 2, channels: 8")
     with pytest.raises(StudyError, match=r"model\.size does not belong to family 'unet'"):
         expanded(text % "size: XXS, patch: 2, channels: 8")
@@ -62,8 +66,14 @@ axes: {model.channels: [8, 16], model.levels: [1, 2]}
 exclude: [{model.family: unet, model.channels: 8, model.levels: 2}]
 """
     assert len(expanded(text).runs) == 3
-    with pytest.raises(StudyError, match=r"exclude\[0\]: no point of the axes has model\.family dit"):
-        expanded(text.replace("model.family: unet, model.channels: 8, model.levels: 2", "model.family: dit"))
+    with pytest.raises(
+        StudyError, match=r"exclude\[0\]: no point of the axes has model\.family dit"
+    ):
+        expanded(
+            text.replace(
+                "model.family: unet, model.channels: 8, model.levels: 2", "model.family: dit"
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,9 +96,13 @@ def test_what_cannot_be_is_named(settings: str, words: str):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "what"), [("digits-measured", "vector"), ("digits-half", "map"), ("wine", "vectors")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("digits-measured", "vector"), ("digits-half", "map"), ("wine", "vectors")]
+)
 def test_conditions_besides_the_label_are_refused(name: str, what: str):
-    with pytest.raises(ValueError, match=f"a U-Net takes images and their labels; data '{name}' have {what}"):
+    with pytest.raises(
+        ValueError, match=f"a U-Net takes images and their labels; data '{name}' have {what}"
+    ):
         unet(data=BUILT_IN[name], levels=1)
 
 
@@ -107,8 +121,12 @@ def test_tables_have_nothing_where_a_unet_has_nothing():
     assert (facts.pop("model_family"), facts.pop("model_size")) == ("unet", "U8x2n1h4k4")
     assert facts == {"patch": None, "conditioning": None, "tokens": None}
     assert cost_facts(science)["fwd_gmacs"] == cost.fwd_macs(science) / 1e9
-    assert all(value > 0 for value in (*step_terms(science).values(), *pass_terms(science, 3).values()))
-    with pytest.raises(TypeError, match="a network of family 'unet' has no blocks, patches or tokens"):
+    assert all(
+        value > 0 for value in (*step_terms(science).values(), *pass_terms(science, 3).values())
+    )
+    with pytest.raises(
+        TypeError, match="a network of family 'unet' has no blocks, patches or tokens"
+    ):
         _ = science.tokens
 
 
@@ -124,7 +142,9 @@ def test_the_nearest_unet_is_near_and_none_is_nearer(size: str, attention: str):
         for channels in range(8, found.channels * 3, 8):
             if attention == "all" and channels % 16:
                 continue
-            other = UNet(channels=channels, layers=layers, levels=3, attention=attention, head_channels=16)
+            other = UNet(
+                channels=channels, layers=layers, levels=3, attention=attention, head_channels=16
+            )
             assert off <= abs(math.log(unet_cost.fwd_macs(other, LATENT, 8) / wanted))
 
 

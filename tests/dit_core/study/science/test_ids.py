@@ -1,4 +1,6 @@
-"""Identities: pinned literally, of the resolved science alone, never silently of another default (cases 23, 27, 30)."""
+"""Identities: pinned literally, of the resolved science alone, never silently of another default
+(cases 23, 27, 30).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from dit_core.study.grid.diff import compare
 from dit_core.study.grid.expand import Expansion
 from dit_core.study.language import fields
 from dit_core.study.science import ids
-from dit_core.study.science.ids import Hasher, canonical, canonical_json, eval_id, full_hash, is_old, run_id
+from dit_core.study.science.ids import (
+    Hasher,
+    canonical,
+    canonical_json,
+    eval_id,
+    full_hash,
+    is_old,
+    run_id,
+)
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data, Ddpm, Flow, Frozen, Model, Science, Train, neutral
 
@@ -35,16 +45,31 @@ def science(**changes: Any) -> Science:
 PINNED = {
     "DiT-XS/2 on digits": (science(), "a7cb77dc549d97bc"),
     "another seed": (science(train=Train(images=96_000, batch=64, seed=1)), "cde488e7f60d14f4"),
-    "another learning rate": (science(train=Train(images=96_000, batch=64, lr=1e-3)), "b076d27e03bda831"),
+    "another learning rate": (
+        science(train=Train(images=96_000, batch=64, lr=1e-3)),
+        "b076d27e03bda831",
+    ),
     "rectified flow": (science(objective=Flow()), "4dd29fc5df0d7287"),
     "in-context, learned positions": (
-        science(model=Model(depth=4, hidden=96, heads=3, patch=2, conditioning="in-context", positions="learned")),
+        science(
+            model=Model(
+                depth=4, hidden=96, heads=3, patch=2, conditioning="in-context", positions="learned"
+            )
+        ),
         "c626bba7db67410a",
     ),
     "DiT-XL/2 on latents": (
         science(
             model=Model(depth=28, hidden=1152, heads=16, patch=2),
-            data=Data(name="imagenet", kind="latents", channels=4, height=32, width=32, classes=1000, images=1_281_167),
+            data=Data(
+                name="imagenet",
+                kind="latents",
+                channels=4,
+                height=32,
+                width=32,
+                classes=1000,
+                images=1_281_167,
+            ),
             train=Train(images=102_400_000),
         ),
         "713384aef8c6523f",
@@ -71,7 +96,11 @@ def test_evaluation_ids_are_pinned() -> None:
 def test_the_canonical_form_writes_every_field_out() -> None:
     written = canonical(science())
     for name, section in (("model", Model), ("data", Data), ("objective", Ddpm), ("train", Train)):
-        young = {n for n, info in section.model_fields.items() if isinstance(info.json_schema_extra, dict)}
+        young = {
+            n
+            for n, info in section.model_fields.items()
+            if isinstance(info.json_schema_extra, dict)
+        }
         assert set(section.model_fields) - young <= set(written[name]) <= set(section.model_fields)
     assert '"lr":0.0001' in canonical_json(science())
     assert canonical_json(science(train=Train(images=64, batch=64, lr=1))).count('"lr":1.0') == 1
@@ -142,14 +171,20 @@ def test_a_record_of_another_id_version_is_marked(monkeypatch: pytest.MonkeyPatc
     assert run_id(science()) != before
 
 
-def test_the_same_hyperparameters_written_differently_are_one_run(expanded: Expand, small: str) -> None:
+def test_the_same_hyperparameters_written_differently_are_one_run(
+    expanded: Expand, small: str
+) -> None:
     forms = ["lr: 1e-4", "lr: 0.0001", "lr: 1.0E-4", "lr: 0.000_1", "batch: 64.0, lr: 1e-4"]
     found = {
-        expanded(small.replace("batch: 64", form if "batch" in form else f"batch: 64, {form}")).runs[0].run_id
+        expanded(small.replace("batch: 64", form if "batch" in form else f"batch: 64, {form}"))
+        .runs[0]
+        .run_id
         for form in forms
     }
     assert len(found) == 1
-    spelled = small.replace("size: XS", "depth: 4, hidden: 96, heads: 3").replace("100 steps", "6400 images")
+    spelled = small.replace("size: XS", "depth: 4, hidden: 96, heads: 3").replace(
+        "100 steps", "6400 images"
+    )
     assert {expanded(spelled).runs[0].run_id} == found
 
 
@@ -164,7 +199,11 @@ def test_an_edit_of_a_study_keeps_adds_and_orphans(expanded: Expand, small: str)
     lines = diff.lines(most=1)
     assert lines[0] == "2 kept, 2 added, 2 orphaned (nothing is deleted)"
     assert lines[1].startswith("+ size=S,seed=0 ")
-    assert lines[2:] == ["+ ... and 1 more", f"- size=XXS,seed=0 {before.runs[0].run_id}", "- ... and 1 more"]
+    assert lines[2:] == [
+        "+ ... and 1 more",
+        f"- size=XXS,seed=0 {before.runs[0].run_id}",
+        "- ... and 1 more",
+    ]
 
 
 def test_reordering_a_study_is_no_conflict_and_only_renames(expanded: Expand, small: str) -> None:
