@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import overload
 
 from dit_core.study.price import unet_cost
 from dit_core.study.price.cost_conditions import (
@@ -30,6 +31,8 @@ from dit_core.study.science.science import Ddpm, Science
 from dit_core.study.science.unet import UNet
 
 MODULATIONS = {"adaln-zero": 6, "adaln": 4, "cross-attention": 0, "in-context": 0}  # per block
+FLOPS_PER_MAC = 2
+TRAINING_PASSES = 3  # forward, and a backward pass of twice its cost
 
 
 def out_channels(science: Science) -> int:
@@ -151,11 +154,23 @@ def attended_tokens(science: Science) -> int:
     return own + sequence_tokens(science)
 
 
-def train_flops(science: Science) -> int:
-    """Return the floating-point operations of the whole training: 2 per mac, forward and twice that
-    backward.
+@overload
+def train_flops_of(macs: int, images: int) -> int: ...
+@overload
+def train_flops_of(macs: float, images: float) -> float: ...
+def train_flops_of(macs: float, images: float) -> float:
+    """Return the FLOPs of training a network of `macs` per forward pass on `images` samples.
+
+    A multiply-accumulate is two operations. A backward pass costs twice its forward pass, since it
+    computes the gradients of both inputs and weights (figure 9 of the paper: "x 3"). Given images
+    per second, the result is FLOPs per second.
     """
-    return 2 * 3 * fwd_macs(science) * science.train.images
+    return FLOPS_PER_MAC * TRAINING_PASSES * macs * images
+
+
+def train_flops(science: Science) -> int:
+    """Return the FLOPs of the whole training."""
+    return train_flops_of(fwd_macs(science), science.train.images)
 
 
 def sampling_macs(science: Science, evaluation: Evaluation) -> int:
@@ -190,8 +205,8 @@ class Prices:
         if key not in self._known:
             self._known[key] = fwd_macs(science), science
         macs = self._known[key][0]
-        return 6 * macs * science.train.images, [
-            2 * macs * forwards(science, one) for one in evaluations
+        return train_flops_of(macs, science.train.images), [
+            FLOPS_PER_MAC * macs * forwards(science, one) for one in evaluations
         ]
 
 

@@ -76,9 +76,20 @@ def full_hash(science: Science) -> str:
     """Return the whole sha256 of the canonical science, which a run folder stores to catch a
     collision of ids.
     """
-    return hashlib.sha256(
-        f"ditlab-run-{ID_VERSION}\n{canonical_json(science)}".encode()
-    ).hexdigest()
+    return hash_of_plain(canonical(science))
+
+
+def hash_of_plain(science: dict[str, Any]) -> str:
+    """Return the whole sha256 of a science given as plain values, as a run record holds it.
+
+    The values must be in canonical form already (`canonical`). The id version is part of the hash,
+    so that a record of another version never matches.
+    """
+    return _run_hash(ENCODER.encode(science))
+
+
+def _run_hash(text: str) -> str:
+    return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{text}".encode()).hexdigest()
 
 
 class Hasher:
@@ -97,7 +108,7 @@ class Hasher:
             f'"{name}":{self._text(getattr(science, name))}' for name in sorted(_written(science))
         ]
         text = "{" + ",".join(parts) + "}"
-        return hashlib.sha256(f"ditlab-run-{ID_VERSION}\n{text}".encode()).hexdigest()
+        return _run_hash(text)
 
     def run_id(self, full: str) -> str:
         """Return the run id that belongs to a full hash."""
