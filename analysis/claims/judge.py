@@ -67,8 +67,8 @@ def judge(claim: Claim, source: Source) -> Judgement:
     """
     try:
         found = _JUDGE[claim.kind](claim, source)
-    except NotYetError as reason:
-        found = Finding("UNDECIDED", reason=str(reason))
+    except NotYetError as error:
+        found = Finding("UNDECIDED", reason=str(error))
     if found.unfinished and found.verdict != "UNDECIDED" and not _is_refuted_for_good(claim, found):
         reason = f"{found.unfinished} of the runs it is about are not finished; `ditlab run {source.name}` goes on"
         found = replace(found, verdict="UNDECIDED", reason=reason)

@@ -18,9 +18,10 @@ from analysis.claims.finding import (
     span_of,
     verdict_of,
 )
-from analysis.claims.rows import Noise, NotYetError, noise_of, relative_noise_of, rows_of
+from analysis.claims.rows import NotYetError, rows_of
 from analysis.laws.correlation import SEED, Correlation, correlate, difference
 from analysis.select.configuration import MODEL, config_key, config_names
+from analysis.select.noise import Noise, noise_of, relative_noise_of
 from analysis.select.source import Source
 from dit_core.errors import UserError
 from dit_core.study.science.claim import (
@@ -149,7 +150,7 @@ def order(claim: OrderClaim, source: Source) -> Finding:
         text,
         len(gaps),
         noise.sd,
-        noise.told_by,
+        noise.source,
         reason,
         tuple(detail),
         **about_rows(about),
@@ -242,7 +243,7 @@ def ratio(claim: RatioClaim, source: Source) -> Finding:
         low,
         high,
         noise=noise.sd,
-        told_by=noise.told_by,
+        told_by=noise.source,
         detail=detail,
         **what,
     )
@@ -302,7 +303,7 @@ def threshold(claim: ThresholdClaim, source: Source) -> Finding:
         bound,
         len(rows),
         noise.sd,
-        noise.told_by,
+        noise.source,
         **about_rows(about),
     )
 
@@ -350,7 +351,7 @@ def trend(claim: TrendClaim, source: Source) -> Finding:
         bound,
         len(rows),
         noise.sd,
-        noise.told_by,
+        noise.source,
         "",
         tuple(detail),
         **about_rows(about),
@@ -375,7 +376,7 @@ def crossing(claim: CrossingClaim, source: Source) -> Finding:
         "bound": bounds_of(claim) or "they cross",
         "n": sum(map(len, lines)),
         "noise": noise.sd,
-        "told_by": noise.told_by,
+        "told_by": noise.source,
         **about_rows(*abouts),
     }
     if not low < high:

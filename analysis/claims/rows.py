@@ -1,16 +1,13 @@
-"""The rows a claim is about, and how large the noise between them is."""
+"""The rows a claim is about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.claims.spikes import final_loss, loss_spikes
-from analysis.select.configuration import MODEL, config_key
 from analysis.select.points import at_the_end, main_setting, one_protocol
 from analysis.select.source import Source
 from dit_core.errors import UserError, nearest
@@ -196,76 +193,3 @@ def _one_setting(rows: pd.DataFrame, metric: str, free: set[str]) -> Rows:
         rows, early = at_the_end(rows)
         said += [f"{early} measured at an earlier training point only"] if early else []
     return Rows(rows.reset_index(drop=True), metric, ", ".join(said))
-
-
-def _seeds(group: pd.DataFrame) -> bool:
-    """Return whether the rows are trainings with different seeds, and not one number read twice."""
-    return "seed" in group and group["seed"].nunique() == len(group) > 1
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """How far two equal things lie apart by chance: `sd` of one value, None where nothing tells
-    it.
-    """
-
-    sd: float | None
-    df: int
-    told_by: str
-
-    def half(self, *counts: int, level: float = 0.95) -> float | None:
-        """Return the half width of the interval of a difference of means over `counts` values each,
-        or None.
-        """
-        if self.sd is None:
-            return None
-        reach = (
-            float(stats.t.ppf((1 + level) / 2, self.df))
-            if self.df > 0
-            else float(stats.norm.ppf((1 + level) / 2))
-        )
-        return reach * self.sd * float(np.sqrt(sum(1 / c for c in counts)))
-
-
-def noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise:
-    """Return the noise of one value: pooled over the seeds of each configuration, else the records'
-    own intervals.
-    """
-    if rows.empty:
-        return Noise(None, 0, "nothing")
-    key = config_key(rows, (*MODEL, *(b for b in by if b in rows.columns and b not in MODEL)))
-    groups = [
-        g[metric].astype(float).to_numpy() for _, g in rows.groupby(key.to_numpy()) if _seeds(g)
-    ]
-    df = sum(len(g) - 1 for g in groups)
-    if df > 0:
-        squares = sum(float(((g - g.mean()) ** 2).sum()) for g in groups)
-        return Noise(float(np.sqrt(squares / df)), df, f"seeds ({df} degrees of freedom)")
-    low = f"{metric}_low"
-    high = f"{metric}_high"
-    if low in rows and high in rows:
-        width = (rows[high] - rows[low]).astype(float).dropna()
-        if len(width):
-            return Noise(
-                float(width.median()) / (2 * 1.959964), 0, "the records' own intervals, not seeds"
-            )
-    return Noise(None, 0, "nothing")
-
-
-def relative_noise_of(rows: pd.DataFrame, metric: str, by: tuple[str, ...] = ()) -> Noise | None:
-    """Return the noise of one value as a share of it: that of its logarithm.
-
-    None where not every value is positive.
-    """
-    if not (rows[metric].astype(float) > 0).all():
-        return None
-    columns = [c for c in (metric, f"{metric}_low", f"{metric}_high") if c in rows]
-    values = {c: rows[c].astype(float) for c in columns}
-    found = noise_of(
-        rows.assign(**{c: np.log(v.where(v > 0)) for c, v in values.items()}), metric, by
-    )
-    return (
-        found
-        if found.sd is None
-        else replace(found, told_by=f"{found.told_by}, as a share of the value")
-    )

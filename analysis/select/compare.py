@@ -1,11 +1,10 @@
-"""Runs of a study side by side by one column, everything else equal, with differences held against
-the noise.
+"""Runs of a study side by side by one column, everything else equal, compared with the noise.
 
-The noise floor of a metric is twice the standard deviation of repeats: runs (or samplings) of the
-study that differ in nothing but their seed. A difference of means over m and n seeds must exceed
-floor x sqrt(1/m + 1/n). An early training point or a few sampling steps have a noise of their own:
-the floor is that of repeats measured alike, and of all repeats only where there are none. Without
-any the floor is unknown, and a difference is judged by the intervals alone.
+The noise floor of a metric is twice the standard deviation of repeats: runs of the study that
+differ in nothing but their seed (analysis/select/noise.py). A difference of means over m and n
+seeds must exceed floor x sqrt(1/m + 1/n). An early training point or a few sampling steps have a
+noise of their own: the floor is that of repeats measured alike, and of all repeats only where there
+are none. Without any the floor is unknown, and a difference is judged by the intervals alone.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.select.differ import SETTINGS, metric_names
+from analysis.select.noise import noise_between_seeds
 from analysis.tables.columns import science_columns
 from analysis.tables.order import rank
 from dit_core.errors import UserError, nearest
@@ -143,13 +143,9 @@ def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: flo
 
 def _noise(frame: pd.DataFrame, fixed: list[str], by: str, metric: str) -> tuple[float | None, int]:
     """Return (twice the pooled standard deviation over seeds, number of repeats it rests on)."""
-    groups = frame.groupby([*fixed, by], dropna=False)[metric]
-    counts = groups.count()
-    variances = groups.var(ddof=1)
-    free = int((counts - 1).clip(lower=0).sum())
-    if not free:
-        return None, 0
-    return 2 * math.sqrt(float(((counts - 1) * variances).where(counts > 1, 0).sum()) / free), free
+    alike = frame.groupby([*fixed, by], dropna=False).ngroup()
+    found = noise_between_seeds(frame[metric], alike, frame["train_seed"])
+    return (None if found.sd is None else 2 * found.sd), found.df
 
 
 def _settings(frame: pd.DataFrame) -> list[str]:
