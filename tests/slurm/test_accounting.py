@@ -1,6 +1,4 @@
-"""A real Slurm with slurmdbd and real limits (case 36), and what sacct knows when squeue has
-forgotten.
-"""
+"""A real Slurm with slurmdbd and real limits, and what sacct knows when squeue has forgotten."""
 
 from __future__ import annotations
 
@@ -50,11 +48,9 @@ def quick(tmp_path: Path) -> str:
 
 
 def test_limits_and_memory_of_the_accounting(
-    accounting_cluster, store, write_study, quick, fake, capsys
+    accounting_cluster, store, write_study, quick, fake, record_property
 ):
-    """Case 36: with MaxSubmitJobs 100, 80 of them taken by others, 50 runs wait, drain and are all
-    submitted once.
-    """
+    """MaxSubmitJobs 100, 80 taken by others: 50 runs wait, drain and are all submitted once."""
     cluster = accounting_cluster
     cluster.run("sacctmgr", "-i", "modify", "user", "root", "set", "MaxSubmitJobs=100", check=True)
     others = (
@@ -81,11 +77,7 @@ def test_limits_and_memory_of_the_accounting(
         submitted += found.submission.tasks if found.submission else 0
         assert calls < 40
         until(lambda: not cluster.run("squeue", "-h", "-p", "gpu", "-o", "%A").stdout, 60)
-    with capsys.disabled():
-        print(
-            f"\ncase 36: 50 runs, 20 places of 100 left, in {calls} submissions, {submitted} tasks "
-            "in all"
-        )
+    record_property("submissions", calls)
     assert submitted == 50
     assert calls >= 3
     waiting = cluster.run("squeue", "-h", "-r", "-j", other, "-o", "%T").stdout.split()

@@ -9,17 +9,14 @@ import pytest
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
-def test_a_study_survives_a_short_storm(cluster, tmp_path: Path, capsys):
-    """Ten faults, every kind but lost accounting once, on four runs or more, two evaluations
-    each.
-    """
+def test_a_study_survives_a_short_storm(cluster, tmp_path: Path, record_property):
+    """Ten faults, each kind but lost accounting once, on at least four runs of two evaluations."""
     from chaos import chaos
 
     counts = chaos(
         cluster, tmp_path, runs=4, steps=400, faults=10, seed=3, most_s=600, say=lambda line: None
     )
-    with capsys.disabled():
-        print(f"\nchaos: {counts}")
+    record_property("chaos", counts)
     assert [n for k, n in counts.items() if k.startswith("fault ")] == [1] * 10
     assert counts["runs"] >= 4
     assert counts["evaluations"] == 2 * counts["runs"]

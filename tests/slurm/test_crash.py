@@ -1,4 +1,4 @@
-"""Submitters that die, meet each other or hear nonsense, on a real Slurm (cases 31 to 34, 37)."""
+"""Submitters that die, meet each other or hear nonsense, on a real Slurm."""
 
 from __future__ import annotations
 
@@ -32,10 +32,8 @@ def one_copy(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(slurm.submission.submit, "take_snapshot", lambda folder: code)
 
 
-def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, capsys):
-    """Case 31: SIGKILL at each step of a submission of two training arrays and their
-    evaluations.
-    """
+def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, record_property):
+    """SIGKILL at each step of a submission of two training arrays and their evaluations."""
     study = write_study(seeds=3, at="[50%, 100%]")
     _, runs = runs_in(study)
     steps: list[str] = []
@@ -55,11 +53,7 @@ def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, ca
         doubled += len(work - expected_work(runs))
         assert not again.arrays, steps[at]
         assert not undecided(store.study("small"))
-    with capsys.disabled():
-        print(
-            f"\ncase 31: {kills} kills over {len(steps)} steps, runs lost = {lost}, doubled = "
-            f"{doubled}"
-        )
+    record_property("steps", len(steps))
     assert (kills, lost, doubled) == (len(steps), 0, 0)
 
 
@@ -87,8 +81,8 @@ def test_killed_while_sbatch_is_still_at_it(cluster, tmp_path: Path, store, writ
 
 
 @pytest.mark.slow
-def test_two_submitters_at_once(one_copy, cluster, tmp_path: Path, write_study, capsys):
-    """Case 37, fifty times."""
+def test_two_submitters_at_once(one_copy, cluster, tmp_path: Path, write_study):
+    """Fifty pairs of submitters: each run is submitted exactly once."""
     study = write_study(seeds=3)
     _, runs = runs_in(study)
     duplicates = lost = 0
@@ -101,13 +95,11 @@ def test_two_submitters_at_once(one_copy, cluster, tmp_path: Path, write_study, 
         lost += len(expected_work(runs) - work)
         if k % 10 == 9:
             cluster.cancel_all()
-    with capsys.disabled():
-        print(f"\ncase 37: 50 pairs of submitters, duplicates = {duplicates}, lost = {lost}")
     assert (duplicates, lost) == (0, 0)
 
 
 def test_accepted_but_called_failed(cluster, store, write_study, fake):
-    """Case 32: sbatch says "Socket timed out", the job is there."""
+    """sbatch says "Socket timed out", the job is there."""
     fake(
         "sbatch",
         '$REAL "$@" > /dev/null; echo "sbatch: error: Batch job submission failed: Socket timed '
@@ -123,7 +115,7 @@ def test_accepted_but_called_failed(cluster, store, write_study, fake):
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_sbatch_hangs(cluster, store, write_study, fake, monkeypatch, accepted: bool):
-    """Case 33: after its time limit the job is looked up by its name."""
+    """After its time limit the job is looked up by its name."""
     fake("sbatch", ('$REAL "$@" > /dev/null; ' if accepted else "") + "exec sleep 60")
     monkeypatch.setattr(slurm.submission.submit, "SUBMIT_TIMEOUT_S", 1.0)
     monkeypatch.setattr(slurm.submission.submit, "LOOK_S", (0.1, 0.3))
@@ -140,7 +132,7 @@ def test_sbatch_hangs(cluster, store, write_study, fake, monkeypatch, accepted: 
 
 
 def test_odd_answers(cluster, store, write_study, fake):
-    """Case 34: the right id or none; where it cannot be read, the job is found by its name."""
+    """The right id or none; where it cannot be read, the job is found by its name."""
     for out, job in {
         "123\n": "123",
         "123;cluster\n": "123",

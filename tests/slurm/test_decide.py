@@ -1,4 +1,4 @@
-"""From facts to standings to arrays: every case without a scheduler (cases 35, 39 to 42)."""
+"""From facts to standings to arrays: every case without a scheduler."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ def test_durable_records_come_before_every_word_of_the_scheduler():
             assert stand(replace(facts, outcome=("DIVERGED", "nan", 1))).word == "diverged"
 
 
-def test_every_state_word_of_slurm(capsys: pytest.CaptureFixture[str]):
-    """Case 39: waiting and running words keep a run alive, ended words say why, any other is
-    unknown.
-    """
+def test_every_state_word_of_slurm():
+    """Waiting and running words keep a run alive, ended words say why, any other is unknown."""
     false_terminals = 0
     expected = {
         "CANCELLED": "cancelled",
@@ -97,11 +95,6 @@ def test_every_state_word_of_slurm(capsys: pytest.CaptureFixture[str]):
         got = stand(Facts(tasks=(task(word),), submitted=True)).word
         assert got == wanted, word
         false_terminals += got in ("done", "diverged")
-    with capsys.disabled():
-        print(
-            f"\ncase 39: {len(expected)} state words, called done or diverged without a record = "
-            f"{false_terminals}"
-        )
     assert false_terminals == 0
 
 
@@ -116,20 +109,20 @@ def test_absence_and_outage_prove_nothing():
 
 
 def test_node_failure_then_the_same_task_runs_again():
-    """Case 40: a live entry of the task wins over an ended one."""
+    """A live entry of the task wins over an ended one."""
     facts = Facts(tasks=(task("NODE_FAIL"), task("RUNNING")), submitted=True)
     assert stand(facts).word == "running"
 
 
 def test_preempted_for_good_is_taken_up_again(tiny):
-    """Case 41: PreemptMode=CANCEL leaves PREEMPTED as the last word."""
+    """PreemptMode=CANCEL leaves PREEMPTED as the last word."""
     runs = make_runs(tiny, 1)
     facts = blank(runs, tasks=(task("PREEMPTED"),), submitted=True, started=True)
     assert [r.train for r in decide(runs, facts).rows] == [True]
 
 
 def test_a_task_cancelled_in_slurm_is_not_taken_up_again(tiny):
-    """Case 42; but one that Slurm gave up because its training failed was cancelled by nobody."""
+    """But one that Slurm gave up because its training failed was cancelled by nobody."""
     runs = make_runs(tiny, 1)
     facts = blank(runs, tasks=(task("CANCELLED"),), submitted=True)
     assert not decide(runs, facts).to_do
@@ -179,17 +172,12 @@ def test_attempts_without_progress(starts, newest, after, idle):
     assert idle_attempts(attempts, newest, after) == idle
 
 
-def test_2500_runs_become_three_arrays(tiny, capsys: pytest.CaptureFixture[str]):
-    """Case 35: MaxArraySize 1001 allows task ids 0 to 1000; every run is covered exactly once."""
+def test_2500_runs_become_three_arrays(tiny):
+    """MaxArraySize 1001 allows task ids 0 to 1000; every run is covered exactly once."""
     runs = make_runs(tiny, 2500, points=())
     arrays = arrange(decide(runs, blank(runs)), Profile(), most_tasks=1001)
     covered = Counter(item.run for a in arrays for t in a.tasks for item in t)
     highest = max(max(a.indices) for a in arrays)
-    with capsys.disabled():
-        print(
-            f"\ncase 35: 2500 runs in {len(arrays)} arrays, highest index {highest}, covered once: "
-            f"{len(covered)}"
-        )
     assert len(arrays) == 3
     assert highest <= 1000
     assert set(covered.values()) == {1}

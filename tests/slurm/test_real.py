@@ -1,4 +1,4 @@
-"""Runs on a real Slurm: preempted, killed, their code edited, their nodes lost (cases 40 to 45)."""
+"""Runs on a real Slurm: preempted, killed, their code edited, their nodes lost."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_study_ends_with_the_numbers_of_a_local_run(
     assert [(len(a.tasks), a.evaluates) for _, a in found.submission.jobs] == [(2, True)]
 
 
-def test_preempted_with_a_signal(cluster, store, write_study, capsys):
+def test_preempted_with_a_signal(cluster, store, write_study):
     """Loses at most one step; Slurm brings the task back, under the same id."""
     study = write_study(steps=2000, save=LONG)
     (run,) = runs_in(study)[1]
@@ -134,12 +134,6 @@ def test_preempted_with_a_signal(cluster, store, write_study, capsys):
     )
     trained(store, run)
     first, second = read_attempts(paths)
-    with capsys.disabled():
-        lost = first["images_end"] - second["images_start"]
-        print(
-            f"\npreempted with {first['reason']} at image {first['images_end']}: lost {lost} "
-            "images, batch 16"
-        )
     assert first["end"] == "stopped"
     assert 0 < first["images_end"] == second["images_start"]
     assert second["end"] == "done"
@@ -169,10 +163,8 @@ def test_told_that_time_is_up(cluster, store, write_study, requeue: str):
     assert (first["job"] == second["job"]) == (requeue == "slurm")
 
 
-def test_killed_without_warning(cluster, store, write_study, tmp_path, capsys):
-    """Loses at most what was trained since the last save; the next submission goes on; numbers are
-    the same.
-    """
+def test_killed_without_warning(cluster, store, write_study, tmp_path):
+    """Loses at most what was trained since the last save; resuming gives the same numbers."""
     study = write_study(steps=1500, save=800)
     (run,) = runs_in(study)[1]
     go(store, study, TOGETHER)
@@ -184,18 +176,13 @@ def test_killed_without_warning(cluster, store, write_study, tmp_path, capsys):
     assert go(store, study, TOGETHER).decision.rows[0].training.word == "stopped"
     trained(store, run)
     first, second = read_attempts(paths)
-    with capsys.disabled():
-        print(
-            f"\nkilled after checkpoint {before}: went on from {second['images_start']}, saved "
-            "every 800 images"
-        )
     assert first["end"] is None
     assert second["images_start"] >= before
     assert curve(store, run) == curve(carried_here(tmp_path, (run,)), run)
 
 
 def test_the_node_fails_and_the_same_task_runs_again(cluster, store, write_study):
-    """Case 40."""
+    """The node is set down under a running task: the same job starts it again, then it is done."""
     study = write_study(steps=3000, save=800)
     (run,) = runs_in(study)[1]
     job = go(store, study, TOGETHER).submission.jobs[0][0]
@@ -215,9 +202,7 @@ def test_the_node_fails_and_the_same_task_runs_again(cluster, store, write_study
 
 
 def test_cancelled_by_hand_or_by_command(cluster, store, write_study, ditlab):
-    """Case 42: a task cancelled in Slurm stays cancelled until `ditlab retry`; the others are
-    untouched.
-    """
+    """A task cancelled in Slurm stays so until `ditlab retry`; the others are untouched."""
     study = write_study(seeds=3, steps=2000, save=800)
     _, runs = runs_in(study)
     job = go(store, study, TOGETHER).submission.jobs[0][0]
@@ -236,9 +221,9 @@ def test_cancelled_by_hand_or_by_command(cluster, store, write_study, ditlab):
 
 
 def test_queued_jobs_run_the_code_of_their_submission(
-    cluster, store, write_study, tmp_path, monkeypatch, capsys
+    cluster, store, write_study, tmp_path, monkeypatch
 ):
-    """Case 43: the tree is edited after the submission; case 44: the copy is gone or altered."""
+    """The tree is edited after the submission: no job runs the edited code."""
     import shutil
 
     import slurm.orders.snapshot
@@ -252,7 +237,9 @@ def test_queued_jobs_run_the_code_of_their_submission(
     hold = LAB.model_copy(update={"partition": "parked", "evaluations": "together"})
     submitted = tree_hash(tree)
     go(store, study, hold)
-    (tree / "dit_core" / "train.py").write_text("raise RuntimeError('edited meanwhile')\n")
+    (tree / "dit_core" / "training" / "train.py").write_text(
+        "raise RuntimeError('edited meanwhile')\n"
+    )
     (tree / "slurm" / "worker.py").write_text("raise RuntimeError('edited meanwhile')\n")
     cluster.run("scontrol", "update", "PartitionName=parked", "State=UP", check=True)
     try:
@@ -262,11 +249,6 @@ def test_queued_jobs_run_the_code_of_their_submission(
         mismatched = int(payload["code"]["sha256"] != submitted) + logs(store, "small").count(
             "edited meanwhile"
         )
-        with capsys.disabled():
-            print(
-                f"\ncase 43: 3 jobs ran the code {submitted[:12]} of their submission, mismatched "
-                f"= {mismatched}"
-            )
         assert mismatched == 0
     finally:
         cluster.run("scontrol", "update", "PartitionName=parked", "State=DOWN", check=True)
@@ -274,7 +256,7 @@ def test_queued_jobs_run_the_code_of_their_submission(
 
 @pytest.mark.parametrize("harm", ["altered", "gone"])
 def test_a_copy_that_is_not_what_was_submitted(cluster, store, write_study, monkeypatch, harm: str):
-    """Case 44: a clear failure before anything is trained; the next submission takes a new copy."""
+    """A clear failure before anything is trained; the next submission takes a new copy."""
     import slurm.scheduler.script
 
     monkeypatch.setattr(slurm.scheduler.script, "VISIBLE_S", 1)
@@ -286,7 +268,7 @@ def test_a_copy_that_is_not_what_was_submitted(cluster, store, write_study, monk
     if harm == "gone":
         code.rename(code.with_name(".away"))
     else:
-        with open(code / "dit_core" / "train.py", "a") as file:
+        with open(code / "dit_core" / "training" / "train.py", "a") as file:
             file.write("# edited\n")
     cluster.run("scontrol", "update", "PartitionName=parked", "State=UP", check=True)
     try:
@@ -304,7 +286,7 @@ def test_a_copy_that_is_not_what_was_submitted(cluster, store, write_study, monk
 
 
 def test_files_that_show_up_late(cluster, store, write_study):
-    """Case 45: the task starts before it can see its orders, waits, then runs."""
+    """The task starts before it can see its orders, waits, then runs."""
     study = write_study(steps=20)
     (run,) = runs_in(study)[1]
     go(store, study, TOGETHER.model_copy(update={"partition": "parked"}))
@@ -342,7 +324,7 @@ def test_the_results_folder_is_probed(cluster, store, write_study, write_profile
 
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_two_processes_give_the_numbers_of_one(
-    cluster, store, write_study, tmp_path, nodes: int, capsys
+    cluster, store, write_study, tmp_path, nodes: int, record_property
 ):
     """Two processes, on one node and on two, against one process here."""
     study = write_study(steps=30, processes=2)
@@ -356,9 +338,5 @@ def test_two_processes_give_the_numbers_of_one(
         for mine, theirs in pairs
         for a, b in zip(mine[1:], theirs[1:], strict=True)
     )
-    with capsys.disabled():
-        print(
-            f"\ntwo processes on {nodes} nodes: {len(pairs)} rows, largest relative difference "
-            f"{worst:.1e}"
-        )
+    record_property("largest_relative_difference", worst)
     assert worst < 1e-4

@@ -1,6 +1,4 @@
-"""True state while the scheduler lies, lags or is silent, and at the size of a large study (case
-38).
-"""
+"""True state while the scheduler lies, lags or is silent, and at the size of a large study."""
 
 from __future__ import annotations
 
@@ -54,10 +52,8 @@ def submitted(store: Store, study: Path, job: str = "70") -> tuple:
     return runs
 
 
-def test_outages_change_no_state(store, write_study, fake, monkeypatch, capsys):
-    """Case 38: of four runs one is done; nothing ever calls another one done, failed or
-    diverged.
-    """
+def test_outages_change_no_state(store, write_study, fake, monkeypatch, record_property):
+    """One run of four is done; nothing ever calls another one done, failed or diverged."""
     monkeypatch.setattr(slurm.scheduler.commands, "TIMEOUT_S", 0.2)
     runs = submitted(store, write_study(seeds=4))
     write_outcome(store.run(runs[3].run_id), Outcome("DONE", None, 320, 1))
@@ -72,11 +68,7 @@ def test_outages_change_no_state(store, write_study, fake, monkeypatch, capsys):
             assert words == ["running", "running", "waiting", "done"]
         if queue in ("fails", "hangs"):
             assert words == ["unknown", "unknown", "unknown", "done"]
-    with capsys.disabled():
-        print(
-            f"\ncase 38: {looks} combinations of squeue and sacct at fault, false terminal states "
-            f"= {false}"
-        )
+    record_property("combinations", looks)
     assert false == 0
 
 
@@ -136,10 +128,8 @@ def test_submitting_where_there_is_no_slurm(
     assert "Traceback" not in said.stderr
 
 
-def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, capsys):
-    """Under two seconds on an idle machine, with one squeue call and no sacct call for what is
-    recorded.
-    """
+def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, record_property):
+    """Under two seconds, with one squeue call and no sacct call for what is recorded."""
     calls = tmp_path / "calls"
     fake(
         "squeue",
@@ -165,35 +155,27 @@ def test_status_of_ten_thousand_runs(store, write_study, fake, tmp_path, capsys)
     cpu = time.process_time() - began[0]
     wall = time.monotonic() - began[1]
     asked = calls.read_text().split()
-    with capsys.disabled():
-        print(f"\nstatus of 10,000 runs: {wall:.2f} s ({cpu:.2f} s of CPU), calls: {asked}")
+    record_property("status_s", wall)
+    record_property("status_cpu_s", cpu)
     assert seen["counts"] == {"done": 9000, "running": 1000}
     assert asked == ["squeue"]
     assert cpu < 2.0
 
 
 @pytest.mark.cluster
-def test_a_thousand_runs_are_submitted_in_seconds(cluster, store, write_study, capsys):
-    """2,500 runs on a site with MaxArraySize 1001 become three arrays; the first thousand take
-    under ten seconds.
-    """
+def test_a_thousand_runs_are_submitted_in_seconds(cluster, store, write_study, record_property):
+    """MaxArraySize 1001: 2,500 runs become three arrays; 1,000 take under ten seconds."""
     began = time.process_time(), time.monotonic()
     found = go(store, write_study(seeds=1000, at="[100%]"))
     wall = time.monotonic() - began[1]
     sizes = [len(a.tasks) for _, a in found.submission.jobs]
-    with capsys.disabled():
-        print(f"\n1,000 runs and evaluations submitted in {wall:.2f} s as arrays of {sizes}")
+    record_property("submitted_s", wall)
     assert sizes == [1000, 1000]
     assert time.process_time() - began[0] < 10
     cluster.cancel_all()
     found = go(Store.at(store.root / "more"), write_study(name="large", seeds=2500), TOGETHER)
     jobs = [job for job, _ in found.submission.jobs]
     indices = cluster.run("squeue", "-h", "-r", "-o", "%F %K").stdout.splitlines()
-    with capsys.disabled():
-        print(
-            f"2,500 runs: {len(jobs)} arrays, {len(indices)} tasks in the queue, highest index "
-            f"{max(int(line.split()[1]) for line in indices)}"
-        )
     assert len(jobs) == 3
     assert len(indices) == len(set(indices)) == 2500
     payloads = [

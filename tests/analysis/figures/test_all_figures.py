@@ -143,9 +143,7 @@ def test_all_figures_of_a_study_and_the_check(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_hostile_names_in_every_figure(name, tmp_path):
-    """Case 71: names that look like mathematics, markup, formulas, private text, five thousand
-    letters.
-    """
+    """Names that look like mathematics, markup, formulas, private text, five thousand letters."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fig = catalogue.draw(name, study(tmp_path, HOSTILE))

@@ -1,6 +1,4 @@
-"""Damaged curves and records (hostile cases 69 and 70): good rows lost 0, bad rows accepted 0, each
-bad place named.
-"""
+"""Damaged curves and records: no good row lost, no bad row accepted, each bad place named."""
 
 from __future__ import annotations
 

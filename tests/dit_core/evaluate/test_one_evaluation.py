@@ -1,4 +1,4 @@
-"""Hostile cases 64 and 67: evaluations that are shared, killed and resumed."""
+"""Evaluations that are shared, killed and resumed; a stale feature cache is never used."""
 
 from __future__ import annotations
 

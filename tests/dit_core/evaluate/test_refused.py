@@ -1,6 +1,4 @@
-"""Evaluations that must not be made, or must say why they are less: hostile case 63 from the
-model's side.
-"""
+"""Evaluations that are refused, or say why they are less: bad samples out of the model."""
 
 from __future__ import annotations
 

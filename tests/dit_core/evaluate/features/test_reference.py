@@ -1,6 +1,4 @@
-"""Hostile cases 63 and 65: samples and references that must be refused, and those that only look
-odd.
-"""
+"""Samples and references that must be refused, and those that only look odd."""
 
 from __future__ import annotations
 

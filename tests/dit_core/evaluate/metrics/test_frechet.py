@@ -1,4 +1,4 @@
-"""Hostile case 66: identical sets, permuted order, known Gaussians; and the intervals."""
+"""The Fréchet distance: identical sets, permuted order, known Gaussians; and the intervals."""
 
 from __future__ import annotations
 

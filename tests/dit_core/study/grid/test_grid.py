@@ -1,6 +1,4 @@
-"""Grids: counted, refused, filtered, merged, and every point that cannot be (hostile cases 19 to
-26, 29).
-"""
+"""Grids: counted, refused, filtered, merged, and every point that cannot be."""
 
 from __future__ import annotations
 

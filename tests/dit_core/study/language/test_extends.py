@@ -1,4 +1,4 @@
-"""A study that extends another file: what it takes over, and what is refused (hostile case 18)."""
+"""A study that extends another file: what it takes over, and what is refused."""
 
 from __future__ import annotations
 

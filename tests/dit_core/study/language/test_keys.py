@@ -1,7 +1,4 @@
-"""Every key and value of the language against typos, wrong types, strange names and paths.
-
-Hostile cases 6 to 9, 12 and 15 to 18.
-"""
+"""Every key and value of the language against typos, wrong types, strange names and paths."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The strict YAML reader: what it takes, and that hostile text ends in one readable line (hostile
-cases 1-5, 8-14).
-"""
+"""The strict YAML reader: what it takes, and that hostile text ends in one readable line."""
 
 from __future__ import annotations
 

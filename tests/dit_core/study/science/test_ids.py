@@ -1,6 +1,4 @@
-"""Identities: pinned literally, of the resolved science alone, never silently of another default
-(cases 23, 27, 30).
-"""
+"""Identities: pinned literally, from the resolved science alone; a new default changes none."""
 
 from __future__ import annotations
 
