@@ -5,6 +5,7 @@ tables.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 
@@ -16,7 +17,14 @@ from dit_core.data.sets.measures import MEASURES, measures
 from dit_core.data.sets.spatial import coarse, half_hidden
 from dit_core.data.sets.tables import module_indices, table
 from dit_core.errors import DataError
+from dit_core.study.catalogue.data_sets import DATA_SETS
 from dit_core.study.science.data import Data
+
+# What makes a map condition of digits x (B, 1, 8, 8), by the name in a data set's row.
+MAPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "half-hidden": half_hidden,
+    "coarse": coarse,
+}
 
 
 def built_in(cfg: Data) -> ArrayDataset | ConditionedDataset:
@@ -34,7 +42,7 @@ def built_in(cfg: Data) -> ArrayDataset | ConditionedDataset:
     if cfg.name == "digits":
         check(cfg, "the built-in digits", tuple(x.shape[1:]), len(y), 10)
         return ArrayDataset(x, y, cfg.flip)
-    map_ = {"digits-half": half_hidden, "digits-coarse": coarse}.get(cfg.name)
+    map_ = MAPS.get(DATA_SETS[cfg.name].map)
     found = conditioned(
         x,
         y,

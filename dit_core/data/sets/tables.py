@@ -10,32 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dit_core.errors import DataError, nearest
+from dit_core.study.catalogue.data_sets import DATA_SETS
 
 Modules = Mapping[str, tuple[str, ...]]
-
-WINE_MODULES: Modules = {
-    "alcohol": ("alcohol",),
-    "acid": ("malic_acid",),
-    "minerals": ("ash", "alcalinity_of_ash", "magnesium"),
-    "phenols": ("total_phenols", "flavanoids", "nonflavanoid_phenols", "proanthocyanins"),
-    "colour": ("color_intensity", "hue", "od280/od315_of_diluted_wines"),
-    "proline": ("proline",),
-}
-_CELL = (
-    "radius",
-    "texture",
-    "perimeter",
-    "area",
-    "smoothness",
-    "compactness",
-    "concavity",
-    "concave points",
-)
-CELL_MODULES: Modules = {
-    name: (f"mean {name}", f"{name} error", f"worst {name}")
-    for name in (*_CELL, "symmetry", "fractal dimension")
-}
-TABLES = ("breast-cancer", "wine")
 
 
 @dataclass(frozen=True)
@@ -61,13 +38,14 @@ def table(name: str) -> Table:
 
     Raises DataError for another name. Source: UCI, Wolberg et al. 1995; Aeberhard & Forina 1991.
     """
-    if name not in TABLES:
-        raise DataError(f"no table {name!r}{nearest(name, TABLES)}; tables are {', '.join(TABLES)}")
-    from sklearn.datasets import load_breast_cancer, load_wine
+    tables = {row.name: row for row in DATA_SETS.values() if row.kind == "table"}
+    if name not in tables:
+        raise DataError(f"no table {name!r}{nearest(name, tables)}; tables are {', '.join(tables)}")
+    from sklearn import datasets
 
-    loaded = load_wine() if name == "wine" else load_breast_cancer()
+    loaded = getattr(datasets, tables[name].source)()
     features = tuple(map(str, loaded.feature_names))
-    modules = WINE_MODULES if name == "wine" else CELL_MODULES
+    modules = tables[name].groups
     module_indices(modules, features)
     x, mean, std = standardise(loaded.data, features)
     return Table(

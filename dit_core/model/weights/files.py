@@ -29,6 +29,7 @@ from dit_core.model.weights.layouts import (
     to_released,
 )
 from dit_core.records.disk.files import sha256_of, write_atomic
+from dit_core.study.catalogue.data_sets import images_of
 from dit_core.study.science.science import SIZES, Data, Ddpm, Flow, Model, Science, Train
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -40,9 +41,6 @@ FIXED = {
     "attention_bias": True,
     "dropout": 0.0,
 }
-
-
-KNOWN_IMAGES = {"imagenet": 1_281_167, "digits": 1797}  # training images by name of the data set
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +256,7 @@ def _science(
             height=side,
             width=side,
             classes=len(released["y_embedder.embedding_table.weight"]) - 1,
-            images=KNOWN_IMAGES.get(described.data, 1),
+            images=images_of(described.data) or 1,
         )
         objective = Flow() if described.flow else Ddpm(learn_sigma=channels_out == 2 * C)
         batch = 256 if images and images % 256 == 0 else 1

@@ -8,29 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from dit_core.study.language.fields import model_facts, sections
-from dit_core.study.science.data import BUILT_IN
+from dit_core.study.science.data import BUILT_IN, FACTS, NEEDED
 from dit_core.study.science.duration import Duration, images_of
 from dit_core.study.science.science import SIZES, Science
 
 Flat = dict[str, Any]
 SECTIONS = tuple(Science.model_fields)
 DIMS = ("depth", "hidden", "heads")
-DATA_NEEDED = ("kind", "channels", "height", "width", "classes", "images")
-DATA_CONDITIONS = (
-    "vectors",
-    "modules",
-    "vector",
-    "context_tokens",
-    "context_width",
-    "map_channels",
-    "map_height",
-)
-DATA_FACTS = (
-    *DATA_NEEDED,
-    *DATA_CONDITIONS,
-    "map_width",
-    "held_out",
-)  # what a built-in data set fixes
 # The paths a value depends on besides itself.
 DEPENDS: dict[str, tuple[str, ...]] = {
     **{f"model.{name}": ("model.size", *(f"model.{d}" for d in DIMS)) for name in ("size", *DIMS)},
@@ -44,7 +28,7 @@ DEPENDS: dict[str, tuple[str, ...]] = {
         )
         for name in ("duration", "images")
     },
-    **{f"data.{name}": ("data.name", f"data.{name}") for name in DATA_FACTS},
+    **{f"data.{name}": ("data.name", f"data.{name}") for name in FACTS},
 }
 
 
@@ -156,18 +140,16 @@ def _fill_data(fields: Flat) -> list[str]:
     name = fields.setdefault("name", "digits")
     known = BUILT_IN.get(name)
     if known is not None:
-        facts = {n: getattr(known, n) for n in DATA_FACTS}
-        wrong = [n for n in DATA_FACTS if n in fields and fields[n] != facts[n]]
+        facts = {n: getattr(known, n) for n in FACTS}
+        wrong = [n for n in FACTS if n in fields and fields[n] != facts[n]]
         fields.update(facts)
-        is_built_in = ", ".join(
-            f"{n} {facts[n]}" for n in DATA_FACTS if n in DATA_NEEDED or n in wrong
-        )
+        is_built_in = ", ".join(f"{n} {facts[n]}" for n in FACTS if n in NEEDED or n in wrong)
         return (
             [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"]
             if wrong
             else []
         )
-    missing = [n for n in DATA_NEEDED if n not in fields]
+    missing = [n for n in NEEDED if n not in fields]
     if missing:
         return [
             f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dit_core.study.catalogue.data_sets import DATA_SETS, DataSet
 from dit_core.study.science.frozen import Frozen, Positive, neutral
 
 Count = Annotated[int, Field(ge=0)]
@@ -128,42 +129,16 @@ class Data(Frozen):
             )
 
 
-# Data sets that ship with a dependency (scikit-learn) and need no files.
-BUILT_IN: dict[str, Data] = {
-    data.name: data
-    for data in (
-        Data(),
-        Data(name="digits-measured", vector=3),
-        Data(
-            name="digits-half", images=1438, held_out=0.2, map_channels=2, map_height=8, map_width=8
-        ),
-        Data(
-            name="digits-coarse",
-            images=1438,
-            held_out=0.2,
-            map_channels=1,
-            map_height=4,
-            map_width=4,
-        ),
-        Data(
-            name="wine",
-            kind="table",
-            height=1,
-            width=13,
-            classes=3,
-            images=178,
-            vectors=True,
-            modules="1 1 3 4 3 1",
-        ),
-        Data(
-            name="breast-cancer",
-            kind="table",
-            height=1,
-            width=30,
-            classes=2,
-            images=569,
-            vectors=True,
-            modules="3 3 3 3 3 3 3 3 3 3",
-        ),
-    )
-}
+def _built_in(row: DataSet) -> Data:
+    stated = [name for name in FACTS if hasattr(row, name)]  # no built-in set has context tokens
+    return Data(name=row.name, **{name: getattr(row, name) for name in stated})
+
+
+CHOICES = ("name", "flip", "sha256")
+"""Fields that a study sets even where the data set is built in."""
+FACTS = tuple(name for name in Data.model_fields if name not in CHOICES)
+"""Fields that a built-in data set fixes."""
+NEEDED = tuple(name for name in FACTS if not Data.model_fields[name].json_schema_extra)
+"""Facts that a study must state of any other data set: those without a neutral value."""
+BUILT_IN: dict[str, Data] = {name: _built_in(row) for name, row in DATA_SETS.items()}
+"""Data sets that need no files."""
