@@ -1,0 +1,1 @@
+"""How far two equal things lie apart by chance, and what may be concluded beyond it."""
