@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from analysis.select.configuration import MODEL, config_key
+from analysis.select.sampling_cost import sampling_gmacs
 from dit_core.errors import UserError, nearest
 
 RUN_COLUMNS = (
@@ -104,20 +105,8 @@ def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
     if "images_seen" in frame and "fwd_gmacs" in frame:
         frame["train_flops"] = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
     if "steps" in frame and "fwd_gmacs" in frame:
-        frame["sampling_gmacs"] = frame["fwd_gmacs"] * _passes(frame)
+        frame["sampling_gmacs"] = sampling_gmacs(frame)
     return frame
-
-
-def _passes(frame: pd.DataFrame) -> pd.Series:
-    """Return forward passes per image: steps, 2 steps - 1 for Heun, doubled by guidance other than
-    1.
-    """
-    passes = frame["steps"].astype(float)
-    if "sampler" in frame:
-        passes = passes.where(frame["sampler"] != "heun", 2 * passes - 1)
-    if "guidance" in frame:
-        passes = passes.where(~(frame["guidance"] > 0) | (frame["guidance"] == 1.0), 2 * passes)
-    return passes
 
 
 def need(frame: pd.DataFrame, metric: str, command: str = "ditlab run STUDY") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import Source
 from dit_core.study.science.claim import parse_claim
 
@@ -68,7 +69,7 @@ def study_of(
     ]
     if {"images_seen", "steps"} <= set(frame.columns):
         spent = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
-        frame = frame.assign(train_flops=spent, sampling_gmacs=frame["fwd_gmacs"] * frame["steps"])
+        frame = frame.assign(train_flops=spent, sampling_gmacs=sampling_gmacs(frame))
     runs = frame.drop_duplicates("run_id")[columns].reset_index(drop=True)
     empty = pd.DataFrame({"run_id": [], "images": [], "loss": []})
     return Source(

@@ -18,6 +18,7 @@ from analysis.figures import catalogue, style
 from analysis.figures.curves import spread
 from analysis.figures.provenance import table_hash
 from analysis.figures.write import differing, write_all
+from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import Source, published_source
 from dit_core.errors import UserError
 from dit_core.study.science.figure import FIGURES, figure_name
@@ -79,7 +80,7 @@ def study(tmp_path: Path, names: list[str] | None = None) -> Source:
             ignore_index=True,
         )
     rows["train_flops"] = 6e9 * rows["fwd_gmacs"] * rows["images_seen"]
-    rows["sampling_gmacs"] = rows["fwd_gmacs"] * rows["steps"]
+    rows["sampling_gmacs"] = sampling_gmacs(rows)
     runs = rows.drop_duplicates("run_id")
     images = np.arange(1, 101) * 30
     curves = [

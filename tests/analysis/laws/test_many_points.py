@@ -15,6 +15,7 @@ from analysis.figures.loss_curves import loss_curves
 from analysis.figures.over_training import conditioning, size_patch
 from analysis.select.configuration import config_names
 from analysis.select.points import average_seeds, final_points
+from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import narrowed
 from analysis.write.paper_tables import study_tables
 from dit_core.study.science.claim import parse_claim
@@ -36,7 +37,7 @@ def trained(seeds: int = 1) -> pd.DataFrame:
     rows = pd.concat(parts, ignore_index=True)
     return rows.assign(
         train_flops=6e9 * rows["fwd_gmacs"] * rows["images_seen"],
-        sampling_gmacs=rows["fwd_gmacs"] * rows["steps"],
+        sampling_gmacs=sampling_gmacs(rows),
     )
 
 
