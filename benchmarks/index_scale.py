@@ -39,16 +39,28 @@ QUESTIONS = {
     "count by outcome": "SELECT outcome, count(*) FROM runs GROUP BY 1",
     "best ten": "SELECT run_id, fd_digits FROM evals ORDER BY fd_digits LIMIT 10",
     "mean by size and patch": "SELECT model_size, patch, avg(fd_digits) FROM results GROUP BY ALL",
-    "one size at 50 steps": "SELECT patch, min(fd_digits) FROM results WHERE model_size = 'XS' AND steps = 50 "
-    "GROUP BY ALL",
+    "one size at 50 steps": (
+        "SELECT patch, min(fd_digits) FROM results "
+        "WHERE model_size = 'XS' AND steps = 50 GROUP BY ALL"
+    ),
     "one run's evaluations": "SELECT * FROM evals WHERE run_id = '{run}'",
-    "hours by study": "SELECT m.study, sum(r.device_hours) FROM (SELECT DISTINCT study, run_id FROM members) m "
-    "JOIN runs r USING (run_id) GROUP BY 1",
-    "correlation of compute and quality": "SELECT corr(ln(fwd_gmacs), ln(fd_digits)) FROM results WHERE steps = 50",
-    "seeds' spread": "SELECT model_size, patch, conditioning, stddev(fd_digits) FROM results WHERE steps = 50 "
-    "GROUP BY ALL",
-    "last loss of every run": "SELECT run_id, max_by(loss, images) FROM metrics GROUP BY 1 LIMIT 10",
-    "runs without an evaluation": "SELECT count(*) FROM runs WHERE run_id NOT IN (SELECT run_id FROM evals)",
+    "hours by study": (
+        "SELECT m.study, sum(r.device_hours) "
+        "FROM (SELECT DISTINCT study, run_id FROM members) m JOIN runs r USING (run_id) GROUP BY 1"
+    ),
+    "correlation of compute and quality": (
+        "SELECT corr(ln(fwd_gmacs), ln(fd_digits)) FROM results WHERE steps = 50"
+    ),
+    "seeds' spread": (
+        "SELECT model_size, patch, conditioning, stddev(fd_digits) "
+        "FROM results WHERE steps = 50 GROUP BY ALL"
+    ),
+    "last loss of every run": (
+        "SELECT run_id, max_by(loss, images) FROM metrics GROUP BY 1 LIMIT 10"
+    ),
+    "runs without an evaluation": (
+        "SELECT count(*) FROM runs WHERE run_id NOT IN (SELECT run_id FROM evals)"
+    ),
 }
 STUDIES = 10
 RUN_BYTES = 20 * 4096  # a run's files and folders, a block each

@@ -138,8 +138,9 @@ def main() -> None:
         print(f"{'case':<28} {'wall s':>7} {'cpu s':>7} {'MB':>6}  exit  limit")
         for case, row in zip(CASES, rows, strict=True):
             verdict = "kept" if row.ok else f"MISSED: {row.says}"
-            line = f"{row.name:<28} {row.wall_s:7.2f} {row.cpu_s:7.2f} {row.peak_mb:6.0f}  {row.code:>4}"
-            print(f"{line}  {case.limit_s:g} s, {case.limit_mb:g} MB {verdict}")
+            used = f"{row.wall_s:7.2f} {row.cpu_s:7.2f} {row.peak_mb:6.0f}"
+            limits = f"{case.limit_s:g} s, {case.limit_mb:g} MB"
+            print(f"{row.name:<28} {used}  {row.code:>4}  {limits} {verdict}")
     raise SystemExit(0 if all(row.ok for row in rows) else 1)
 
 

@@ -37,7 +37,9 @@ def slurm_conf(
         "TaskPlugin": "task/none",
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_Core",
-        "SchedulerParameters": "sched_interval=2,batch_sched_delay=0,bf_interval=2,sched_min_interval=0",
+        "SchedulerParameters": ",".join(
+            ("sched_interval=2", "batch_sched_delay=0", "bf_interval=2", "sched_min_interval=0")
+        ),
         "MpiDefault": "none",
         "ReturnToService": "2",
         "GresTypes": "gpu",
@@ -70,7 +72,8 @@ def slurm_conf(
         text += "CPUs=8 RealMemory=8000 Gres=gpu:4\n"
     text += "PartitionName=gpu Nodes=gpu[01-02] Default=YES MaxTime=1-0 PriorityTier=1 State=UP\n"
     text += "PartitionName=parked Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=1 State=DOWN\n"
-    text += "PartitionName=urgent Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=10 PreemptMode=OFF State=UP\n"
+    text += "PartitionName=urgent Nodes=gpu[01-02] MaxTime=1-0 PriorityTier=10 "
+    text += "PreemptMode=OFF State=UP\n"
     return text
 
 

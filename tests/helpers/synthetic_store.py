@@ -146,7 +146,8 @@ def plan(store: Store, study: str, count: int, evals: int, first: int = 0) -> No
         run = ids.run_id(science)
         size = science.model.size
         number = science.train.seed
-        name = f"size={size},patch={science.model.patch},conditioning={science.model.conditioning},seed={number}"
+        model = f"size={size},patch={science.model.patch}"
+        name = f"{model},conditioning={science.model.conditioning},seed={number}"
         planned = tuple(PlannedEvaluation(ids.eval_id(run, e), run, e) for e in asked)
         runs.append(Run(run, name, science, Execution(), planned, (3200, 6400)))
     write_plan(store, study, f"study: {study}\n", tuple(runs))

@@ -31,14 +31,15 @@ SQUEUE = {
     "prints a banner": 'echo "Welcome!"; echo "a|b"; echo',
     "shows others only": 'echo "9_[0-4%1]|PENDING|None||somebody"',
 }
+EACH = 'for i in 0 1 2; do echo "70_$i|%s"; done'  # a row for each of three tasks
 SACCT = {
     "is empty": "true",
     "fails": 'echo "Slurm accounting storage is disabled" >&2; exit 1',
     "hangs": "exec sleep 30",
-    "lags": f'for i in 0 1 2; do echo "70_$i|RUNNING|None|gpu01|small-{UUID}"; done',
-    "says all completed": f'for i in 0 1 2; do echo "70_$i|COMPLETED|None|gpu01|small-{UUID}"; done',
-    "says node failure": f'for i in 0 1 2; do echo "70_$i|NODE_FAIL|None|gpu01|small-{UUID}"; done',
-    "knows another job of that id": 'for i in 0 1 2; do echo "70_$i|FAILED|None|gpu01|other-ffffffffffffffff"; done',
+    "lags": EACH % f"RUNNING|None|gpu01|small-{UUID}",
+    "says all completed": EACH % f"COMPLETED|None|gpu01|small-{UUID}",
+    "says node failure": EACH % f"NODE_FAIL|None|gpu01|small-{UUID}",
+    "knows another job of that id": EACH % "FAILED|None|gpu01|other-ffffffffffffffff",
     "prints nonsense": 'echo "|||"; echo "70_[0-2|x"',
 }
 

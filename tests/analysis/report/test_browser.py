@@ -23,7 +23,10 @@ RUNS = 1000
 @pytest.fixture(scope="module")
 def browser():
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        lacking = "needs the Debian packages chromium and chromium-driver; `make test` as root installs them"
+        lacking = (
+            "needs the Debian packages chromium and chromium-driver; "
+            "`make test` as root installs them"
+        )
         (pytest.fail if os.environ.get("DITLAB_REQUIRE_PACKAGES") else pytest.skip)(lacking)
     from selenium import webdriver
 

@@ -136,7 +136,10 @@ def test_study_option(ask, root):
 
 
 def test_published_joins(ask):
-    sql = "SELECT p.model, r.model_size FROM published.dit_scaling p LEFT JOIN runs r ON r.model_size = p.size LIMIT 3"
+    sql = (
+        "SELECT p.model, r.model_size FROM published.dit_scaling p "
+        "LEFT JOIN runs r ON r.model_size = p.size LIMIT 3"
+    )
     assert len(json.loads(ask(sql, "--json")[1])) == 3
     words = [
         "--table",

@@ -134,7 +134,8 @@ from dit_core.executor.one_run import carry_run
 from dit_core.records.paths import Store
 torch.set_num_threads(1)
 print("go", flush=True)
-carry_run(Store(__import__("pathlib").Path({str(tmp_path)!r})), run_of(science_of(steps=100000), processes=2))
+store = Store(__import__("pathlib").Path({str(tmp_path)!r}))
+carry_run(store, run_of(science_of(steps=100000), processes=2))
 """
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     other = _wait_for(lambda: _child_of(first.pid), 60)

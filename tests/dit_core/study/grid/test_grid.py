@@ -163,10 +163,8 @@ def test_counting_with_excludes_equals_walking_the_grid() -> None:
 
 
 def test_excludes_read_resolved_values(expanded: Expand, small: str) -> None:
-    text = (
-        small
-        + "axes: {model.size: [XXS, XS], train.batch: [32, 64], train.duration: [100 steps, 200 steps]}\n"
-    )
+    axes = "model.size: [XXS, XS], train.batch: [32, 64], train.duration: [100 steps, 200 steps]"
+    text = f"{small}axes: {{{axes}}}\n"
     (depth, hidden, heads) = SIZES["XS"]
     assert (
         len(expanded(text + f"exclude: [{{model.depth: {depth}, model.hidden: {hidden}}}]\n").runs)

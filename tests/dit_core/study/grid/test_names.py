@@ -16,10 +16,8 @@ MANY = ["lr", "weight_decay", "beta1", "beta2", "clip", "ema", "label_dropout"]
 
 
 def test_names_of_runs_are_safe_file_names(study: Load, small: str) -> None:
-    text = (
-        small
-        + "axes: {train.duration: [100 steps, 1.5k steps], train.lr: [1e-3, 1e-05], train.clip: [null, 1]}\n"
-    )
+    axes = "train.duration: [100 steps, 1.5k steps], train.lr: [1e-3, 1e-05], train.clip: [null, 1]"
+    text = f"{small}axes: {{{axes}}}\n"
     names = [run.name for run in expand(study(text)).runs]
     assert names[0] == "duration=100-steps,lr=0.001,clip=null"
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.,=_+~-]{0,127}", name) for name in names)
@@ -27,10 +25,8 @@ def test_names_of_runs_are_safe_file_names(study: Load, small: str) -> None:
 
 
 def test_names_are_marked_where_labels_would_be_shared(expanded: Expand, small: str) -> None:
-    text = (
-        small
-        + "axes: {train.seed: [0, 1]}\ninclude: [{train.lr: 2e-3, train.seed: 1}, {train.seed: 1}]\n"
-    )
+    axes = "axes: {train.seed: [0, 1]}\n"
+    text = small + axes + "include: [{train.lr: 2e-3, train.seed: 1}, {train.seed: 1}]\n"
     both = expanded(text)
     assert [run.name for run in both.runs] == ["seed=0", "seed=1", "lr=0.002,seed=1"]
     assert both.merged_duplicates == 1

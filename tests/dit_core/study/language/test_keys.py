@@ -345,7 +345,10 @@ def test_braces_and_variables_in_text_are_kept_as_they_are(
 def test_two_claims_with_one_id_are_refused(study: Callable[[str], Study], small: str) -> None:
     claim = "  - {id: a, text: b, kind: threshold, metric: fd_digits, at_most: 1}\n"
     lines = small.count("\n")
-    wanted = rf"x\.yaml:{lines + 4}: claims\[2\]\.id: id 'a' is given twice, here and in .*x\.yaml:{lines + 2}; rename one"
+    wanted = (
+        rf"x\.yaml:{lines + 4}: claims\[2\]\.id: id 'a' is given twice, "
+        rf"here and in .*x\.yaml:{lines + 2}; rename one"
+    )
     with pytest.raises(StudyError, match=wanted):
         study(small + "claims:\n" + claim + claim.replace("id: a", "id: c") + claim)
     assert study(small + "claims:\n" + claim + claim.replace("id: a", "id: c")).claims
@@ -361,7 +364,8 @@ def test_two_claims_with_one_id_are_refused(study: Callable[[str], Study], small
     ],
 )
 def test_a_value_of_no_type_is_one_line(study: Load, small: str, key: str, value: str) -> None:
-    claim = f"claims: [{{id: a, text: b, metric: fid, kind: order, by: patch, order: 4 < 8, {key}: {value}}}]\n"
+    good = "id: a, text: b, metric: fid, kind: order, by: patch, order: 4 < 8"
+    claim = f"claims: [{{{good}, {key}: {value}}}]\n"
     if key == "order":
         claim = claim.replace("order: 4 < 8, ", "")
     (line,) = error_of(study, small + claim).splitlines()

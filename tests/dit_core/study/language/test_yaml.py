@@ -203,7 +203,10 @@ def test_plain_words_that_are_values(text: str, value: object) -> None:
     assert str(got) == str(value)  # -0.0 becomes 0.0
 
 
-WORDS = "no yes on off True FALSE Null 010 0o17 0x1F 0b1 12:30:45 2024-01-01 .nan .inf -.inf nan inf 1__0 1_ _1 1e ="
+WORDS = (
+    "no yes on off True FALSE Null 010 0o17 0x1F 0b1 12:30:45 2024-01-01 "
+    ".nan .inf -.inf nan inf 1__0 1_ _1 1e ="
+)
 
 
 @pytest.mark.parametrize("text", WORDS.split())
