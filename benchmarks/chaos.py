@@ -1,11 +1,10 @@
-"""A study on a real Slurm under fire: every run must end with one outcome and the numbers of an
-undisturbed run.
+"""A study on a real Slurm under fire: every run must end once, with undisturbed numbers.
 
     python benchmarks/chaos.py --runs 24 --faults 60 [--seed 0] [--keep FOLDER]
 
-Brings up its own Slurm with accounting (root and the Debian packages are needed), carries the study
-out on two nodes while faults strike at random, then locally for reference, then compares. Exit code
-0 only where nothing was lost, doubled or wrong.
+Brings up its own Slurm with accounting (root and the Debian packages are needed), runs the study
+on two nodes while faults strike at random, then here for reference, and compares the two. The exit
+code is 0 only if nothing was lost, doubled or wrong.
 """
 
 from __future__ import annotations
@@ -37,11 +36,10 @@ MEASURED = ("images", "step", "loss", "mse", "vb", "grad_norm")
 
 
 def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None]) -> None:
-    """Let `faults` faults strike, submitting in between as a person would who comes back again and
-    again.
+    """Let `faults` faults strike; submit in between, like a user who keeps coming back.
 
-    Where the study ends before the storm does, one more seed is added to it, so that how many
-    faults strike does not depend on how fast the machine trains.
+    If the study ends before the storm does, one more seed is added to it: the number of faults
+    must not depend on how fast the machine trains.
     """
     deadline = time.monotonic() + most_s
     # every kind once, in random order, before chance decides: a short storm then still strikes with
@@ -64,8 +62,9 @@ def strike(at: Field, faults: int, *, most_s: float, say: Callable[[str], None])
 
 
 def finish(at: Field, *, most_s: float, say: Callable[[str], None]) -> int:
-    """Let the study end in peace; return how often a run had to be retried by hand (no progress in
-    two attempts).
+    """Let the study finish; return how many runs were retried by hand.
+
+    A run needs that after two attempts without progress.
     """
     retries = 0
     deadline = time.monotonic() + most_s
@@ -154,9 +153,7 @@ def chaos(
     most_s: float,
     say: Callable[[str], None],
 ) -> dict[str, int]:
-    """Return what was counted: faults by kind, what was lost, doubled or wrong, seconds, attempts,
-    retries by hand.
-    """
+    """Return the counts: faults by kind, lost, doubled, wrong, seconds, attempts, retries."""
     folder.chmod(0o755)
     profile = folder / "clusters.yaml"
     profile.write_text(PROFILE)
@@ -191,9 +188,7 @@ def chaos(
 
 
 def _tend(at: Field) -> int:
-    """Submit what came back; retry what gave up for want of progress, as a person would who knows
-    of the storm.
-    """
+    """Submit what came back; retry what gave up for lack of progress."""
     _resume_drained(at)
     child = at.submit()
     out, err = child.communicate(timeout=180)
@@ -210,10 +205,9 @@ def _tend(at: Field) -> int:
 
 
 def _resume_drained(at: Field) -> None:
-    """Return nodes to service that Slurm drained, as an operator does: else all that is left waits
-    for ever.
+    """Return drained nodes to service, as an operator does; otherwise the rest waits for ever.
 
-    It drains a node where a job that was requeued meets its own former step, which outlived its
+    Slurm drains a node on which a requeued job meets its own former step, which outlived its
     controller ("Duplicate jobid").
     """
     for line in at.cluster.run("sinfo", "-h", "-N", "-o", "%N %t").stdout.splitlines():

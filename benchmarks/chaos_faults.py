@@ -22,9 +22,7 @@ def preempt(at: Field) -> bool:
 
 
 def preempt_without_warning(at: Field) -> bool:
-    """The same where the site sends no signal and KillWait is short: SIGTERM, SIGKILL a second
-    later.
-    """
+    """Preempt where the site sends no signal and KillWait is short: SIGKILL a second later."""
     at.cluster.configure(SlurmctldParameters="", KillWait="1")
     try:
         return _urgent(at)
@@ -74,9 +72,7 @@ def stop_node(at: Field) -> bool:
 
 
 def fail_node(at: Field) -> bool:
-    """A node is declared down: its tasks are lost to it and start elsewhere; later it is well
-    again.
-    """
+    """Declare a node down: its tasks start elsewhere; later the node comes back."""
     node = at.dice.choice(NODES)
     at.cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
     time.sleep(at.dice.uniform(0.2, 1))

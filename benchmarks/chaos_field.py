@@ -1,6 +1,4 @@
-"""Where the faults of a chaos run strike: a cluster, a results folder, a study, and what has been
-done so far.
-"""
+"""What the faults of a chaos run strike: a cluster, a results folder and a study."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Encode generated images undisturbed, then again killed with SIGKILL five times, and compare every
-byte.
+"""Encode images undisturbed, then again with five SIGKILLs, and compare every byte.
 
     python benchmarks/encoding.py [--images 2000] [--kills 5] [--processes 2] [--size 64] [--json]
 
@@ -77,9 +76,7 @@ def encode(args: argparse.Namespace, work: Path, out: Path) -> subprocess.Popen[
 
 
 def encode_with_kills(args: argparse.Namespace, work: Path, out: Path) -> int:
-    """Encode into `out`, killed at random moments spread over the work; return how many kills met a
-    running pass.
-    """
+    """Encode into `out` with kills at random moments; return how many met a running pass."""
     kills = 0
     shards = -(-args.images // args.shard)
     for k in range(args.kills):
@@ -98,9 +95,7 @@ def encode_with_kills(args: argparse.Namespace, work: Path, out: Path) -> int:
 
 
 def compare(calm: Path, rough: Path) -> dict[str, int]:
-    """Return the counts of equal files, of files in the undisturbed pass, and of files that only
-    the other has.
-    """
+    """Return the counts of equal files, of undisturbed files, and of surplus files."""
     names, others = ({p.name for p in folder.iterdir()} for folder in (calm, rough))
     equal = sum((calm / n).read_bytes() == (rough / n).read_bytes() for n in names & others)
     return {"files_equal": equal, "files": len(names), "files_more": len(others - names)}

@@ -1,5 +1,6 @@
-"""Bias and coverage of every fit on simulated studies: `python benchmarks/fit_coverage.py
-[--studies 200] [--json]`.
+"""Bias and coverage of every fit on simulated studies.
+
+    python benchmarks/fit_coverage.py [--studies 200] [--json]
 
 Each study draws data from a known law with multiplicative noise, clean, with one outlier of eight
 standard deviations, or with several seeds per configuration, and is fitted as real results are.
@@ -27,9 +28,7 @@ SD = 0.03
 
 
 def noisy(y: np.ndarray, rng: np.random.Generator, outlier: bool) -> np.ndarray:
-    """Return y (n,) with log-normal noise of 3 %, one point eight standard deviations off where
-    asked.
-    """
+    """Return y (n,) with log-normal noise of 3 %; an outlier is eight standard deviations off."""
     out = y * np.exp(rng.normal(0, SD, len(y)))
     if outlier:
         out[rng.integers(len(y))] *= np.exp(rng.choice([-1, 1]) * 8 * SD)
@@ -52,9 +51,7 @@ def study_ols(rng: np.random.Generator) -> Truth:
 
 
 def study_power(rng: np.random.Generator, outlier: bool = False, seeds: int = 1) -> Truth:
-    """FID-like power law with offset over 14 configurations, `seeds` each; configurations scatter
-    besides seeds.
-    """
+    """FID-like power law with offset: 14 configurations that scatter, `seeds` of each."""
     x = np.geomspace(0.3, 120, 14)
     level = 8 + 140 * x**-0.45
     if seeds > 1:
@@ -101,9 +98,7 @@ def study_patch(rng: np.random.Generator) -> Truth:
 
 
 def study_isoflop(rng: np.random.Generator) -> Truth:
-    """Seven model sizes at six budgets, L = E + A/N^a + B/D^a with equal exponents: N_opt goes with
-    C^0.5.
-    """
+    """Seven model sizes at six budgets, L = E + A/N^a + B/D^a: N_opt grows as C^0.5."""
     sizes = np.geomspace(2e6, 5e9, 13)
     budgets = np.geomspace(1e17, 1e20, 6)
     curves = []
@@ -138,9 +133,7 @@ STUDIES: dict[str, Callable[[np.random.Generator], Truth]] = {
 
 
 def simulate(name: str, studies: int, seed: int = 0) -> Iterator[dict[str, float | str | int]]:
-    """Yield one row per parameter: mean relative bias, coverage, and how many studies gave no
-    interval.
-    """
+    """Yield a row per parameter: mean relative bias, coverage, studies without an interval."""
     rng = np.random.default_rng([seed, sum(map(ord, name))])
     found = [STUDIES[name](rng) for _ in range(studies)]
     for parameter in found[0]:

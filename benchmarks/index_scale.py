@@ -1,11 +1,12 @@
-"""The index and queries at scale: python benchmarks/index_scale.py [--runs 100000] [--evals 10]
-[--points 100].
+"""The index and queries at scale.
+
+    python benchmarks/index_scale.py [--runs 100000] [--evals 10] [--points 100]
 
 Writes a made-up store through the record code (without fsync), builds the index, changes 100 runs,
-updates, asks ten typical questions and one curve, and prints one JSON document; `bounds` in it
-holds each figure against what it must not exceed. 100,000 runs are 1.5 million small files: 8 GB of
-disk and most of the time. `--writers 8 --seconds 120` instead lets that many processes write while
-this one reads. The store lies in a temporary folder and is removed.
+updates the index, runs ten typical queries, reads one curve, and prints one JSON document whose
+`bounds` compare each figure with its limit. 100,000 runs are 1.5 million small files: 8 GB of disk
+and most of the time. `--writers 8 --seconds 120` instead lets that many processes write while this
+one reads. The store lies in a temporary folder and is removed.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ def write_store(root: Path, runs: int, points: int, evals: int) -> None:
 
 
 def write_study(root: str, number: int, share: int, evals: int) -> None:
-    """Write the plan of one study over its share of the runs; in a process of its own, which gives
-    its memory back.
+    """Write the plan of one study over its share of the runs.
+
+    Runs in a process of its own, which gives its memory back.
     """
     with unsynced():
         plan(Store(Path(root)), f"study-{number}", share, evals, first=number * share)
@@ -128,9 +130,7 @@ def timed(work: Any) -> tuple[float, Any]:
 
 
 def cpu_s() -> float:
-    """Return the processor time of this process and its ended children: what a quiet machine would
-    share out.
-    """
+    """Return the processor time of this process and its ended children, in seconds."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, kinds))
 
@@ -225,9 +225,7 @@ def write_until(root: str, writer: int, writers: int, stop: float) -> list[str]:
 
 
 def together(args: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """Return what a reader saw while writers wrote, and whether every row is there once at the
-    end.
-    """
+    """Return what a reader saw while writers wrote, and whether each row is there once."""
     stop = time.time() + args.seconds
     errors = 0
     doubled = 0

@@ -1,5 +1,4 @@
-"""Kill a running study with SIGKILL at random moments, start it again each time, and compare with
-an undisturbed one.
+"""Kill a study with SIGKILL at random moments, resume it, and compare with an undisturbed one.
 
     python benchmarks/kill_study.py studies/digits.yaml --kills 10
 
@@ -37,8 +36,7 @@ def run_to_the_end(study: Path, results: Path) -> float:
 def run_with_kills(
     study: Path, results: Path, kills: int, within_s: float, rng: random.Random
 ) -> dict[str, int]:
-    """Start the study, kill it `kills` times (each within `within_s` seconds of a start), then let
-    it finish.
+    """Start the study, kill it `kills` times within `within_s` seconds of a start, then finish.
 
     Returns how many kills hit what; "late" counts kills for which the study had already finished.
     """
@@ -94,9 +92,7 @@ def outcomes(results: Path) -> dict[str, str]:
 
 
 def compare(calm: Path, disturbed: Path) -> dict[str, int]:
-    """Return how many records are missing, too many, or other than undisturbed, and how many files
-    were left lying.
-    """
+    """Return the numbers of records missing, surplus or different, and of files left behind."""
     mine = evaluations(calm)
     other = evaluations(disturbed)
     return {

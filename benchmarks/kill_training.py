@@ -1,5 +1,4 @@
-"""Kill trainings at random moments and count what is lost: must be nothing but the steps since the
-last checkpoint.
+"""Kill trainings at random moments: only steps since the last checkpoint may be lost.
 
     python benchmarks/kill_training.py [--kills 100] [--seed 0] [--json]
 
@@ -68,9 +67,7 @@ def small_run(seed: int, **execution: object) -> Run:
 def spoil(
     store: Store, run: Run, draw: random.Random, kills: int, counts: Counter[str]
 ) -> list[int]:
-    """Carry `run` out in `store`, killing it up to `kills` times; return the images lost at each
-    kill.
-    """
+    """Run `run` in `store`, killing it up to `kills` times; return the images lost at each."""
     steps = mmap.mmap(-1, 8)
     lost: list[int] = []
     reached: int | None = None
@@ -99,9 +96,7 @@ def spoil(
 
 
 def differences(one: RunPaths, other: RunPaths) -> list[str]:
-    """Return what differs between two trainings of one run: names of files, and rows of the
-    curve.
-    """
+    """Return what differs between two trainings of one run: file names and rows of the curve."""
     found = []
     newest = max(one.checkpoints.iterdir()).name
     files = [f"checkpoints/{newest}/{part}.safetensors" for part in ("weights", "ema", "optimizer")]

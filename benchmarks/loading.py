@@ -1,5 +1,4 @@
-"""What loading costs: time of `Dataset.batch` against the training step it feeds, for each kind of
-data.
+"""What loading costs: `Dataset.batch` beside the training step it feeds, for each kind of data.
 
     python benchmarks/loading.py [--batch 8] [--steps 5] [--threads N] [--json]
 
@@ -66,9 +65,7 @@ def latents(root: Path) -> Data:
 
 
 def images(root: Path) -> Data:
-    """Write JPEG files larger than 256 px at `root`; return what a study says of them at 32 px,
-    three channels.
-    """
+    """Write JPEG files larger than 256 px at `root`; return their data spec: 32 px, 3 channels."""
     draw = np.random.default_rng(0)
     for i in range(256):
         folder = root / f"class{i % CLASSES}"
@@ -90,9 +87,7 @@ def science_of(data: Data, size: str, patch: int, batch: int) -> Science:
 
 
 def step_of(science: Science) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """Return one plain training step: forward, backward, AdamW; no EMA, no metrics, so that it is
-    the shortest.
-    """
+    """Return the shortest training step: forward, backward, AdamW; no EMA, no metrics."""
     model = build_model(science)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     objective = make_objective(science.objective)
@@ -109,9 +104,7 @@ def step_of(science: Science) -> Callable[[torch.Tensor, torch.Tensor], None]:
 def measure(
     name: str, data: Dataset, science: Science, steps: int, ahead: bool
 ) -> dict[str, object]:
-    """Return the median milliseconds of loading and of the step on the same batches, and their
-    ratios.
-    """
+    """Return the median ms of loading and of the step on the same batches, and their ratios."""
     source = Ahead(data, science.train.batch) if ahead else data
     step = step_of(science)
     batch = science.train.batch

@@ -41,9 +41,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def real_against_real(repeats: int) -> dict[str, dict[str, float]]:
-    """Return the distance between halves of the digits, and of 1,797 drawn with replacement from
-    all of them.
-    """
+    """Return the distance between halves of the digits, and of 1,797 resampled from all."""
     extractor = make_extractor(PROTOCOLS["digits"])
     features = digits_reference(extractor, "64").features
     assert features is not None
@@ -67,9 +65,7 @@ def real_against_real(repeats: int) -> dict[str, dict[str, float]]:
 
 
 def repeats_of(store: Store, run: str, steps: int, seeds: int) -> dict[str, object]:
-    """Return the spread of one run's distance over sampling seeds, and the mean width of its
-    interval.
-    """
+    """Return one run's spread over sampling seeds, and the mean width of its interval."""
     paths = find_run(store, run)
     science = read_science(paths)
     sampler = "euler" if science.objective.name == "flow" else "ddpm"

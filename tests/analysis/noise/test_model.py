@@ -31,8 +31,7 @@ def verdicts(seed: int, truths: list[float], sds: list[float], seeds: int, prior
         model = fit(trainings, Prior(prior))
         means = [model.mean(t) for t in trainings.values()]
         pairs = [
-            Comparison(model.difference(a, b), above=0.0)
-            for a, b in itertools.pairwise(means)
+            Comparison(model.difference(a, b), above=0.0) for a, b in itertools.pairwise(means)
         ]
         found.append(verdict_of(parts_of(pairs)))
     return found
