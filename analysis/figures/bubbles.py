@@ -12,6 +12,7 @@ from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, average_seeds
+from analysis.tables.order import size_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def bubbles(
     if (
         told.nunique() > rows[["model_size", "patch"]].drop_duplicates().shape[0]
     ):  # the legend does not tell these apart
-        sizes = style.size_order(rows["model_size"])
+        sizes = size_order(rows["model_size"])
         label_points(
             first,
             [sizes.index(str(s)) for s in rows["model_size"]],
@@ -68,7 +69,7 @@ def bubbles(
 
 
 def _models(ax: Axes, rows: pd.DataFrame, metric: str, scale: float) -> None:
-    sizes = style.size_order(rows["model_size"])
+    sizes = size_order(rows["model_size"])
     patches = sorted(rows["patch"].dropna().unique(), reverse=True)
     for _, row in rows.sort_values("fwd_gmacs", ascending=False).iterrows():
         colour = _PATCH_COLOURS.get(row["patch"], style.QUIET)

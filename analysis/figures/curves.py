@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.figures import style
 from analysis.select.configuration import config_names
+from analysis.tables.order import size_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def model_looks(rows: pd.DataFrame) -> dict[str, Look]:
     dashes and markers; where all have one size, the colour tells the names apart.
     """
     models = rows.assign(_name=config_names(rows)).drop_duplicates("_name")
-    order = style.size_order(rows["model_size"])
+    order = size_order(rows["model_size"])
     models = models.assign(_at=models["model_size"].map(lambda s: order.index(str(s)))).sort_values(
         ["_at", "_name"]
     )

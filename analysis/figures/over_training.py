@@ -15,6 +15,7 @@ from analysis.figures.curves import design_look, draw_lines, mean_lines, model_l
 from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, whole_lines
+from analysis.tables.order import size_order
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
         )
     looks = model_looks(rows)
     names = config_names(rows)
-    sizes = style.size_order(rows["model_size"])
+    sizes = size_order(rows["model_size"])
     patches = sorted(rows["patch"].dropna().unique(), reverse=True)
     panels = [("patch", p, f"patch {p:g}") for p in patches] + [
         ("model_size", s, f"size {s}") for s in sizes

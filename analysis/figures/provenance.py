@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
 from dataclasses import dataclass
 
 import pandas as pd
@@ -58,15 +56,3 @@ def _scalar(value: object) -> object:
     # 400 and 400.0 are one value: which of them a loader yields depends on missing cells elsewhere
     # in the column.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def published_commit() -> str | None:
-    """Return the last commit that touched the published tables, or None outside a checkout."""
-    from analysis.published.numbers import folder
-
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(folder()), "log", "-1", "--format=%H", "--", "."]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    return done.stdout.strip() or None

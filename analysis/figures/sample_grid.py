@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.figures import style
 from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
+from analysis.tables.order import size_order
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch
     else "XL/2".
     """
     alike = frame.assign(patch=float("nan")) if column == "patch" else frame
-    order = {s: i for i, s in enumerate(style.size_order(frame["model_size"]))}
+    order = {s: i for i, s in enumerate(size_order(frame["model_size"]))}
     rows = frame.assign(
         _row=config_names(alike, but=(column,)), _size=frame["model_size"].map(order)
     )

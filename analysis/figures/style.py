@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dit_core.study.science.science import SIZES
+from analysis.tables.order import size_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,15 +168,6 @@ def shades(names: Iterable[str]) -> dict[str, Any]:
     scale = mpl.colormaps["viridis"]
     spread = max(1, len(ordered) - 1)
     return {name: scale(0.82 * i / spread) for i, name in enumerate(ordered)}
-
-
-def size_order(sizes: Iterable[str]) -> list[str]:
-    """Return the sizes from small to large: the named ones as the study language lists them, then
-    the others.
-    """
-    known = list(SIZES)
-    unique = {str(s) for s in sizes}
-    return sorted(unique, key=lambda s: (known.index(s) if s in known else len(known), s))
 
 
 def marker(patch: Any) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.published.columns import TABLES
 from dit_core.errors import EnvironmentProblem, UserError, nearest
+from dit_core.study.price.cost import train_flops_of
 from dit_core.study.price.steps import passes
 from dit_core.study.science.sampling import Sampling
 from dit_core.study.science.science import Ddpm
@@ -123,8 +124,12 @@ def points() -> pd.DataFrame:
     )
     same = ["sfid", "inception_score", "precision", "recall", "source", "confidence", "note"]
     out = pd.concat([out, raw[same].rename(columns={"inception_score": "is"})], axis=1)
-    out["train_flops"] = 6e9 * out["fwd_gmacs"] * out["images_seen"]
+    out["train_flops"] = _train_flops(out)
     return out
+
+
+def _train_flops(frame: pd.DataFrame) -> pd.Series:
+    return train_flops_of(1e9, 1) * frame["fwd_gmacs"] * frame["images_seen"]
 
 
 def _protocol(decoder: str, pixels: float) -> str:
@@ -155,7 +160,7 @@ def curves() -> pd.DataFrame:
     out.loc[other, "fwd_gmacs"] = conditioning[other].map(designs)
     out["run_id"] = "published:" + raw["model"].str.removeprefix("DiT-") + ":" + conditioning
     out["images_seen"] = raw["train_steps_K"] * 1000 * BATCH
-    out["train_flops"] = 6e9 * out["fwd_gmacs"] * out["images_seen"]
+    out["train_flops"] = _train_flops(out)
     out["fid"] = raw["fid50k_digitised"]
     out["fid_low"] = raw["fid50k_digitised"] - raw["digitise_uncert_fid"]
     out["fid_high"] = raw["fid50k_digitised"] + raw["digitise_uncert_fid"]
@@ -183,7 +188,7 @@ def sampling() -> pd.DataFrame:
     out = pd.concat([out, _model_columns(raw["model"])], axis=1)
     out["run_id"] = "published:" + raw["model"].str.removeprefix("DiT-") + ":adaln-zero"
     out["images_seen"] = raw["train_steps_K"] * 1000 * BATCH
-    out["train_flops"] = 6e9 * out["fwd_gmacs"] * out["images_seen"]
+    out["train_flops"] = _train_flops(out)
     out["steps"] = raw["sampling_steps"].astype(int)
     out["sampling_gmacs"] = out["fwd_gmacs"] * out["steps"].map(_unguided_passes)
     out["fid"] = raw["fid10k_fig10_digitised"]

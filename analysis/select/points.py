@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.select.configuration import MODEL, config_key
 from analysis.select.sampling_cost import sampling_gmacs
 from dit_core.errors import UserError, nearest
+from dit_core.study.price.cost import train_flops_of
 
 RUN_COLUMNS = (
     "run_id",
@@ -103,7 +104,7 @@ def join(runs: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
     if ends is not None:
         frame["images_seen"] = frame["images_seen"].fillna(frame["run_id"].map(ends))
     if "images_seen" in frame and "fwd_gmacs" in frame:
-        frame["train_flops"] = 6e9 * frame["fwd_gmacs"] * frame["images_seen"]
+        frame["train_flops"] = train_flops_of(1e9, 1) * frame["fwd_gmacs"] * frame["images_seen"]
     if "steps" in frame and "fwd_gmacs" in frame:
         frame["sampling_gmacs"] = sampling_gmacs(frame)
     return frame

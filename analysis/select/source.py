@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.published import numbers as published
+from analysis.published.commit import published_commit
 from analysis.select.points import RUN_COLUMNS, join, select
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
@@ -72,8 +73,6 @@ def published_source() -> Source:
     """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of
     results.
     """
-    from analysis.figures.provenance import published_commit
-
     table = published.points()
     curves = published.curves().assign(table=lambda t: "figure" + t["figure"].astype(str))
     sampling = published.sampling().assign(table="figure10")

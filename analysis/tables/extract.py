@@ -5,7 +5,6 @@ problem.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -22,8 +21,16 @@ from dit_core.records.outcome import OUTCOMES
 from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem, read_metrics
 from dit_core.records.run_record import derived
+from dit_core.study.science import ids
 from dit_core.study.science.science import Science
 
+# The same values under the names that people use.
+_SHORT_NAMES = {
+    "patch": "model_patch",
+    "conditioning": "model_conditioning",
+    "objective": "objective_name",
+    "seed": "train_seed",
+}
 _SCIENCE = {c.name: c.type for c in science_columns()}
 
 
@@ -127,8 +134,8 @@ def science_values(science: dict[str, Any]) -> dict[str, Any]:
             {**science, "train": {**train, "seed": 0}} if isinstance(train, dict) else science
         )
     )
-    row["patch"], row["conditioning"] = row.get("model_patch"), row.get("model_conditioning")
-    row["objective"], row["seed"] = row.get("objective_name"), row.get("train_seed")
+    for short, column in _SHORT_NAMES.items():
+        row[short] = row.get(column)
     return row
 
 
@@ -145,13 +152,13 @@ def _derived(science: str) -> dict[str, Any]:
 
 
 def _science_hash(record: dict[str, Any]) -> str | None:
-    """Return the hash of the recorded science, as dit_core.study.science.ids writes it; None for
-    another id version.
-    """
-    if record.get("id_version") != 1:
+    """Return the hash of the recorded science; None for a record of another id version."""
+    if ids.is_old(record):
         return None
-    text = json.dumps(record["science"], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(f"ditlab-run-1\n{text}".encode()).hexdigest()
+    try:
+        return ids.hash_of_plain(record["science"])
+    except (TypeError, ValueError):  # a date, or a number that is not finite: no science of ours
+        return ""
 
 
 def _typed(key: str, value: Any) -> Any:

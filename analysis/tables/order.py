@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,3 +22,10 @@ def rank(value: Any) -> tuple[int, float, str]:
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return (0, float(value), "")
     return (1, _LISTED.index(value) if value in _LISTED else len(_LISTED), str(value))
+
+
+def size_order(sizes: Iterable[str]) -> list[str]:
+    """Return model sizes from small to large: those of the study language, then the others."""
+    known = list(SIZES)
+    unique = {str(s) for s in sizes}
+    return sorted(unique, key=lambda s: (known.index(s) if s in known else len(known), s))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.figures.style import size_order
 from analysis.published import numbers as published
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, average_seeds
+from analysis.tables.order import size_order
 from dit_core.study.science.science import SIZES
 
 Cell = str | float | int | None
