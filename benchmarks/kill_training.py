@@ -26,7 +26,8 @@ from pathlib import Path
 
 import torch
 
-from dit_core.executor.one_run import Watch, carry_run
+from dit_core.executor.one_run import execute_run
+from dit_core.executor.watch import Watch
 from dit_core.executor.worker import Stop
 from dit_core.records.attempt import read_attempts
 from dit_core.records.disk.files import sha256_of
@@ -127,7 +128,7 @@ def _start(store: Store, run: Run, steps: mmap.mmap) -> int:
             steps[:] = struct.pack("q", struct.unpack("q", steps[:])[0] + 1)
             return stop()
 
-        carried = carry_run(store, run, Watch(should_stop=should_stop))
+        carried = execute_run(store, run, Watch(should_stop=should_stop))
         code = {"done": 0, "stopped": 75}.get(carried.how, 1)
         if code == 1:
             print(carried, file=sys.stderr)

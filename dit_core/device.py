@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dit_core.errors import EnvironmentProblem, UserError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -25,3 +30,11 @@ def device_for(name: str, where: str = "--device") -> str:
             f"{where} cuda: PyTorch sees no CUDA device here; give cpu or auto"
         )
     return "cuda" if there else "cpu"
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device an execution asks for: "auto" takes CUDA where there is one."""
+    import torch
+
+    cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if cuda else "cpu")

@@ -1,20 +1,17 @@
-"""Carry one run out, from its claim to its last evaluation: what the local executor and a Slurm
-task both call.
-"""
+"""One run from its claim to its last evaluation: what the local executor and a Slurm task call."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-
-import torch
+from dataclasses import replace
 
 from dit_core.data.load import Dataset, load_data
+from dit_core.device import device_of
 from dit_core.errors import DitlabError
-from dit_core.evaluate.one_evaluation import evaluate
 from dit_core.executor.allocator import is_out_of_memory
+from dit_core.executor.evaluations import evaluate_missing
 from dit_core.executor.processes import gathered
+from dit_core.executor.watch import Result, Watch
 from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
 from dit_core.records.disk import bundle, lease
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
@@ -23,35 +20,12 @@ from dit_core.records.run_record import open_run
 from dit_core.records.run_state import has_record, has_snapshot
 from dit_core.study.science.run import Run
 from dit_core.study.science.science import Science
-from dit_core.training.distributed import Group
 from dit_core.training.train import Ending, Surroundings, train
 
 _KEPT_POINTS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What the caller wants to hear, and whether it wants the work to stop."""
-
-    should_stop: Callable[[], str | None] = lambda: None
-    on_progress: Callable[[int, float], None] = lambda images, images_per_s: None
-    on_evaluation: Callable[[str], None] = lambda eval_id: None
-    group: Group = field(default_factory=Group)
-    job: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What came of it: how the training stands ("done", "diverged", "stopped", "failed", "owned")
-    and why.
-    """
-
-    how: str
-    reason: str | None = None
-    evaluated: int = 0
-
-
-def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
+def execute_run(store: Store, run: Run, watch: Watch | None = None) -> Result:
     """Train `run` unless it is done, then make the evaluations that are missing; return how it
     stands.
 
@@ -66,16 +40,16 @@ def carry_run(store: Store, run: Run, watch: Watch | None = None) -> Carried:
         claim = lease.acquire(paths.lease, job=watch.job)
     except lease.LeaseHeld as held:
         watch.group.announce(False)
-        return Carried("owned", str(held))
+        return Result("owned", str(held))
     try:
         settled = _settled(paths, run)
         watch.group.announce(settled is None)
-        carried = settled or _train(paths, run, watch)
-        if carried.how != "done":
-            return carried
-        return _evaluate_missing(paths, run, watch)
+        result = settled or _train(paths, run, watch)
+        if result.how != "done":
+            return result
+        return evaluate_missing(paths, run, watch)
     except DitlabError as error:
-        return Carried("failed", str(error))
+        return Result("failed", str(error))
     finally:
         claim.release()
 
@@ -92,26 +66,19 @@ def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
     return frozenset(tenths | set(asked))
 
 
-def device_of(name: str) -> torch.device:
-    """Return the device an execution asks for: "auto" takes CUDA where there is one."""
-    return torch.device(
-        "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
-    )
-
-
-def _settled(paths: RunPaths, run: Run) -> Carried | None:
+def _settled(paths: RunPaths, run: Run) -> Result | None:
     """Return how the training stands where there is nothing to train, else None."""
     try:
         open_run(paths, run.science)
         return _settled_by_outcome(paths, run)
     except DitlabError as error:
-        return Carried("failed", str(error))
+        return Result("failed", str(error))
 
 
-def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
+def _settled_by_outcome(paths: RunPaths, run: Run) -> Result | None:
     outcome = read_outcome(paths)
     if outcome is not None and outcome.outcome == "DIVERGED":
-        return Carried("diverged", outcome.reason)
+        return Result("diverged", outcome.reason)
     if outcome is not None and outcome.outcome == "DONE":
         needed = {
             e.evaluation.images_seen for e in run.evaluations if not has_record(paths, e.eval_id)
@@ -124,10 +91,10 @@ def _settled_by_outcome(paths: RunPaths, run: Run) -> Carried | None:
         }
         altered = [images for images in kept if not has_snapshot(paths, images)]
         if not altered:
-            return Carried("done")
+            return Result("done")
         _go_back_before(paths, min(altered))
     if run.science.train.imported is not None:
-        return Carried(
+        return Result(
             "failed",
             f"{paths.root}: imported weights are gone or altered; `ditlab import` them again",
         )
@@ -144,7 +111,7 @@ def _go_back_before(paths: RunPaths, images_seen: int) -> None:
     paths.outcome.unlink()
 
 
-def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+def _train(paths: RunPaths, run: Run, watch: Watch) -> Result:
     attempt = start_attempt(paths, device=str(device_of(run.execution.device)), job=watch.job)
     try:
         with gathered(paths, run, watch.group) as group:
@@ -155,14 +122,14 @@ def _train(paths: RunPaths, run: Run, watch: Watch) -> Carried:
     return _ended(paths, attempt, ending)
 
 
-def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Carried:
+def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Result:
     """Take this process's share of the training if the first process finds that there is one; write
     nothing.
     """
     if not watch.group.announce():
-        return Carried("done")
+        return Result("done")
     ending = take_share(paths, run, watch)
-    return Carried(ending.how, ending.reason)
+    return Result(ending.how, ending.reason)
 
 
 def take_share(paths: RunPaths, run: Run, watch: Watch) -> Ending:
@@ -193,48 +160,28 @@ def _data_of(run: Run) -> Dataset:
     return load_data(data, run.execution.data_roots.get(data.name))
 
 
-def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Carried:
+def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Result:
     attempt.end(ending.how, images_seen=ending.images_seen, reason=ending.reason)
     if ending.how != "stopped":
         word = {"done": "DONE", "diverged": "DIVERGED"}[ending.how]
         write_outcome(paths, Outcome(word, ending.reason, ending.images_seen, attempt.number))
-    return Carried(ending.how, ending.reason)
+    return Result(ending.how, ending.reason)
 
 
-def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Carried:
+def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Result:
     """Record a failure: the whole trace in the attempt's log, one line with the remedy as the
     reason.
     """
     reason = str(error) if isinstance(error, DitlabError) else f"{type(error).__name__}: {error}"
+    if not str(error):
+        reason = type(error).__name__  # nothing would stand behind the colon
     if is_out_of_memory(error):
-        reason = f"out of memory; set execution.micro_batch below the present one. ({reason.splitlines()[0]})"
+        first = reason.splitlines()[0]
+        reason = f"out of memory; set execution.micro_batch below the present one. ({first})"
     (paths.attempt(attempt.number) / "log.txt").write_text(
         "".join(traceback.format_exception(error))
     )
     images = attempt.record["images_start"] or 0
     attempt.end("failed", images_seen=images, reason=reason)
     write_outcome(paths, Outcome("FAILED", reason, images, attempt.number))
-    return Carried("failed", reason)
-
-
-def _evaluate_missing(paths: RunPaths, run: Run, watch: Watch) -> Carried:
-    """Make every planned evaluation that has no record; one that cannot be made does not stop the
-    others.
-    """
-    troubles = []
-    made = 0
-    for planned in run.evaluations:
-        if has_record(paths, planned.eval_id):
-            continue
-        if watch.should_stop() is not None:
-            return Carried("stopped", watch.should_stop(), made)
-        try:
-            evaluate(paths, run.science, planned, run.execution)
-            made += 1
-            watch.on_evaluation(planned.eval_id)
-        except Exception as error:
-            paths.evals.mkdir(parents=True, exist_ok=True)
-            trace = "".join(traceback.format_exception(error))
-            (paths.evals / f"{planned.eval_id}.error.txt").write_text(trace)
-            troubles.append(f"evaluation {planned.eval_id}: {error or type(error).__name__}")
-    return Carried("failed", "; ".join(troubles), made) if troubles else Carried("done", None, made)
+    return Result("failed", reason)

@@ -1,9 +1,8 @@
-"""Several processes for one run on one machine: the caller is the first of them and starts the
-others.
+"""Several processes for one run on one machine: the caller is the first and starts the others.
 
-They meet at a file of a private folder, so that no port can be taken by somebody else, and each
-lives exactly as long as the training. Under Slurm the scheduler starts all of them; then nothing is
-started here.
+The others run `dit_core.executor.follower`. They meet at a file of a private folder, so that no
+port can be taken by somebody else, and each lives exactly as long as the training. Under Slurm the
+scheduler starts all of them; then nothing is started here.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from dit_core.device import device_of
 from dit_core.errors import EnvironmentProblem
 from dit_core.executor.allocator import environment_to_train
 from dit_core.records.paths import RunPaths
-from dit_core.records.plan import run_of, run_record
+from dit_core.records.plan import run_record
 from dit_core.study.science.run import Run
 from dit_core.training import distributed
 from dit_core.training.distributed import Group
@@ -45,7 +44,7 @@ def gathered(paths: RunPaths, run: Run, group: Group) -> Iterator[Group]:
     with tempfile.TemporaryDirectory(prefix="ditlab-group-") as folder:
         others = [_start(paths, run, rank, Path(folder)) for rank in range(1, world)]
         try:
-            yield _meet(run, 0, Path(folder))
+            yield meet(run, 0, Path(folder))
         except RuntimeError as error:
             raise _explained(error, others, Path(folder)) from error
         else:
@@ -65,7 +64,7 @@ def _start(paths: RunPaths, run: Run, rank: int, folder: Path) -> subprocess.Pop
     command = [
         sys.executable,
         "-m",
-        "dit_core.executor.processes",
+        "dit_core.executor.follower",
         str(rank),
         str(threads),
         str(paths.root),
@@ -87,16 +86,14 @@ def _start(paths: RunPaths, run: Run, rank: int, folder: Path) -> subprocess.Pop
     return process
 
 
-def _meet(run: Run, rank: int, folder: Path) -> Group:
-    from dit_core.executor.one_run import device_of
-
+def meet(run: Run, rank: int, folder: Path) -> Group:
+    """Return the group of a run's processes once all have come to the meeting folder."""
     device = device_of(run.execution.device)
     if device.type == "cuda":
         torch.cuda.set_device(rank)
     else:
-        os.environ.setdefault(
-            "GLOO_SOCKET_IFNAME", "lo"
-        )  # a host name that does not resolve must not matter
+        # a host name that does not resolve must not matter
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     world = run.execution.processes
     return distributed.join(device, rank=rank, world=world, meet=f"file://{folder / 'meet'}")
 
@@ -122,29 +119,3 @@ def _explained(
                 f"process {rank} of this run ended with {how}{last}; start the command again"
             )
     return error
-
-
-def _follow() -> None:
-    """Train as one of several: `python -m dit_core.executor.processes RANK THREADS RUN_FOLDER
-    MEETING_FOLDER`, run on stdin.
-    """
-    from dit_core.executor.one_run import Watch, take_share
-
-    rank = int(sys.argv[1])
-    threads = int(sys.argv[2])
-    paths = RunPaths(Path(sys.argv[3]))
-    folder = Path(sys.argv[4])
-    torch.set_num_threads(threads)
-    run = run_of(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    take_share(paths, run, Watch(group=_meet(run, rank, folder)))
-    distributed.leave()
-
-
-def _leave_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _follow()

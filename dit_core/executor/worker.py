@@ -1,5 +1,4 @@
-"""A worker process of the local executor: takes runs from its standard input, tells what happens on
-a pipe.
+"""A worker process of the local executor: runs come in on stdin, events go out on a pipe.
 
 It lives for many runs, so that torch is loaded once. When its parent goes away, its input ends: it
 saves and leaves.
@@ -13,11 +12,14 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
 
-from dit_core.executor.one_run import Watch, carry_run
+from dit_core.executor.one_run import execute_run
+from dit_core.executor.watch import Watch
 from dit_core.records.paths import Store
 from dit_core.records.plan import run_of
 
@@ -30,7 +32,7 @@ class Stop:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # Only a flag: saving inside a handler could catch the weights in the middle of a step.
         self.reason = signal.Signals(number).name
 
@@ -40,8 +42,9 @@ class Stop:
 
 
 def main() -> None:
-    """Serve runs until the input ends: `python -m dit_core.executor.worker EVENTS_FD THREADS
-    RESULTS`.
+    """Serve runs until the input ends.
+
+    Called as `python -m dit_core.executor.worker EVENTS_FD THREADS RESULTS`.
     """
     events_fd = int(sys.argv[1])
     threads = int(sys.argv[2])
@@ -61,15 +64,18 @@ def main() -> None:
     tell(event="ready")
     while (job := jobs.get()) is not None and stop() is None:
         run = run_of(job)
-        watch = Watch(
-            should_stop=stop,
-            on_progress=lambda images, rate, r=run.run_id: tell(
-                event="progress", run=r, images=images, rate=rate
-            ),
-            on_evaluation=lambda key, r=run.run_id: tell(event="evaluated", run=r, eval=key),
-        )
-        carried = carry_run(store, run, watch)
-        tell(event="end", run=run.run_id, how=carried.how, reason=carried.reason)
+        result = execute_run(store, run, _watch(run.run_id, stop, tell))
+        tell(event="end", run=run.run_id, how=result.how, reason=result.reason)
+
+
+def _watch(run_id: str, stop: Stop, tell: Callable[..., None]) -> Watch:
+    def on_progress(images: int, rate: float) -> None:
+        tell(event="progress", run=run_id, images=images, rate=rate)
+
+    def on_evaluation(eval_id: str) -> None:
+        tell(event="evaluated", run=run_id, eval=eval_id)
+
+    return Watch(stop, on_progress, on_evaluation)
 
 
 def _listen(jobs: queue.Queue[dict[str, Any] | None], stop: Stop) -> None:

@@ -63,6 +63,19 @@ class RunPaths:
         """Return the record of one evaluation."""
         return self.evals / f"{eval_id}.json"
 
+    def eval_error(self, eval_id: str) -> Path:
+        """Return the trace of an evaluation that failed."""
+        return self.evals / f"{eval_id}.error.txt"
+
+    @property
+    def eval_leases(self) -> Path:
+        """Return the folder of leases of single evaluations."""
+        return self.root / "leases"
+
+    def eval_lease(self, eval_id: str) -> Path:
+        """Return the lease of one evaluation: it may be made while its run is still trained."""
+        return self.eval_leases / f"{eval_id}.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Store:

@@ -22,7 +22,7 @@ from slurm.orders import intent as intents
 from slurm.orders.intent import Intent
 from slurm.orders.payload import Item, Payload, read_payload
 from slurm.scheduler.queue import Queue, Task, read_accounting, read_queue, uuid_in
-from slurm.standing.progress import eval_lease, idle_attempts, newest_checkpoint, read_wish
+from slurm.standing.progress import idle_attempts, newest_checkpoint, read_wish
 from slurm.standing.standing import EvalFacts, Facts
 
 # A lease whose file has not been touched for this long belongs to nobody who could be asked. By the
@@ -192,15 +192,15 @@ def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> 
                 missing.setdefault(job, set()).add(key)
     if missing and book.queue.trouble is None:
         for task in read_accounting(missing).tasks.values():
-            uuid = uuid_in(task.name)
+            owner = uuid_in(task.name)
             # sacct may lag: it may end a task that squeue has forgotten, never keep one alive that
             # squeue denies.
             if (
                 task.phase == "ended"
-                and uuid in book.payloads
+                and owner in book.payloads
                 and task.key in missing[task.key.split("_")[0]]
             ):
-                _enter(book, str(uuid), task)
+                _enter(book, str(owner), task)
     _keep_words(book)
 
 
@@ -230,7 +230,7 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
     """Return the facts of every evaluation of a run; a file that is there was published whole."""
     present = _names(paths.evals)
     kept = _names(paths.snapshots) if len(present) < len(run.evaluations) else set()
-    leases = _names(paths.root / "leases") if len(present) < len(run.evaluations) else set()
+    leases = _names(paths.eval_leases) if len(present) < len(run.evaluations) else set()
     found = {}
     for planned in run.evaluations:
         key = planned.eval_id
@@ -238,13 +238,13 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
             found[key] = EvalFacts(done=True)
             continue
         error = (
-            _first_line(paths.evals / f"{key}.error.txt") if f"{key}.error.txt" in present else None
+            _first_line(paths.eval_error(key)) if paths.eval_error(key).name in present else None
         )
         point = paths.snapshot(planned.evaluation.images_seen)
         found[key] = EvalFacts(
             weights=point.name in kept and (point / MANIFEST).exists(),
             error=error,
-            owner=owner_in_words(eval_lease(paths, key)) if f"{key}.json" in leases else None,
+            owner=owner_in_words(paths.eval_lease(key)) if f"{key}.json" in leases else None,
             tasks=_in_order(book.evaluating.get(key, ())),
             submitted=key in book.submitted,
         )

@@ -88,13 +88,6 @@ def out_of_patience(paths: RunPaths) -> str | None:
     return f"{idle} attempts in a row ended without progress; see `ditlab why`, then `ditlab retry` tries again"
 
 
-def eval_lease(paths: RunPaths, eval_id: str) -> Path:
-    """Return the lease of one evaluation, which may be made while the run's own lease is held by
-    its training.
-    """
-    return paths.root / "leases" / f"{eval_id}.json"
-
-
 def _last_end(attempts: list[dict[str, Any]]) -> int:
     return (attempts[-1].get("images_end") or 0) if attempts else 0
 

@@ -123,10 +123,9 @@ def arrange(decision: Decision, profile: Profile, most_tasks: int) -> tuple[Arra
         for row in free
         for group in _by_point(row, row.evaluate).values()
     ]
-    for chunk in _chunks(_chunks(points, profile.runs_per_job), most_tasks):
-        arrays.append(
-            Array(tuple(tuple(task) for task in chunk), tuple(range(len(chunk))), 1, evaluates=True)
-        )
+    for measured in _chunks(_chunks(points, profile.runs_per_job), most_tasks):
+        tasks = tuple(tuple(task) for task in measured)
+        arrays.append(Array(tasks, tuple(range(len(tasks))), 1, evaluates=True))
     return tuple(arrays)
 
 

@@ -71,12 +71,12 @@ def carried_here(folder: Path, runs: tuple[Run, ...]) -> Store:
     """Carry runs out in this process, undisturbed; return the results."""
     import torch
 
-    from dit_core.executor.one_run import carry_run
+    from dit_core.executor.one_run import execute_run
 
     torch.set_num_threads(1)
     store = Store.at(folder / "local")
     for run in runs:
-        assert carry_run(store, run).how == "done"
+        assert execute_run(store, run).how == "done"
     return store
 
 

@@ -7,7 +7,7 @@ import random
 import torch
 from trainings import paths_of, run_of, science_of
 
-from dit_core.executor.one_run import carry_run
+from dit_core.executor.one_run import execute_run
 from dit_core.records.metrics import read_curve
 from dit_core.records.paths import Store
 from dit_core.training import board
@@ -19,7 +19,7 @@ def test_rows_are_means_over_windows_that_cover_the_run(tmp_path):
     fine = run_of(science_of(steps=10))
     coarse = run_of(science_of(steps=10), log_every_images=4 * 16)
     for name, run in (("fine", fine), ("coarse", coarse)):
-        carry_run(Store(tmp_path / name), run)
+        execute_run(Store(tmp_path / name), run)
     steps = read_curve(paths_of(tmp_path / "fine", fine))
     rows = read_curve(paths_of(tmp_path / "coarse", coarse))
     assert [row["step"] for row in rows] == [4, 8, 10]
@@ -33,7 +33,7 @@ def test_rows_are_means_over_windows_that_cover_the_run(tmp_path):
 
 def test_a_flow_has_no_variational_term(tmp_path):
     run = run_of(science_of(steps=2, flow=True))
-    carry_run(Store(tmp_path), run)
+    execute_run(Store(tmp_path), run)
     assert all(
         row["vb"] is None and row["loss"] == row["mse"]
         for row in read_curve(paths_of(tmp_path, run))
@@ -44,7 +44,7 @@ def test_event_files_hold_the_rows(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = run_of(science_of(steps=5))
-    carry_run(Store(tmp_path), run)
+    execute_run(Store(tmp_path), run)
     paths = paths_of(tmp_path, run)
     events = EventAccumulator(str(paths.attempt(1))).Reload()
     for name in ("loss", "mse", "vb", "grad_norm", "images_per_s", "memory_bytes"):
@@ -62,7 +62,7 @@ def test_a_broken_event_file_does_not_stop_a_training(tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(board.Board, "_add", fails)
-    assert carry_run(Store(tmp_path), run_of(science_of(steps=3))).how == "done"
+    assert execute_run(Store(tmp_path), run_of(science_of(steps=3))).how == "done"
 
 
 def test_spikes_are_told_from_noise():

@@ -19,7 +19,8 @@ from trainings import final_ema, paths_of, relative, rows_of, run_of, science_of
 from dit_core.errors import UserError
 from dit_core.executor import processes
 from dit_core.executor.local import crew_for
-from dit_core.executor.one_run import Watch, carry_run
+from dit_core.executor.one_run import execute_run
+from dit_core.executor.watch import Watch
 from dit_core.records.attempt import read_attempts
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import Store
@@ -32,7 +33,7 @@ def _one_thread():
 
 
 def carry(folder, run, **watch):
-    return carry_run(Store(folder), run, Watch(**watch))
+    return execute_run(Store(folder), run, Watch(**watch))
 
 
 @pytest.mark.slow
@@ -72,7 +73,8 @@ def test_a_stop_is_one_decision_and_the_next_start_goes_on(tmp_path):
 
 _FOLLOWER = """
 import math, sys
-from dit_core import ranks, train
+from dit_core.executor import follower
+from dit_core.training import train
 plain = train.make_objective
 def poisoned(cfg):
     objective, steps = plain(cfg), iter(range(10**6))
@@ -83,7 +85,7 @@ def poisoned(cfg):
             return {{name: term * factor for name, term in terms.items()}}
     return Wrapped()
 train.make_objective = poisoned
-processes._follow()
+follower.main()
 """
 
 
@@ -92,8 +94,8 @@ def _with_followers(monkeypatch, code: str) -> None:
     plain = subprocess.Popen
 
     def start(command, **options):
-        if "dit_core.executor.processes" in command:
-            at = command.index("dit_core.executor.processes")
+        if "dit_core.executor.follower" in command:
+            at = command.index("dit_core.executor.follower")
             command = [command[0], "-c", code, *command[at + 1 :]]
         return plain(command, **options)
 
@@ -130,12 +132,12 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parents[2] / "helpers")!r})
 import torch
 from trainings import run_of, science_of
-from dit_core.executor.one_run import carry_run
+from dit_core.executor.one_run import execute_run
 from dit_core.records.paths import Store
 torch.set_num_threads(1)
 print("go", flush=True)
 store = Store(__import__("pathlib").Path({str(tmp_path)!r}))
-carry_run(store, run_of(science_of(steps=100000), processes=2))
+execute_run(store, run_of(science_of(steps=100000), processes=2))
 """
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     other = _wait_for(lambda: _child_of(first.pid), 60)
@@ -155,7 +157,7 @@ def _child_of(pid: int) -> int | None:
                 words = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if int(stat[1]) == pid and b"dit_core.executor.processes" in words:
+            if int(stat[1]) == pid and b"dit_core.executor.follower" in words:
                 return int(entry.name)
     return None
 

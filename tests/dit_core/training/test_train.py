@@ -17,7 +17,8 @@ import pytest
 import torch
 from trainings import final_ema, paths_of, relative, rows_of, run_of, science_of
 
-from dit_core.executor.one_run import Watch, carry_run
+from dit_core.executor.one_run import execute_run
+from dit_core.executor.watch import Watch
 from dit_core.records.attempt import read_attempts
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import Store
@@ -36,7 +37,7 @@ def _one_thread():
 
 
 def carry(folder, run, **watch):
-    return carry_run(Store(folder), run, Watch(**watch))
+    return execute_run(Store(folder), run, Watch(**watch))
 
 
 def stop_after(steps: int):
