@@ -18,16 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.write.text_tables import FORMULA, csv_table, latex_tabular, markdown_table, quoted
 from dit_core.errors import DataError
 
 FORMATS = ("table", "csv", "md", "latex", "json", "parquet")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
-_LATEX |= {
-    ord("~"): r"\textasciitilde{}",
-    ord("^"): r"\textasciicircum{}",
-    ord("\\"): r"\textbackslash{}",
-}
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
@@ -36,14 +30,9 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def to_csv(table: pa.Table) -> str:
-    """Return CSV with a header; text quoted, and led by an apostrophe where a spreadsheet would run
-    it.
-    """
-    out = io.StringIO()
-    out.write(",".join(_quoted(name) for name in table.column_names) + "\r\n")
-    for row in rows_of(table):
-        out.write(",".join(_field(value) for value in row.values()) + "\r\n")
-    return out.getvalue()
+    """Return CSV with a header, every text quoted and every number bare."""
+    rows = ([_field(value) for value in row.values()] for row in rows_of(table))
+    return csv_table(table.column_names, rows)
 
 
 def read_csv(text: str) -> pa.Table:
@@ -56,8 +45,9 @@ def read_csv(text: str) -> pa.Table:
 
 
 def to_json(table: pa.Table) -> str:
-    """Return a JSON list of objects; numbers that are not finite are null and named under the key
-    "_nonfinite".
+    """Return a JSON list of objects.
+
+    Numbers that are not finite are null, and stand as text under the key "_nonfinite".
     """
     rows = []
     for row in rows_of(table):
@@ -90,25 +80,20 @@ def to_parquet(table: pa.Table) -> bytes:
 
 def to_markdown(table: pa.Table) -> str:
     """Return a Markdown table; missing values are empty cells."""
-    rows = [
-        [short(v).replace("|", r"\|").replace("\n", " ") for v in row.values()]
-        for row in rows_of(table)
-    ]
-    names = [name.replace("|", r"\|") for name in table.column_names]
-    marks = ["---:" if is_number(f.type) else "---" for f in table.schema]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [names, marks, *rows]) + "\n"
+    return markdown_table(table.column_names, _printed(table), _numeric(table))
 
 
 def to_latex(table: pa.Table) -> str:
-    """Return a LaTeX tabular with booktabs rules."""
-    marks = "".join("r" if is_number(f.type) else "l" for f in table.schema)
-    lines = [" & ".join(name.translate(_LATEX) for name in table.column_names) + r" \\"]
-    body = [
-        " & ".join(short(v).translate(_LATEX) for v in row.values()) + r" \\"
-        for row in rows_of(table)
-    ]
-    top = [rf"\begin{{tabular}}{{{marks}}}", r"\toprule", *lines, r"\midrule"]
-    return "\n".join([*top, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    """Return a LaTeX tabular with booktabs rules; missing values are empty cells."""
+    return latex_tabular(table.column_names, _printed(table), _numeric(table))
+
+
+def _printed(table: pa.Table) -> list[list[str]]:
+    return [[short(value) for value in row.values()] for row in rows_of(table)]
+
+
+def _numeric(table: pa.Table) -> list[bool]:
+    return [is_number(field.type) for field in table.schema]
 
 
 def _plain(value: Any) -> Any:
@@ -125,11 +110,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _quoted(text: str) -> str:
-    guarded = f"'{text}" if text.startswith(_FORMULA) else text
-    return '"' + guarded.replace('"', '""') + '"'
-
-
 def _field(value: Any) -> str:
     if value is None:
         return ""
@@ -137,39 +117,23 @@ def _field(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return _quoted(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return quoted(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _csv_rows(text: str) -> list[list[Any]]:
-    """Return the fields of our CSV: quoted ones as text, bare ones as number, truth value or
-    None.
-    """
+    """Return the fields of our CSV: quoted ones as text, others as number, truth value or None."""
     rows: list[list[Any]] = []
     row: list[Any] = []
     place = 0
     while place < len(text):
-        if text[place] == '"':
-            end = place + 1
-            while (end := text.find('"', end)) >= 0 and text[end + 1 : end + 2] == '"':
-                end += 2
-            if end < 0:
-                raise DataError("csv: a quote is never closed")
-            word = text[place + 1 : end].replace('""', '"')
-            row.append(word[1:] if word.startswith("'") and word[1:].startswith(_FORMULA) else word)
-            place = end + 1
-        else:
-            end = min(
-                (p for p in (text.find(",", place), text.find("\r\n", place)) if p >= 0),
-                default=len(text),
-            )
-            row.append(_bare(text[place:end]))
-            place = end
+        quote = text[place] == '"'
+        value, place = _quoted_field(text, place) if quote else _bare_field(text, place)
+        row.append(value)
         if text[place : place + 1] == ",":
             place += 1
-            if text[place : place + 2] in ("", "\r\n"):
-                row.append(None)
-            else:
+            if text[place : place + 2] not in ("", "\r\n"):
                 continue
+            row.append(None)  # nothing after the last comma of a line: a missing value
         if text[place : place + 2] == "\r\n":
             place += 2
         elif place < len(text):
@@ -177,6 +141,25 @@ def _csv_rows(text: str) -> list[list[Any]]:
         rows.append(row)
         row = []
     return rows
+
+
+def _quoted_field(text: str, place: int) -> tuple[str, int]:
+    """Return the text of the quoted field that starts at `place`, and where it ends."""
+    end = text.find('"', place + 1)
+    while end >= 0 and text[end + 1 : end + 2] == '"':  # a doubled quote is part of the text
+        end = text.find('"', end + 2)
+    if end < 0:
+        raise DataError("csv: a quote is never closed")
+    word = text[place + 1 : end].replace('""', '"')
+    guarded = word.startswith("'") and word[1:].startswith(FORMULA)
+    return word[1:] if guarded else word, end + 1
+
+
+def _bare_field(text: str, place: int) -> tuple[Any, int]:
+    """Return the value of the unquoted field that starts at `place`, and where it ends."""
+    ends = (text.find(",", place), text.find("\r\n", place))
+    end = min((p for p in ends if p >= 0), default=len(text))
+    return _bare(text[place:end]), end
 
 
 def _bare(word: str) -> Any:
@@ -209,6 +192,7 @@ def short(value: Any) -> str:
 
 
 def is_number(kind: pa.DataType) -> bool:
+    """Return whether a column of this Arrow type holds numbers."""
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     )

@@ -1,14 +1,11 @@
-"""The paper's tables 1 to 6, and the same tables of one's own results: Markdown, CSV and LaTeX of
-one frame.
+"""The paper's tables 1 to 6, and the same tables of one's own results.
 
-A table is a frame of text and numbers with printed precision; the three formats hold the same
+A table holds text and numbers with printed precision; its Markdown, CSV and LaTeX hold the same
 cells. Missing cells are empty in CSV and a dash elsewhere, never zero.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +14,14 @@ from analysis.published import numbers as published
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, average_seeds
 from analysis.tables.order import size_order
+from analysis.write.text_tables import (
+    csv_table,
+    latex_escape,
+    latex_tabular,
+    markdown_escape,
+    markdown_table,
+    quoted,
+)
 from dit_core.study.science.science import SIZES
 
 Cell = str | float | int | None
@@ -24,9 +29,7 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `name` of its files, caption, header and cells (numbers as numbers, missing as
-    None).
-    """
+    """A table: `name` of its files, caption, header and cells; a missing cell is None."""
 
     name: str
     caption: str
@@ -34,6 +37,12 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     decimals: tuple[int | None, ...]
     """Decimals printed per column; None prints a number as it is."""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Return for each column whether it holds numbers alone."""
+        cells = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
+        return [not any(isinstance(value, str) for value in column) for column in cells]
 
     def text(self, row: tuple[Cell, ...]) -> list[str]:
         """Return the printed cells of one row; a missing cell is empty."""
@@ -49,89 +58,31 @@ def _shown(value: Cell, places: int | None) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Return a Markdown table under its caption; bars in cells are escaped."""
-    lines = [
-        f"**{_plain(table.caption)}**",
-        "",
-        _bars(table.header),
-        _bars(["---"] * len(table.header)),
-    ]
-    lines += [_bars([cell or "-" for cell in table.text(row)]) for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
-def _bars(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(_plain, cells)) + " |"
-
-
-def _plain(word: str) -> str:
-    return " ".join(word.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+    """Return a Markdown table under its caption."""
+    body = markdown_table(table.header, map(table.text, table.rows), table.numeric, missing="-")
+    return f"**{markdown_escape(table.caption)}**\n\n{body}"
 
 
 def to_csv(table: Table) -> str:
-    """Return CSV (RFC 4180, \\n).
-
-    Text that a spreadsheet would take for a formula gets a leading apostrophe.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.header)
-    for row in table.rows:
-        words = table.text(row)
-        writer.writerow(
-            [_inert(w) if isinstance(v, str) else w for v, w in zip(row, words, strict=True)]
-        )
-    return out.getvalue()
+    """Return CSV, every text quoted and every number bare with its printed decimals."""
+    rows = (map(_csv_field, row, table.text(row)) for row in table.rows)
+    return csv_table(table.header, rows)
 
 
-def _inert(word: str) -> str:
-    return "'" + word if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "_": r"\_",
-    "%": r"\%",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
-
-
-def latex_escape(word: str) -> str:
-    """Return text that LaTeX prints as it is; control characters become blanks."""
-    return "".join(_LATEX.get(c, c if c.isprintable() else " ") for c in word)
+def _csv_field(value: Cell, printed: str) -> str:
+    return quoted(printed) if isinstance(value, str) else printed
 
 
 def latex(table: Table) -> str:
-    """Return a LaTeX table (booktabs) with caption and label; every cell is escaped."""
-    numeric = [
-        all(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.header))
-    ]
-    spec = "".join("r" if n else "l" for n in numeric)
-    body = [
-        " & ".join(latex_escape(c) or "--" for c in table.text(row)) + r" \\" for row in table.rows
-    ]
-    head = " & ".join(latex_escape(h) for h in table.header) + r" \\"
+    """Return a LaTeX table (booktabs) with caption and label."""
+    body = latex_tabular(table.header, map(table.text, table.rows), table.numeric, missing="--")
+    label = "".join(c if c.isalnum() else "-" for c in table.name)
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex_escape(table.caption)}}}",
-        rf"\label{{tab:{''.join(c if c.isalnum() else '-' for c in table.name)}}}",
-        rf"\begin{{tabular}}{{{spec}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
+        rf"\label{{tab:{label}}}",
+        body + r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -142,8 +93,9 @@ FORMATS = {"md": markdown, "csv": to_csv, "tex": latex}
 def of_frame(
     name: str, caption: str, frame: pd.DataFrame, columns: dict[str, tuple[str, int | None]]
 ) -> Table:
-    """Return a table of some columns of a frame: {column: (heading, decimals)}; absent columns are
-    left out.
+    """Return a table of some columns of a frame, {column: (heading, decimals)}.
+
+    Columns that the frame lacks are left out.
     """
     chosen = {c: v for c, v in columns.items() if c in frame.columns}
     rows = [
@@ -155,12 +107,13 @@ def of_frame(
 
 
 def _cell(value: object) -> Cell:
-    if value is None or pd.isna(value):  # type: ignore[call-overload]
+    if value is None or pd.isna(value):
         return None
     value = value.item() if hasattr(value, "item") else value
     return value if isinstance(value, str | int | float) else str(value)
 
 
+# Columns of the published files: {column: (heading, decimals)}.
 _QUALITY = {
     "fid50k": ("FID-50K", 2),
     "sfid": ("sFID", 2),
@@ -168,53 +121,50 @@ _QUALITY = {
     "precision": ("Precision", 2),
     "recall": ("Recall", 2),
 }
+_CONFIGS = {
+    "model": ("Model", None),
+    "layers_N": ("Layers N", 0),
+    "hidden_d": ("Hidden size d", 0),
+    "heads": ("Heads", 0),
+    "gflops": ("Gflops (I=32, p=4)", 1),
+}
+_GUIDED = {"model": ("Model", None), "cfg_scale": ("cfg", 2), **_QUALITY}
+_SCALING = {
+    "model": ("Model", None),
+    "block": ("Conditioning", None),
+    "image_resolution_px": ("Image (px)", 0),
+    "gflops_fwd(=GMACs)": ("Gflops (MACs)", 2),
+    "params_M": ("Params (M)", 0),
+    "train_steps_K": ("Training steps (K)", 0),
+    "batch": ("Batch size", 0),
+    "lr": ("Learning rate", None),
+    "fid50k": ("FID-50K (no guidance)", 2),
+}
+_DECODERS = {"decoder": ("VAE decoder", None), **_QUALITY}
+_UNETS = {
+    "model": ("Model", None),
+    "resolution": ("Image", None),
+    "base_gflops": ("Base Gflops (MACs)", 0),
+    "upsampler_gflops": ("Upsampler Gflops", 0),
+    "total_gflops": ("Total Gflops", 0),
+}
 
 
 def published_tables() -> list[Table]:
     """Return the paper's tables 1 to 6 from the published files."""
-    configs = {
-        "model": ("Model", None),
-        "layers_N": ("Layers N", 0),
-        "hidden_d": ("Hidden size d", 0),
-        "heads": ("Heads", 0),
-        "gflops": ("Gflops (I=32, p=4)", 1),
-    }
-    guided = {"model": ("Model", None), "cfg_scale": ("cfg", 2), **_QUALITY}
-    scaling = {
-        "model": ("Model", None),
-        "block": ("Conditioning", None),
-        "image_resolution_px": ("Image (px)", 0),
-        "gflops_fwd(=GMACs)": ("Gflops (MACs)", 2),
-        "params_M": ("Params (M)", 0),
-        "train_steps_K": ("Training steps (K)", 0),
-        "batch": ("Batch size", 0),
-        "lr": ("Learning rate", None),
-        "fid50k": ("FID-50K (no guidance)", 2),
-    }
     four = published.table("dit_scaling")
     four = four[four["kind"].isin(("paper_scaling12", "paper_conditioning", "paper_longer_or_512"))]
-    decoder = {"decoder": ("VAE decoder", None), **_QUALITY}
+    decoders = published.table("vae_decoder")
     unets = published.table("gflops_unet_baselines")
     unets = unets[unets["source"].str.startswith("paper Table 6")]
-    baselines = {
-        "model": ("Model", None),
-        "resolution": ("Image", None),
-        "base_gflops": ("Base Gflops (MACs)", 0),
-        "upsampler_gflops": ("Upsampler Gflops", 0),
-        "total_gflops": ("Total Gflops", 0),
-    }
+    title = "Table 5. VAE decoders, DiT-XL/2-G at 7M steps"
     return [
-        of_frame("table1", "Table 1. DiT models", published.table("dit_configs"), configs),
-        of_frame("table2", "Table 2. Class-conditional ImageNet 256 px", _printed(256), guided),
-        of_frame("table3", "Table 3. Class-conditional ImageNet 512 px", _printed(512), guided),
-        of_frame("table4", "Table 4. All DiT models, ft-MSE decoder, no guidance", four, scaling),
-        of_frame(
-            "table5",
-            "Table 5. VAE decoders, DiT-XL/2-G at 7M steps",
-            published.table("vae_decoder"),
-            decoder,
-        ),
-        of_frame("table6", "Table 6. Forward Gflops of the U-Net baselines", unets, baselines),
+        of_frame("table1", "Table 1. DiT models", published.table("dit_configs"), _CONFIGS),
+        of_frame("table2", "Table 2. Class-conditional ImageNet 256 px", _printed(256), _GUIDED),
+        of_frame("table3", "Table 3. Class-conditional ImageNet 512 px", _printed(512), _GUIDED),
+        of_frame("table4", "Table 4. All DiT models, ft-MSE decoder, no guidance", four, _SCALING),
+        of_frame("table5", title, decoders, _DECODERS),
+        of_frame("table6", "Table 6. Forward Gflops of the U-Net baselines", unets, _UNETS),
     ]
 
 
@@ -223,44 +173,55 @@ def _printed(pixels: int) -> pd.DataFrame:
     return raw[raw["source"].str.startswith(f"paper Table {2 if pixels == 256 else 3}")]
 
 
+_MODELS = {
+    "model_size": ("Size", None),
+    "layers": ("Layers N", 0),
+    "hidden": ("Hidden size d", 0),
+    "heads": ("Heads", 0),
+}
+_RESULTS = {
+    "told": ("Configuration", None),
+    "model_size": ("Size", None),
+    "patch": ("Patch", 0),
+    "conditioning": ("Conditioning", None),
+    "objective": ("Objective", None),
+    "fwd_gmacs": ("Gflops (MACs)", 6),
+    "params": ("Params", 0),
+    "images_seen": ("Images seen", 0),
+    "seeds": ("Seeds", 0),
+}
+
+
 def study_tables(points: Points) -> list[Table]:
     """Return a study's own tables 1 (models) and 4 (results; mean over seeds) from its points."""
-    rows = average_seeds(points.frame, points.metric)
-    told = config_names(rows, but=("conditioning", "objective"))
-    if told.nunique() > rows[["model_size", "patch"]].drop_duplicates().shape[0]:
-        rows.insert(
-            0, "told", told
-        )  # equal sizes and patches that differ in something without a column of its own
-    order = {s: i for i, s in enumerate(size_order(rows["model_size"]))}
-    rows = rows.assign(_size=rows["model_size"].map(order)).sort_values(
-        ["_size", "patch", "conditioning", *(["told"] if "told" in rows else []), "fwd_gmacs"],
-        kind="stable",
-    )
+    rows = _sorted(_with_names(average_seeds(points.frame, points.metric)))
+    values = {points.metric: (points.metric, 3), "low": ("low", 3), "high": ("high", 3)}
+    ends = "low and high: seeds where there are several, else the record's own interval"
+    caption = f"Results: {points.footer} {ends}"
+    return [
+        of_frame("table1", "Models of the study", _shapes(rows), _MODELS),
+        of_frame("table4", caption, rows, {**_RESULTS, **values}),
+    ]
+
+
+def _with_names(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a column of names where size and patch do not tell them apart."""
+    names = config_names(rows, but=("conditioning", "objective"))
+    if names.nunique() > len(rows[["model_size", "patch"]].drop_duplicates()):
+        rows.insert(0, "told", names)
+    return rows
+
+
+def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    order = {size: i for i, size in enumerate(size_order(rows["model_size"]))}
+    names = ["told"] if "told" in rows else []
+    by = ["_size", "patch", "conditioning", *names, "fwd_gmacs"]
+    return rows.assign(_size=rows["model_size"].map(order)).sort_values(by, kind="stable")
+
+
+def _shapes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per size with its layers, hidden size and heads, where it is a named one."""
     sizes = rows.drop_duplicates("model_size").copy()
     for i, column in enumerate(("layers", "hidden", "heads")):
         sizes[column] = [SIZES[s][i] if s in SIZES else None for s in sizes["model_size"]]
-    one = {
-        "model_size": ("Size", None),
-        "layers": ("Layers N", 0),
-        "hidden": ("Hidden size d", 0),
-        "heads": ("Heads", 0),
-    }
-    four = {
-        "told": ("Configuration", None),
-        "model_size": ("Size", None),
-        "patch": ("Patch", 0),
-        "conditioning": ("Conditioning", None),
-        "objective": ("Objective", None),
-        "fwd_gmacs": ("Gflops (MACs)", 6),
-        "params": ("Params", 0),
-        "images_seen": ("Images seen", 0),
-        "seeds": ("Seeds", 0),
-        points.metric: (points.metric, 3),
-        "low": ("low", 3),
-        "high": ("high", 3),
-    }
-    caption = f"Results: {points.footer} low and high: seeds where there are several, else the record's own interval"
-    return [
-        of_frame("table1", "Models of the study", sizes, one),
-        of_frame("table4", caption, rows, four),
-    ]
+    return sizes

@@ -122,7 +122,7 @@ def test_hostile_words_stay_words(word):
 
 def test_missing_is_a_dash_and_never_zero():
     table = paper_tables.Table("t", "c", ("a", "b"), (("x", None), ("y", float("nan"))), (None, 2))
-    assert paper_tables.to_csv(table).splitlines()[1:] == ["x,", "y,"]
+    assert paper_tables.to_csv(table).splitlines()[1:] == ['"x",', '"y",']
     assert "| x | - |" in paper_tables.markdown(table)
     assert "0.00" not in paper_tables.markdown(table) + paper_tables.latex(table)
 
