@@ -62,7 +62,7 @@ def _alone(
         found = phases_of(lane, subject, blocks)
         torch.set_num_threads(subject.threads)
         ceiling = matrix_ceiling(torch.device(subject.device), subject.precision)
-        flops = 6.0 * cost.fwd_macs(subject.science) * found["images_per_s"]
+        flops = cost.train_flops_of(cost.fwd_macs(subject.science), found["images_per_s"])
         found |= {
             "flops_per_s": flops,
             "ceiling_flops_per_s": ceiling,

@@ -79,7 +79,7 @@ class Curve:
         row |= {name: total / steps for name, total in zip(_TERMS, sums, strict=True)}
         row |= dict.fromkeys(self._absent)
         row["images_per_s"] = round(self.images_per_s, 2)
-        flops_per_s = 6.0 * self._fwd_macs * self.images_per_s
+        flops_per_s = cost.train_flops_of(self._fwd_macs, self.images_per_s)
         row["train_flops_per_s"] = round(flops_per_s)
         if self._ceiling is not None:
             row["mfu"] = round(flops_per_s / self._ceiling, 4)

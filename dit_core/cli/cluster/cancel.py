@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
 
 
 def cancel(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="Every run of the study.")] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -17,8 +17,8 @@ _BLOCK = 1 << 20
 
 
 def logs(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on printing what is added.")
     ] = False,

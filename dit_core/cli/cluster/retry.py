@@ -5,13 +5,13 @@ again.
 from __future__ import annotations
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.records.paths import Store
 
 
 def retry(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:

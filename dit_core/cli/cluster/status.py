@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _COLOURS = {
 
 
 def status(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show every run, not the first {_SHOWN}.")
     ] = False,

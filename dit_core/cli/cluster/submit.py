@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import (
-    JsonOption,
-    MaxRunsOption,
-    ResultsOption,
-    StudyArgument,
-    print_json,
-)
-from dit_core.cli.work.plan import Planned, plan_document, print_plan
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
+from dit_core.cli.shared.plan_table import SHOWN, print_plan
+from dit_core.cli.shared.planning import completed, edit_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, study_file
 from dit_core.errors import UserError
 from dit_core.evaluate.protocol.check import check_study
 from dit_core.records.paths import Store
-from dit_core.records.plan import planned_names, write_plan
+from dit_core.records.plan import write_plan
 from dit_core.records.run_state import RunState
-from dit_core.study.grid.diff import compare
 from dit_core.study.grid.expand import MAX_RUNS, expand
+from dit_core.study.grid.plan import Planned, plan_document
 from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
@@ -57,9 +53,7 @@ class Asked:
 
 def submit(
     study: StudyArgument,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN…]", help="Runs, or filters: model.size=XL.")
-    ] = None,
+    words: RunsArgument = None,
     cluster: ClusterOption = "",
     profile_file: ProfileFileOption = None,
     go: Annotated[
@@ -94,10 +88,11 @@ def submit(
         raise UserError(
             "-c PROFILE is missing: the profile says which partition and nodes to ask for"
         )
-    profile = load_profile(cluster, profile_file)
     store = Store.at(results)
+    file = study_file(study, store)
+    profile = load_profile(cluster, profile_file)
     asked = Asked(go, max_device_hours, estimate, probe, max_runs, as_json)
-    while _once(study, words or [], profile, store, asked) and follow and go:
+    while _once(file, words or [], profile, store, asked) and follow and go:
         asked = replace(asked, estimate=False, probe=False)
         time.sleep(_FOLLOW_S)
 
@@ -112,13 +107,13 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
     expansion = expand(study, max_runs=asked.max_runs)
     check_study(study, expansion.runs)
     chosen = select(expansion.runs, words)
-    before = planned_names(store, study.name)
-    edit = compare(before, expansion) if before else None
+    edit = edit_of(store, study, expansion)
     if asked.go:
         write_plan(store, study.name, study.text, expansion.runs)
     order = Order(asked.go, asked.max_device_hours, asked.probe)
     found = reconcile(store, study.name, chosen, profile, order)
-    planned = Planned(study, replace(expansion, runs=chosen), states_of(found.decision), edit)
+    shown = replace(expansion, runs=chosen)
+    planned = completed(Planned(study, shown, states_of(found.decision), edit))
     if asked.as_json:
         print_json(_document(planned, found))
         return found.busy
@@ -147,7 +142,7 @@ def states_of(decision: Decision) -> tuple[RunState, ...]:
 def _show(planned: Planned, found: Reconciled) -> None:
     for line in found.recovered:
         print(line)
-    print_plan(planned, 40)
+    print_plan(planned, SHOWN)
     reasons: dict[str, int] = {}
     for row in found.decision.rows:
         text = f"{row.action}: {row.training.word} ({row.training.why.split(':')[0][:80]})"

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.records.paths import Store
 
 
 def watch(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     every: Annotated[
         float,
         typer.Option("--every", min=1.0, help="Seconds between looks; each is one squeue call."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.cli.shared.study_runs import WhichStudy, Words, runs_of
+from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, runs_of
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -11,8 +11,8 @@ _MOST = 20
 
 
 def why(
-    study: WhichStudy,
-    words: Words = None,
+    study: StudyArgument,
+    words: RunsArgument = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.results.figures import StudyWord, progress
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.errors import UserError
+from dit_core.cli.shared.spinner import spinner
+from dit_core.cli.shared.study_argument import PUBLISHED, StudyOrPublished, study_file
+from dit_core.errors import UserError, nearest
+from dit_core.records.paths import Store
+from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
     from analysis.claims.judge import Judgement
@@ -20,7 +24,7 @@ _STYLE = {"SUPPORTED": "green", "REFUTED": "red", "UNDECIDED": "yellow"}
 
 
 def claims(
-    study: StudyWord,
+    study: StudyOrPublished,
     only: Annotated[str | None, typer.Option(help="Claims by id, separated by commas.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 unless every claim is supported.")
@@ -34,39 +38,37 @@ def claims(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a study's claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and
-    noise.
+    """Judge a study's claims: SUPPORTED, REFUTED or UNDECIDED.
+
+    Each verdict shows its estimate, interval, number of points and noise.
     """
     from analysis.claims.judge import judge
     from analysis.select.source import open_source
 
-    name, stated = study_claims(study, results)
-    chosen = _chosen(stated, only, name)
-    source = open_source(name, results)
+    store = Store.at(results)
+    stated = stated_claims(study, store)
+    if not stated.claims:
+        raise UserError(
+            f"study {stated.name!r} states no claims; write them under `claims:` in {stated.file} "
+            "(studies/README.md lists the kinds)"
+        )
+    source = open_source(stated.name, store.root)
     judged = []
     refused = []
-    with progress("claims") as said:
-        for claim in chosen:
-            said(claim.id)
+    with spinner("claims") as show:
+        for claim in _chosen(stated, only):
+            show(claim.id)
             try:
                 judged.append(judge(claim, source))
             except UserError as error:  # one wrong claim keeps no other from being judged
-                refused.append(
-                    str(error)
-                    if str(error).startswith("claim ")
-                    else f"claim {claim.id!r}: {error}"
-                )
+                text = str(error)
+                refused.append(text if text.startswith("claim ") else f"claim {claim.id!r}: {text}")
     if as_json:
-        document = {
-            "study": name,
-            "claims": [j.plain() for j in judged],
-            "refused": refused,
-            **_documents(name),
-        }
-        print_json(document)
+        found = {"study": stated.name, "claims": [j.plain() for j in judged], "refused": refused}
+        print_json(found | _documents(stated.name))
     else:
         _print(judged, details)
-        if name == "published":
+        if stated.name == PUBLISHED:
             _print_documents(documents)
     if refused:
         raise UserError("\n".join(refused))
@@ -74,46 +76,39 @@ def claims(
         raise SystemExit(1)
 
 
-def study_claims(word: str, results: Path | None) -> tuple[str, tuple[Claim, ...]]:
-    """Return the study's name and claims: of the YAML file, of the study as last run, or of the
-    published numbers.
-    """
-    from dit_core.records.paths import Store
-    from dit_core.study.language.spec import load_study
+@dataclass(frozen=True, slots=True)
+class StatedClaims:
+    """A study's claims, perhaps none, and the file that states them (None for published)."""
 
-    if word == "published":
+    name: str
+    claims: tuple[Claim, ...]
+    file: Path | None
+
+
+def stated_claims(study: str, store: Store) -> StatedClaims:
+    """Return the claims of the YAML file, of the study as it last ran, or of the paper's numbers.
+
+    Raises StudyError where the file cannot be read, UserError where there is no such study.
+    """
+    if study == PUBLISHED:
         from analysis.published.claims import core_claims
 
-        return word, core_claims()
-    path = (
-        Path(word)
-        if word.endswith((".yaml", ".yml"))
-        else Store.at(results).study(word) / "study.yaml"
-    )
-    if not path.is_file() and path.name == "study.yaml":
-        from dit_core.records.plan import read_plan
-
-        read_plan(Store.at(results), word)  # says which studies there are
-    study = load_study(path)
-    if not study.claims:
-        raise UserError(
-            f"study {study.name!r} states no claims; write them under `claims:` in {path} "
-            "(studies/README.md lists the kinds)"
-        )
-    return study.name, study.claims
+        return StatedClaims(study, core_claims(), None)
+    file = study_file(study, store)
+    loaded = load_study(file)
+    return StatedClaims(loaded.name, loaded.claims, file)
 
 
-def _chosen(stated: tuple[Claim, ...], only: str | None, name: str) -> list[Claim]:
-    from dit_core.errors import nearest
-
-    ids = [c.id for c in stated]
-    wanted = [w.strip() for w in only.split(",")] if only else ids
+def _chosen(stated: StatedClaims, only: str | None) -> list[Claim]:
+    ids = [claim.id for claim in stated.claims]
+    wanted = [word.strip() for word in only.split(",")] if only else ids
     for word in wanted:
         if word not in ids:
             raise UserError(
-                f"no claim {word!r}{nearest(word, ids)} in {name}; its claims are {', '.join(ids)}"
+                f"no claim {word!r}{nearest(word, ids)} in {stated.name}; its claims are "
+                f"{', '.join(ids)}"
             )
-    return [c for c in stated if c.id in wanted]
+    return [claim for claim in stated.claims if claim.id in wanted]
 
 
 def number(value: float | None) -> str:

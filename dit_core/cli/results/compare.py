@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_argument import StudyArgument, study_name
+from dit_core.records.paths import Store
 
 
 def compare(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or YAML file.")],
+    study: StudyArgument,
     by: Annotated[
         str, typer.Option(help="The column whose values stand side by side, as model.conditioning.")
     ],
@@ -32,9 +34,9 @@ def compare(
     from analysis.select.compare import compare as compare_frames
     from analysis.tables import load
     from analysis.write.terminal import fitted, terminal_width
-    from dit_core.cli.shared.study_word import study_name
 
-    frame = load.results(results, study_name(study))
+    store = Store.at(results)
+    frame = load.results(store.root, study_name(study, store))
     found = compare_frames(frame, by, metric)
     if as_json:
         print_json(asdict(found))

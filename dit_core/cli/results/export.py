@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_argument import StudyArgument, study_name
 from dit_core.errors import UserError
+from dit_core.records.paths import Store
 
 
 def export(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or YAML file.")],
+    study: StudyArgument,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Write TensorBoard files into this new folder.")
     ] = None,
@@ -29,9 +31,8 @@ def export(
     any time.
     """
     from analysis.write import mirror
-    from dit_core.cli.shared.study_word import study_name
 
-    name = study_name(study)
+    name = study_name(study, Store.at(results))
     done = {}
     if tensorboard is not None:
         done["tensorboard"] = mirror.to_tensorboard(name, tensorboard, results)

@@ -1,48 +1,40 @@
-"""`ditlab figures STUDY|published`: the paper's figures and tables, from records or from the
-published numbers.
-"""
+"""`ditlab figures STUDY|published`: the paper's figures and tables, drawn from records."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.conditions import WhereOption, conditions
+from dit_core.cli.shared.options import JsonOption, MixOption, ResultsOption, print_json
+from dit_core.cli.shared.spinner import spinner
+from dit_core.cli.shared.study_argument import StudyOrPublished, is_file, name_or_published
 from dit_core.errors import UserError
-from dit_core.study.science.claim import number_or_text
+from dit_core.records.paths import Store
+from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from analysis.figures.write import Written
 
-StudyWord = Annotated[
-    str,
-    typer.Argument(metavar="STUDY|published", help="A study's name or YAML file, or published."),
-]
-WhereOption = Annotated[
-    list[str] | None, typer.Option("--where", help="COLUMN=VALUE[,VALUE]: only these rows.")
-]
-MixOption = Annotated[
-    bool, typer.Option("--mix", help="Draw rows of different protocols on one axis.")
-]
+_FORMATS = ("png", "svg", "pdf")
 
 
 def figures(
-    study: StudyWord,
+    study: StudyOrPublished,
     only: Annotated[
         str | None, typer.Option(help="Figures by name or the paper's number: 8,9.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder; else results/studies/STUDY/figures.")
+        Path | None, typer.Option(help="Folder; default results/studies/STUDY/figures.")
     ] = None,
     formats: Annotated[
         str, typer.Option(help="png, svg, pdf, separated by commas.")
     ] = "png,svg,pdf",
     metric: Annotated[
-        str | None, typer.Option(help="Metric; else the main one of the protocol.")
+        str | None, typer.Option(help="Metric; default: the main one of the protocol.")
     ] = None,
     where: WhereOption = None,
     mix: MixOption = False,
@@ -55,21 +47,21 @@ def figures(
 ) -> None:
     """Draw the paper's figures and tables.
 
-    What the data do not allow is named with the command that would make it.
+    A figure that the data do not allow is named with the command that fills the gap.
     """
-    from analysis.figures.write import Written, differing, write_all
+    from analysis.figures.write import differing, write_all
     from analysis.select.source import open_source
-    from dit_core.records.paths import Store
     from dit_core.study.science.figure import FIGURES
 
-    name, listed = study_figures(study)
-    wanted = [_figure(w) for w in only.split(",")] if only else listed
-    kinds = _formats(formats)
-    source = open_source(name, results, metric, conditions(where))
-    folder = out or Store.at(results).study(name) / "figures"
+    store = Store.at(results)
+    name = name_or_published(study, store)
+    wanted = [_figure(word) for word in only.split(",")] if only else _listed(study)
+    kinds = _kinds(formats)
+    source = open_source(name, store.root, metric, conditions(where))
+    folder = out or store.study(name) / "figures"
 
     def make(target: Path) -> Written:
-        with progress("figures") as said:
+        with spinner("figures") as show:
             return write_all(
                 source,
                 target,
@@ -78,50 +70,21 @@ def figures(
                 with_tables=tables,
                 mix=mix,
                 wanted=wanted,
-                said=said,
+                said=show,
             )
 
     if check:
         stale = differing(folder, make)
-        _report_check(folder, stale, as_json)
+        _print_check(folder, stale, as_json)
         raise SystemExit(1 if stale else 0)
-    done = make(folder)
-    if as_json:
-        print_json({"study": name, "files": [str(p) for p in done.files], "missing": done.missing})
-        return
-    for path in done.files:
-        if path.suffix in (".png", ".md") or len(kinds) == 1:
-            print(path)
-    for reason in done.missing.values():
-        print(f"not drawn: {reason}", file=sys.stderr)
-    if not done.files:
-        raise UserError(f"nothing of {name} could be drawn; see above")
+    _print_written(name, make(folder), kinds, as_json)
 
 
-def study_figures(word: str) -> tuple[str, list[str]]:
-    """Return the study's name and the figures its file asks for; the word may be a name or a YAML
-    file.
-    """
-    if not word.endswith((".yaml", ".yml")):
-        return word, []
-    from dit_core.study.language.spec import load_study
-
-    loaded = load_study(Path(word))
-    return loaded.name, [_figure(f) for f in loaded.figures]
-
-
-def conditions(where: list[str] | None) -> dict[str, Any]:
-    """Return `COLUMN=VALUE,VALUE` words as a selection; numbers become numbers.
-
-    Raises UserError on another form.
-    """
-    chosen: dict[str, Any] = {}
-    for word in where or []:
-        column, equals, values = word.partition("=")
-        if not equals or not column or not values:
-            raise UserError(f"--where {word!r}: wants COLUMN=VALUE, or COLUMN=VALUE,VALUE")
-        chosen[column.strip()] = [number_or_text(v.strip()) for v in values.split(",")]
-    return chosen
+def _listed(study: str) -> list[str]:
+    """Return the figures that the study's file asks for; none where a name was given."""
+    if not is_file(study):
+        return []
+    return [_figure(name) for name in load_study(Path(study)).figures]
 
 
 def _figure(word: str) -> str:
@@ -133,34 +96,32 @@ def _figure(word: str) -> str:
         raise UserError(str(error)) from None
 
 
-def _formats(words: str) -> list[str]:
-    allowed = ("png", "svg", "pdf")
-    chosen = [w.strip() for w in words.split(",")]
-    wrong = [w for w in chosen if w not in allowed]
-    if wrong:
-        raise UserError(f"--formats {wrong[0]!r}: allowed are {', '.join(allowed)}")
+def _kinds(words: str) -> list[str]:
+    chosen = [word.strip() for word in words.split(",")]
+    for word in chosen:
+        if word not in _FORMATS:
+            raise UserError(f"--formats {word!r}: allowed are {', '.join(_FORMATS)}")
     return chosen
 
 
-def _report_check(folder: Path, stale: list[str], as_json: bool) -> None:
+def _print_check(folder: Path, stale: list[str], as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "differing": stale})
     elif stale:
-        print(
-            f"{len(stale)} files in {folder} differ from the records or are missing: "
-            f"{', '.join(stale)}"
-        )
+        names = ", ".join(stale)
+        print(f"{len(stale)} files in {folder} differ from the records or are missing: {names}")
     else:
-        print(f"all files in {folder} are what the records give")
+        print(f"all files in {folder} match the records")
 
 
-@contextmanager
-def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows a name on a terminal's last line (stderr); quiet elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda name: None
+def _print_written(name: str, done: Written, kinds: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"study": name, "files": [str(p) for p in done.files], "missing": done.missing})
         return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what) as status:
-        yield lambda name: status.update(f"{what}: {name}")
+    for path in done.files:
+        if path.suffix in (".png", ".md") or len(kinds) == 1:
+            print(path)
+    for reason in done.missing.values():
+        print(f"not drawn: {reason}", file=sys.stderr)
+    if not done.files:
+        raise UserError(f"nothing of {name} could be drawn; see above")

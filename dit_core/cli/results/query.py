@@ -79,7 +79,7 @@ def query(
     """
     from analysis.tables.choose import Choice
     from analysis.tables.query import retrying
-    from dit_core.cli.shared.study_word import study_name
+    from dit_core.cli.shared.study_argument import study_name
     from dit_core.records.paths import Store
 
     kind = _format(form, out, as_json)
@@ -92,7 +92,7 @@ def query(
             "give SQL or --table with its options, not both: conditions belong into the SELECT"
         )
     store = Store.at(results)
-    name = study_name(study) if study else None
+    name = study_name(study, store) if study else None
 
     def once() -> None:
         index = bring_up(store, update=update, rebuild=rebuild)

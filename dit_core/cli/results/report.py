@@ -1,6 +1,4 @@
-"""`ditlab report STUDY|published`: one self-contained HTML page, kept fresh with --live while the
-study runs.
-"""
+"""`ditlab report STUDY|published`: one self-contained HTML page, kept fresh with --live."""
 
 from __future__ import annotations
 
@@ -11,16 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dit_core.cli.results.figures import MixOption, StudyWord, progress
-from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
-from dit_core.errors import StudyError, UserError
+from dit_core.cli.results.claims import stated_claims
+from dit_core.cli.shared.options import JsonOption, MixOption, ResultsOption, print_json
+from dit_core.cli.shared.spinner import spinner
+from dit_core.cli.shared.study_argument import (
+    PUBLISHED,
+    StudyOrPublished,
+    is_file,
+    name_or_published,
+)
+from dit_core.errors import StudyError
+from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
     from dit_core.study.science.claim import Claim
 
 
 def report(
-    study: StudyWord,
+    study: StudyOrPublished,
     out: Annotated[
         Path | None, typer.Option(help="HTML file; else results/studies/STUDY/report/index.html.")
     ] = None,
@@ -34,21 +40,19 @@ def report(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a study: answer, claims, figures, results, curves, samples, cost,
-    failures, provenance.
-    """
-    from dit_core.cli.results.figures import study_figures
-    from dit_core.records.paths import Store
+    """Write the report of a study as one HTML page.
 
-    name, _ = study_figures(study)
-    path = out or Store.at(results).study(name) / "report" / "index.html"
-    claims, notes = _claims(study, results)
+    It holds the answer, claims, figures, results, curves, samples, cost, failures and provenance.
+    """
+    store = Store.at(results)
+    name = name_or_published(study, store)
+    path = out or store.study(name) / "report" / "index.html"
+    claims, notes = _claims(study, store)
+    refresh_s = round(every) if live else None
     while True:
-        with progress("report") as said:
-            said(name)
-            done, size = write_report(
-                name, path, results, claims, notes, round(every) if live else None, mix
-            )
+        with spinner("report") as show:
+            show(name)
+            done, size = write_report(name, path, store.root, claims, notes, refresh_s, mix)
         if not live or done:
             break
         print(f"{time.strftime('%H:%M:%S')} {path}", file=sys.stderr)
@@ -68,45 +72,29 @@ def write_report(
     refresh_s: int | None = None,
     mix: bool = False,
 ) -> tuple[bool, int]:
-    """Write the page of a study to `path`; return whether all its runs are finished, and the page's
-    size in bytes.
-    """
+    """Write the page of a study to `path`; return (whether all runs are finished, bytes)."""
     from analysis.report.collect import collect
     from analysis.report.render import render
     from analysis.select.source import open_source
     from dit_core.records.disk.files import write_atomic
 
-    commands = (
-        f"ditlab plan {name}",
-        f"ditlab run {name}",
-        f"ditlab figures {name}",
-        f"ditlab claims {name}",
-        f"ditlab report {name}",
-    )
-    page = collect(
-        open_source(name, results), claims, commands if name != "published" else commands[2:], mix
-    )
+    made = () if name == PUBLISHED else ("plan", "run")
+    commands = tuple(f"ditlab {step} {name}" for step in (*made, "figures", "claims", "report"))
+    page = collect(open_source(name, results), claims, commands, mix)
     page.notes += notes
     data = render(page, refresh_s).encode()
     write_atomic(path, data)
     return page.done, len(data)
 
 
-def _claims(study: str, results: Path | None) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
-    """Return the study's claims, and why there are none where the file kept with the results cannot
-    be read now.
-    """
-    from dit_core.cli.results.claims import study_claims
+def _claims(study: str, store: Store) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
+    """Return the study's claims, and a note where its file cannot be read.
 
+    A study named from the results may have a file of an older version; its results still count.
+    """
     try:
-        return study_claims(study, results)[1], ()
+        return stated_claims(study, store).claims, ()
     except StudyError as error:
-        if study.endswith((".yaml", ".yml")):
+        if is_file(study):
             raise
-        return (), (
-            f"The claims could not be read: {error}",
-        )  # written by an older version: the results still count
-    except UserError as error:
-        if "states no claims" in str(error):
-            return (), ()
-        raise
+        return (), (f"The claims could not be read: {error}",)

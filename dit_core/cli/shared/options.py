@@ -1,4 +1,4 @@
-"""Options that many commands share, and the study word of the command line."""
+"""Options that many commands share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ ResultsOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
 ]
-StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's YAML file.")]
+MixOption = Annotated[
+    bool, typer.Option("--mix", help="Put rows of different protocols on one axis.")
+]
 MaxRunsOption = Annotated[
     int, typer.Option("--max-runs", help="Refuse a study with more runs than this.")
 ]

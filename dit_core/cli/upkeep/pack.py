@@ -10,23 +10,23 @@ from typing import Annotated
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
+from dit_core.cli.shared.study_argument import StudyArgument, study_name
 
 
 def pack(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or YAML file.")],
+    study: StudyArgument,
     out: Annotated[Path | None, typer.Option(help="The archive; else STUDY.tar.gz here.")] = None,
     weights: Annotated[bool, typer.Option("--weights", help="With the EMA snapshots.")] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pack a study's records, plan and report into one archive in which every file is hashed."""
-    from dit_core.cli.shared.study_word import study_name
     from dit_core.records.paths import Store
     from dit_core.records.plan import read_plan
     from dit_core.records.upkeep import pack as packing
 
     store = Store.at(results)
-    name = study_name(study)
+    name = study_name(study, store)
     runs = [run.run_id for run in read_plan(store, name)]
     target = (out or Path(f"{name}.tar.gz")).absolute()
     manifest = packing.pack(store, name, runs, target, weights=weights)

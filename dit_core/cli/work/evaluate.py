@@ -10,13 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from dit_core.cli.shared.bar import bar
-from dit_core.cli.shared.options import (
-    JsonOption,
-    MaxRunsOption,
-    ResultsOption,
-    StudyArgument,
-    print_json,
-)
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
+from dit_core.cli.shared.study_argument import StudyArgument, study_file
 from dit_core.device import device_for
 from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
@@ -45,15 +40,16 @@ def evaluate(
     Several processes with --part 1/n … n/n share each evaluation batch by batch; the last to finish
     writes the record.
     """
-    from dit_core.cli.work.plan import make_plan
+    from dit_core.cli.shared.planning import make_plan
     from dit_core.records.run_state import has_record, has_snapshot
 
     rank, world = parse_part(part)
     store = Store.at(results)
+    file = study_file(study, store)
     facts: dict[str, Any] = {"made": [], "unfinished": [], "waiting": [], "failed": {}}
     with bar("evaluations") as show:
         pending = []
-        for run in make_plan(study, store, max_runs, few=few).runs:
+        for run in make_plan(file, store, max_runs, few=few).runs:
             paths = store.run(run.run_id)
             for planned in run.evaluations:
                 if has_record(paths, planned.eval_id):
@@ -63,7 +59,7 @@ def evaluate(
                     planned.eval_id
                 )
         for _, run, _ in pending[:1]:  # one `execution` holds for all runs of a study
-            device_for(run.execution.device, f"{study}: execution.device")
+            device_for(run.execution.device, f"{file}: execution.device")
         for number, (paths, run, planned) in enumerate(pending):
             _one(paths, run, planned, facts, (rank, world, few, keep))
             show(number + 1, len(pending))

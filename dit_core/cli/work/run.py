@@ -10,19 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import (
-    JsonOption,
-    MaxRunsOption,
-    ResultsOption,
-    StudyArgument,
-    print_json,
-)
-from dit_core.cli.work.plan import Planned, make_plan, plan_document, si, summary_lines
+from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
+from dit_core.cli.shared.planning import make_plan
+from dit_core.cli.shared.study_argument import StudyArgument, study_file
 from dit_core.device import device_for
 from dit_core.executor.local import run_locally, work
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
 from dit_core.study.grid.expand import MAX_RUNS
+from dit_core.study.grid.plan import Planned, plan_document, summary_lines
+from dit_core.study.price import cost
+from dit_core.study.price.prefixes import si
 from dit_core.study.science.data import BUILT_IN
 from dit_core.study.science.run import Run
 
@@ -42,13 +40,14 @@ def run(
     code 1 at the end).
     """
     store = Store.at(results)
-    planned = make_plan(study, store, max_runs)
+    file = study_file(study, store)
+    planned = make_plan(file, store, max_runs)
     runs = planned.runs if workers is None else _with_workers(planned.runs, workers)
     left = {r.run_id for r in planned.left}
     todo = [r for r in runs if r.run_id in left]
     say = (lambda line: None) if as_json else print
     if todo:
-        device_for(planned.study.execution.device, f"{study}: execution.device")
+        device_for(planned.study.execution.device, f"{file}: execution.device")
         _check_data(todo, say)
     for line in summary_lines(planned):
         say(line)
@@ -63,7 +62,7 @@ def run(
             ended = run_locally(store, planned.study.name, todo, display.hear)
     else:
         say(f"study {planned.study.name} is finished: nothing to do")
-    after = make_plan(study, store, max_runs)
+    after = make_plan(file, store, max_runs)
     written = _report(store, planned.study.name, after.runs, say)
     failed = {key: reason for key, (how, reason) in ended.items() if how == "failed"}
     if as_json:
@@ -173,9 +172,9 @@ class _Display:
         key = event.get("run", "")
         if event["event"] == "progress":
             run = self._runs[key]
-            train = 6.0 * event["images"] / run.science.train.images * self._train_work(run)
-            self._at_first.setdefault(key, train)
-            self._done[key] = train
+            trained = cost.train_flops_of(cost.fwd_macs(run.science), event["images"])
+            self._at_first.setdefault(key, trained)
+            self._done[key] = trained
             self._rates[key] = event["rate"]
         elif event["event"] == "end":
             self._rates.pop(key, None)
@@ -188,11 +187,6 @@ class _Display:
                     f"{self._runs[key].name}{note}"
                 )
         self._show()
-
-    def _train_work(self, run: Run) -> float:
-        from dit_core.study.price import cost
-
-        return float(cost.train_flops(run.science)) / 6.0
 
     def _line(self, text: str) -> None:
         if self._progress.disable:

@@ -57,7 +57,7 @@ def step_terms(science: Science) -> dict[str, float]:
     return {
         "loop": 1.0,
         "blocks": float(blocks),
-        "flops": 6.0 * cost.fwd_macs(science) * batch,
+        "flops": float(cost.train_flops_of(cost.fwd_macs(science), batch)),
         "elements": float(batch * elements),
         "params": float(cost.params(science)),
     }
@@ -69,7 +69,7 @@ def pass_terms(science: Science, samples: int) -> dict[str, float]:
     return {
         "loop": 1.0,
         "blocks": float(blocks),
-        "flops": 2.0 * cost.fwd_macs(science) * samples,
+        "flops": float(cost.FLOPS_PER_MAC * cost.fwd_macs(science) * samples),
         "elements": float(samples * elements),
     }
 
