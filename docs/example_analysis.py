@@ -1,6 +1,9 @@
-# %% [markdown] # Looking at results from Python  A script in notebook style: each `# %%` starts a
-# cell. It reads the results folder named by `DITLAB_RESULTS` (else `./results`), so run a study
-# first, for instance `ditlab run studies/demo.yaml`.
+# %% [markdown]
+# # Looking at results from Python
+#
+# A script in notebook style: each `# %%` starts a cell. It reads the results folder named by
+# `DITLAB_RESULTS` (else `./results`), so run a study first, for instance
+# `ditlab run studies/digits.yaml`.
 
 # %%
 import numpy as np
@@ -27,9 +30,9 @@ if frame.attrs["problems"]:
         "names them"
     )
 
-# %% [markdown] One row per evaluation with the columns of its run beside it. Only rows measured
-# alike may share an axis: here the most sampled protocol, at the end of training, with the most
-# sampling steps.
+# %% [markdown]
+# One row per evaluation with the columns of its run beside it. Only rows measured alike may share
+# an axis: here the most sampled protocol, at the end of training, with the most sampling steps.
 
 # %%
 measured = results()
