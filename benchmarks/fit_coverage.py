@@ -157,7 +157,9 @@ def simulate(name: str, studies: int, seed: int = 0) -> Iterator[dict[str, float
 
 def main() -> None:
     """Print the table, or one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--only", default="", help="fits whose name contains this")
     parser.add_argument("--json", action="store_true")
@@ -167,15 +169,13 @@ def main() -> None:
     if not args.json:
         head = f"{'fit':<34}{'parameter':<12}{'median bias':>12}{'coverage':>10}{'no interval':>13}"
         print(f"{head}  ({args.studies} studies)")
-    for name in (n for n in STUDIES if args.only in n):
-        for row in simulate(name, args.studies):
+    for study in (n for n in STUDIES if args.only in n):
+        for row in simulate(study, args.studies):
             rows.append(row)
             if not args.json:
-                print(
-                    f"{row['fit']:<34}{row['parameter']:<12}{row['median_bias']:>12.2%}{row['coverage']:>10.1%}"
-                    f"{row['without_interval']:>13}",
-                    flush=True,
-                )
+                name = f"{row['fit']:<34}{row['parameter']:<12}"
+                found = f"{row['median_bias']:>12.2%}{row['coverage']:>10.1%}"
+                print(f"{name}{found}{row['without_interval']:>13}", flush=True)
     seconds = round(time.monotonic() - start, 1)
     print(json.dumps({"seconds": seconds, "rows": rows}, indent=1) if args.json else f"{seconds} s")
 

@@ -144,12 +144,31 @@ def memory_gb() -> float:
 def scale(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     """Return the figures of index and queries over one store."""
     store = Store(root)
-    if shutil.disk_usage(root).free < args.runs * RUN_BYTES:
-        raise SystemExit(
-            f"{root}: less than {args.runs * RUN_BYTES / 1e9:.1f} GB free; set TMPDIR or --runs"
-        )
+    needed = args.runs * RUN_BYTES
+    if shutil.disk_usage(root).free < needed:
+        raise SystemExit(f"{root}: less than {needed / 1e9:.1f} GB free; set TMPDIR or --runs")
     wrote, _ = timed(lambda: write_store(root, args.runs, args.points, args.evals))
-    files = sum(len(names) for _, _, names in os.walk(root))
+    written = {
+        "runs": args.runs,
+        "files": sum(len(names) for _, _, names in os.walk(root)),
+        "expected_rows": [
+            args.runs,
+            args.runs * args.evals + min(args.changed, args.runs),
+            args.runs * args.points,
+        ],
+        "write_s": round(wrote, 1),
+    }
+    indexed, state = index_figures(store, args)
+    found = written | indexed | query_figures(state, root)
+    size = sum(p.stat().st_size for p in store.index.iterdir())
+    found["index_mb"] = round(size / 1e6, 1)
+    found["peak_gb"] = round(memory_gb(), 2)
+    found["load_average"] = os.getloadavg()[0]
+    return found | {"bounds": {name: held(found[name], bound) for name, bound in BOUNDS.items()}}
+
+
+def index_figures(store: Store, args: argparse.Namespace) -> tuple[dict[str, Any], index.Index]:
+    """Return what the first index and two updates cost, and the index."""
     time.sleep(2.5)  # a folder touched within two seconds of a scan is read again
     cpu = cpu_s()
     first, _ = timed(lambda: index.update(store))
@@ -159,9 +178,21 @@ def scale(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     change(store, args.runs, args.changed)
     cpu = cpu_s()
     incremental, state = timed(lambda: index.update(store))
-    incremental_cpu = cpu_s() - cpu
+    figures = {
+        "first_index_s": round(first, 1),
+        "first_index_cpu_s": round(first_cpu, 1),
+        "update_nothing_s": round(idle, 2),
+        "changed": args.changed,
+        "update_changed_s": round(incremental, 2),
+        "update_cpu_s": round(cpu_s() - cpu, 2),
+        "building_gb": round(building, 2),
+    }
+    return figures, state
+
+
+def query_figures(state: index.Index, root: Path) -> dict[str, Any]:
+    """Return the rows of each table, and what each question and one curve cost."""
     answers = {}
-    run = None
     with closing(query.connect(state)) as con:
         run = query.ask(con, "SELECT max(run_id) AS run FROM runs").to_pylist()[0]["run"]
         for name, sql in QUESTIONS.items():
@@ -177,35 +208,15 @@ def scale(args: argparse.Namespace, root: Path) -> dict[str, Any]:
             query.ask(con, f"SELECT count(*) AS n FROM {t}").to_pylist()[0]["n"] for t in TABLES
         ]
     alone = [timed(lambda: load.metrics(root, run=run))[0] for _ in range(5)]
-    size = sum(p.stat().st_size for p in store.index.iterdir())
-    found = {
-        "runs": args.runs,
-        "files": files,
+    return {
         "rows": counts,
-        "expected_rows": [
-            args.runs,
-            args.runs * args.evals + min(args.changed, args.runs),
-            args.runs * args.points,
-        ],
-        "write_s": round(wrote, 1),
-        "first_index_s": round(first, 1),
-        "first_index_cpu_s": round(first_cpu, 1),
-        "update_nothing_s": round(idle, 2),
-        "changed": args.changed,
-        "update_changed_s": round(incremental, 2),
-        "update_cpu_s": round(incremental_cpu, 2),
         "queries": answers,
         "slowest_query_s": max(a["first_s"] for a in answers.values()),
         "curve_first_ms": round(curve[0][0] * 1e3, 1),
         "curve_best_ms": round(min(c[0] for c in curve) * 1e3, 1),
         "curve_by_itself_first_ms": round(alone[0] * 1e3, 1),
         "curve_by_itself_best_ms": round(min(alone) * 1e3, 1),
-        "index_mb": round(size / 1e6, 1),
-        "building_gb": round(building, 2),
-        "peak_gb": round(memory_gb(), 2),
-        "load_average": os.getloadavg()[0],
     }
-    return found | {"bounds": {name: held(found[name], bound) for name, bound in BOUNDS.items()}}
 
 
 def held(measured: float, bound: float) -> dict[str, Any]:
@@ -272,7 +283,9 @@ def together(args: argparse.Namespace, root: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run one of the two measurements and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--evals", type=int, default=10)
     parser.add_argument("--points", type=int, default=100)

@@ -159,20 +159,26 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    draw = random.Random(options.seed)
+    document = kill_many(options.kills, random.Random(options.seed))
+    print(json.dumps(document) if options.json else "\n".join(_lines(document)))
+    raise SystemExit(1 if document["different"] or document["over_interval"] else 0)
+
+
+def kill_many(kills: int, draw: random.Random) -> dict:
+    """Train runs until `kills` processes were killed; return what was lost and what differs."""
     counts = Counter()
     lost = []
     wrong = []
     runs = 0
     with tempfile.TemporaryDirectory() as folder:
-        while sum(counts.values()) < options.kills:
+        while sum(counts.values()) < kills:
             run = small_run(seed=runs)
             calm = Store(Path(folder) / "calm")
             rough = Store(Path(folder) / "rough")
             spoil(calm, run, draw, 0, Counter())
             # Some kills come before the first step or hit a process that is done; so a run gets a
             # fair share of them.
-            share = min(-(-options.kills // 4), options.kills - sum(counts.values()))
+            share = min(-(-kills // 4), kills - sum(counts.values()))
             lost += spoil(rough, run, draw, share, counts)
             wrong += [
                 f"run {runs}: {what}"
@@ -180,7 +186,7 @@ def main() -> None:
             ]
             runs += 1
     interval = SAVE_EVERY_STEPS * BATCH
-    document = {
+    return {
         "kills": sum(counts.values()),
         "by_signal": dict(counts),
         "runs": runs,
@@ -189,19 +195,17 @@ def main() -> None:
         "save_interval_steps": SAVE_EVERY_STEPS,
         "over_interval": sum(images > interval for images in lost),
     }
-    if options.json:
-        print(json.dumps(document))
-    else:
-        print(
-            f"{document['kills']} kills ({document['by_signal']}) over {runs} runs: {len(wrong)} "
-            "differences"
-        )
-        print(
-            f"steps lost per kill: at most {document['largest_loss_steps']} of {SAVE_EVERY_STEPS} "
-            "allowed"
-        )
-        print(*wrong, sep="\n")
-    raise SystemExit(1 if wrong or document["over_interval"] else 0)
+
+
+def _lines(document: dict) -> list[str]:
+    wrong = document["different"]
+    kills = f"{document['kills']} kills ({document['by_signal']}) over {document['runs']} runs"
+    lost = document["largest_loss_steps"]
+    return [
+        f"{kills}: {len(wrong)} differences",
+        f"steps lost per kill: at most {lost} of {document['save_interval_steps']} allowed",
+        *wrong,
+    ]
 
 
 if __name__ == "__main__":
