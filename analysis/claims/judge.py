@@ -1,4 +1,4 @@
-"""Judging claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and the noise floor.
+"""Judging claims: SUPPORTED, REFUTED or UNDECIDED, with estimate, interval, n and noise.
 
 A claim is supported where its whole interval keeps the bound, refuted where the whole interval
 breaks it, undecided in between, and where results are missing or runs are not finished. Intervals
@@ -8,24 +8,20 @@ only, from the records' own intervals, and where there is nothing from the claim
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any
 
-from analysis.claims import kinds
-from analysis.claims.finding import Finding
+from analysis.claims.finding import Finding, Verdict
 from analysis.claims.rows import NotYetError
+from analysis.select.noise import UNKNOWN
 from analysis.select.source import Source
-from dit_core.study.science.claim import Claim
-
-Verdict = Literal["SUPPORTED", "REFUTED", "UNDECIDED"]
+from dit_core.study.science.claim_kinds import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One judged claim. Numbers are None where there are none; `detail` has one line per
-    comparison.
-    """
+    """One judged claim. Numbers are None where there are none."""
 
     id: str
     kind: str
@@ -42,6 +38,7 @@ class Judgement:
     conditional: str
     reason: str = ""
     detail: tuple[str, ...] = ()
+    """One line per comparison."""
     setting: str = ""
     """How the rows were sampled where the study has several settings and the claim names none."""
 
@@ -50,57 +47,61 @@ class Judgement:
         return {**asdict(self), "detail": list(self.detail)}
 
 
-_JUDGE: dict[str, Callable[[Any, Source], Finding]] = {
-    "correlation": kinds.correlation,
-    "order": kinds.order,
-    "ratio": kinds.ratio,
-    "threshold": kinds.threshold,
-    "trend": kinds.trend,
-    "crossing": kinds.crossing,
-}
-
-
 def judge(claim: Claim, source: Source) -> Judgement:
     """Return the judgement of one claim on a study's results.
 
     Raises UserError where the claim names a metric, column or run that the study does not have.
     """
+    judge_kind = import_module(f"analysis.claims.kinds.{claim.kind}").judge
     try:
-        found = _JUDGE[claim.kind](claim, source)
+        found: Finding = judge_kind(claim, source)
     except NotYetError as error:
         found = Finding("UNDECIDED", reason=str(error))
-    if found.unfinished and found.verdict != "UNDECIDED" and not _is_refuted_for_good(claim, found):
-        reason = f"{found.unfinished} of the runs it is about are not finished; `ditlab run {source.name}` goes on"
-        found = replace(found, verdict="UNDECIDED", reason=reason)
-    if found.verdict != "UNDECIDED" and found.told_by == "nothing" and not claim.tolerance:
-        found = replace(found, reason="no noise is known: one seed, no interval, no tolerance")
-    if found.told_by == "nothing" and claim.tolerance:
-        found = replace(found, told_by=f"the claim's tolerance ({claim.tolerance:g})")
+    found = _while_unfinished(claim, found, source)
+    return judgement_of(claim, _with_tolerance(claim, found))
+
+
+def judgement_of(claim: Claim, found: Finding) -> Judgement:
+    """Return what was found together with what was claimed."""
     return Judgement(
-        claim.id,
-        claim.kind,
-        claim.text,
-        found.verdict,
-        found.estimate,
-        found.low,
-        found.high,
-        found.quantity,
-        found.bound,
-        found.n,
-        found.noise,
-        found.told_by,
-        claim.conditional,
-        found.reason,
-        found.detail,
-        found.setting,
+        id=claim.id,
+        kind=claim.kind,
+        text=claim.text,
+        verdict=found.verdict,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        quantity=found.quantity,
+        bound=found.bound,
+        n=found.n,
+        noise=found.noise,
+        noise_from=found.source,
+        conditional=claim.conditional,
+        reason=found.reason,
+        detail=found.detail,
+        setting=found.setting,
     )
 
 
-def _is_refuted_for_good(claim: Claim, found: Finding) -> bool:
-    """Return whether one counterexample settles the claim, whatever is still to come."""
-    return found.verdict == "REFUTED" and claim.kind in ("order", "threshold")
+def _while_unfinished(claim: Claim, found: Finding, source: Source) -> Finding:
+    """Return the finding, undecided where runs to come could still change the verdict."""
+    if not found.unfinished or found.verdict == "UNDECIDED":
+        return found
+    if found.verdict == "REFUTED" and claim.one_case_refutes:
+        return found
+    reason = (
+        f"{found.unfinished} of the runs it is about are not finished; "
+        f"`ditlab run {source.name}` resumes them"
+    )
+    return replace(found, verdict="UNDECIDED", reason=reason)
 
 
-def judge_all(claims: tuple[Claim, ...], source: Source) -> list[Judgement]:
-    """Return the judgements in the order of the claims."""
-    return [judge(claim, source) for claim in claims]
+def _with_tolerance(claim: Claim, found: Finding) -> Finding:
+    """Return the finding, naming the tolerance where nothing else makes the interval."""
+    if found.source != UNKNOWN:
+        return found
+    if claim.tolerance:
+        return replace(found, source=f"the claim's tolerance ({claim.tolerance:g})")
+    if found.verdict == "UNDECIDED":
+        return found
+    return replace(found, reason="the noise is unknown: one seed, no interval, no tolerance")

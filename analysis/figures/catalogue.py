@@ -23,7 +23,7 @@ from analysis.published import numbers as published
 from analysis.select.points import final_points, need, one_design
 from analysis.select.source import Source
 from dit_core.errors import UserError
-from dit_core.study.science.figure import FIGURES
+from dit_core.study.catalogue.figures import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def draw(name: str, source: Source, mix: bool = False) -> Figure:
 
 def stem(name: str) -> str:
     """Return the file name of a figure without ending: "figure08-gmacs-quality"."""
-    return f"figure{FIGURES[name][0]:02d}-{name}"
+    return FIGURES[name].stem
 
 
 def _provenance(source: Source, frame: pd.DataFrame) -> Provenance:

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from analysis.published import numbers as published
-from dit_core.study.science.claim import Claim, parse_claim
+from dit_core.study.science.claim_kinds import Claim, parse_claim
 
 HOLDS = {
     "confirmed": "holds",

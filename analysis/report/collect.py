@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims.judge import Judgement, judge
+from analysis.claims.finding import Finding
+from analysis.claims.judge import Judgement, judge, judgement_of
 from analysis.figures import catalogue, style
 from analysis.figures.provenance import table_hash
 from analysis.laws import all_laws as laws_module
@@ -21,8 +22,8 @@ from analysis.select.points import final_points
 from analysis.select.source import Source
 from dit_core import __version__
 from dit_core.errors import UserError
-from dit_core.study.science.claim import Claim
-from dit_core.study.science.figure import FIGURES
+from dit_core.study.catalogue.figures import FIGURES
+from dit_core.study.science.claim_kinds import Claim
 
 CURVE_POINTS = (
     40_000  # in all; a curve is thinned so that a page of a thousand runs stays small and quick
@@ -117,22 +118,7 @@ def _judge(claim: Claim, source: Source) -> Judgement:
     try:
         return judge(claim, source)
     except UserError as error:
-        return Judgement(
-            claim.id,
-            claim.kind,
-            claim.text,
-            "UNDECIDED",
-            None,
-            None,
-            None,
-            "",
-            "",
-            0,
-            None,
-            "nothing",
-            claim.conditional,
-            str(error),
-        )
+        return judgement_of(claim, Finding("UNDECIDED", reason=str(error)))
 
 
 def _values(source: Source) -> pd.Series:
@@ -145,13 +131,14 @@ def _values(source: Source) -> pd.Series:
 def _figures(source: Source, mix: bool) -> tuple[list[dict[str, str]], list[str]]:
     drawn = []
     missing = []
-    for name in sorted(FIGURES, key=lambda n: (n != "gmacs-quality", FIGURES[n][0])):
+    for name in sorted(FIGURES, key=lambda n: (n != "gmacs-quality", FIGURES[n].number)):
         try:
             fig = catalogue.draw(name, source, mix)
         except UserError as error:
             missing.append(str(error))
             continue
-        number, what = FIGURES[name]
+        number = FIGURES[name].number
+        what = FIGURES[name].shows
         drawn.append(
             {
                 "id": f"figure-{name}",

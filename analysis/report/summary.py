@@ -21,7 +21,7 @@ from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
-    from dit_core.study.science.claim import Claim
+    from dit_core.study.science.claim_kinds import Claim
 
 COLUMNS = ("name", "run_id", "fwd_gmacs", "params", "images_seen", "sampler", "steps", "guidance")
 WIDTH = 80

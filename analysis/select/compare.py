@@ -144,7 +144,8 @@ def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: flo
 def _noise(frame: pd.DataFrame, fixed: list[str], by: str, metric: str) -> tuple[float | None, int]:
     """Return (twice the pooled standard deviation over seeds, number of repeats it rests on)."""
     alike = frame.groupby([*fixed, by], dropna=False).ngroup()
-    found = noise_between_seeds(frame[metric], alike, frame["train_seed"])
+    seeds = frame["train_seed"] if "train_seed" in frame else frame["seed"]
+    found = noise_between_seeds(frame[metric], alike, seeds)
     return (None if found.sd is None else 2 * found.sd), found.df
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import Source
-from dit_core.study.science.claim import parse_claim
+from dit_core.study.science.claim_kinds import parse_claim
 
 
 def own_runs(seeds: int = 2) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
     from analysis.claims.judge import Judgement
-    from dit_core.study.science.claim import Claim
+    from dit_core.study.science.claim_kinds import Claim
 
 _STYLE = {"SUPPORTED": "green", "REFUTED": "red", "UNDECIDED": "yellow"}
 

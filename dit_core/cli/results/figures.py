@@ -51,7 +51,7 @@ def figures(
     """
     from analysis.figures.write import differing, write_all
     from analysis.select.source import open_source
-    from dit_core.study.science.figure import FIGURES
+    from dit_core.study.catalogue.figures import FIGURES
 
     store = Store.at(results)
     name = name_or_published(study, store)
@@ -88,7 +88,7 @@ def _listed(study: str) -> list[str]:
 
 
 def _figure(word: str) -> str:
-    from dit_core.study.science.figure import figure_name
+    from dit_core.study.catalogue.figures import figure_name
 
     try:
         return figure_name(word.strip())

@@ -22,7 +22,7 @@ from dit_core.errors import StudyError
 from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
-    from dit_core.study.science.claim import Claim
+    from dit_core.study.science.claim_kinds import Claim
 
 
 def report(

@@ -5,7 +5,7 @@ spent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dit_core.errors import nearest
@@ -14,7 +14,7 @@ from dit_core.study.grid.resolve import agrees
 from dit_core.study.language.study_model import Study
 from dit_core.study.price.facts import network_facts
 from dit_core.study.problems import Place, Problems, show
-from dit_core.study.science.claim import COLUMNS, OF_RUNS, Claim
+from dit_core.study.science.claim import COLUMNS, OF_RUNS
 from dit_core.study.science.run import Run
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data
@@ -56,7 +56,7 @@ def unmeasured(study: Study, runs: Iterable[Run]) -> list[str]:
                 f"claim {claim.id}: no evaluation of this study measures {claim.metric}; "
                 f"protocols: {names}"
             )
-        for _, column, value in _asked(claim) if claim.metric not in OF_RUNS else ():
+        for _, column, value in claim.selected() if claim.metric not in OF_RUNS else ():
             if column in settings and value not in settings[column]:
                 lines.append(
                     f"claim {claim.id}: no evaluation of this study has {column} {show(value)}"
@@ -124,7 +124,7 @@ def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
         if claim.metric not in metrics:
             text = f"unknown metric {claim.metric!r}{nearest(claim.metric, metrics)}; metrics are {', '.join(metrics)}"
             found.add(study.place(f"{path}.metric", path), f"{path}.metric", text)
-        for key, column, value in _asked(claim):
+        for key, column, value in claim.selected():
             if column in columns and not _among(value, columns[column]):
                 have = ", ".join(map(show, sorted(columns[column], key=str)[:10]))
                 text = f"no run of this study has {column} {show(value)}; they have {have}"
@@ -158,16 +158,3 @@ def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
         for column, value in facts.items():
             columns.setdefault(column, set()).add(value)
     return columns
-
-
-def _asked(claim: Claim) -> Iterator[tuple[str, str, Any]]:
-    """Yield (key of the claim, column, value) of every value that a claim selects rows by, or puts
-    in order.
-    """
-    for key in ("where", "numerator", "denominator", "first", "second"):
-        for column, value in (getattr(claim, key, None) or {}).items():
-            for one in value if isinstance(value, tuple) else (value,):
-                yield key, column, one
-    for rank in getattr(claim, "ranks", ()):
-        for one in rank:
-            yield "order", claim.by, one

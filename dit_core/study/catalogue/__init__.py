@@ -1,1 +1,1 @@
-"""The catalogue: what a design, a metric, a protocol or a data set is, each fact in one row."""
+"""The catalogue: what a design, metric, protocol, data set or figure is, each fact in one row."""

@@ -10,7 +10,7 @@ from dit_core.errors import nearest
 from dit_core.study.language.fields import section_of
 from dit_core.study.language.yaml_loader import Node
 from dit_core.study.problems import Problems, show, unknown_key
-from dit_core.study.science.claim import Claim
+from dit_core.study.science.claim_kinds import Claim
 
 
 def read_claims(nodes: list[Node], problems: Problems) -> tuple[Any, ...]:

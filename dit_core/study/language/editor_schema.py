@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from dit_core.study.catalogue.figures import FIGURES
 from dit_core.study.language.fields import (
     Field,
     evaluation_fields,
@@ -17,8 +18,7 @@ from dit_core.study.language.fields import (
     science_fields,
     sections,
 )
-from dit_core.study.science.claim import Claim
-from dit_core.study.science.figure import FIGURES
+from dit_core.study.science.claim_kinds import Claim
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -29,12 +29,7 @@ def editor_schema() -> str:
     are refused.
     """
     claims = _unwrapped(TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}"))
-    order = claims["$defs"]["OrderClaim"]["properties"]["order"]
-    order["anyOf"] = [
-        {key: order.pop(key) for key in ("type", "items", "minItems") if key in order},
-        TEXT,
-    ]  # "a < b"
-    figures: Schema = {"enum": [*FIGURES, *(number for number, _ in FIGURES.values())]}
+    figures: Schema = {"enum": [*FIGURES, *(figure.number for figure in FIGURES.values())]}
     schema: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ditlab study",

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from dit_core.study.catalogue.figures import FIGURES
 from dit_core.study.language.editor_schema import editor_schema
 from dit_core.study.language.fields import (
     Field,
@@ -21,8 +22,7 @@ from dit_core.study.language.fields import (
     sections,
 )
 from dit_core.study.language.units import UNITS
-from dit_core.study.science.claim import Claim
-from dit_core.study.science.figure import FIGURES
+from dit_core.study.science.claim_kinds import Claim
 
 STUDIES = Path(__file__).parents[3] / "studies"
 HEAD = """\
@@ -98,11 +98,8 @@ WHERE = (
 
 def markdown() -> str:
     """Return the text of studies/README.md."""
-    parts = [
-        HEAD.replace(
-            "FIGURES", ", ".join(f"`{name}` ({number})" for name, (number, _) in FIGURES.items())
-        )
-    ]
+    figures = ", ".join(f"`{figure.name}` ({figure.number})" for figure in FIGURES.values())
+    parts = [HEAD.replace("FIGURES", figures)]
     for name, section in sections().items():
         about = (
             " ".join((next(iter(section.variants.values())).__doc__ or "").split())

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dit_core.study.catalogue.figures import figure_name
 from dit_core.study.grid.resolve import SECTIONS
 from dit_core.study.language.claims_of import read_claims
 from dit_core.study.language.fields import (
@@ -22,7 +23,6 @@ from dit_core.study.language.study_model import EvaluateBlock, Rows, Study, Valu
 from dit_core.study.language.yaml_loader import Node, decode
 from dit_core.study.problems import Place, Problems, show, strange_letter, unknown_key
 from dit_core.study.science.execution import Execution
-from dit_core.study.science.figure import figure_name
 
 TRAINING = ("study", "question", "extends", "base", "axes", "zip", "exclude", "include")
 KEYS = (*TRAINING, "evaluate", "execution", "claims", "figures")

@@ -66,7 +66,7 @@ class Study(BaseModel):
     claims: tuple[Any, ...] = ()
     """Statements about the results, to be judged."""
     figures: tuple[str, ...] = ()
-    """Names of the figures wanted (`dit_core/study/science/figure.py`)."""
+    """Names of the figures wanted (`dit_core/study/catalogue/figures.py`)."""
     path: Path
     """The file."""
     text: str = Field(repr=False)

@@ -1,19 +1,18 @@
-"""Claims: statements about results that a study makes beforehand and `ditlab claims` judges with
-intervals.
+"""What all claims share: the columns they may name, the rows they select, and the bounds they set.
 
-Six kinds, told apart by `kind`. A claim only says *what* is held to be true, of which rows, within
-which tolerance and under which conditions; how it is judged is `analysis/claims/judge.py`. Names of
-columns are those of the tables `runs` and `evals` (design: `ditlab query --table runs|evals`).
+A claim says only *what* holds: of which rows, within which tolerance, under which conditions. The
+kinds of claims are in `study/science/claim_kinds.py`; judging them is `analysis/claims`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dit_core.errors import nearest
-from dit_core.study.science.science import Frozen
+from dit_core.study.science.frozen import Frozen
 
 Scalar = bool | int | float | str
 OF_RUNS = ("loss", "loss_spikes")  # metrics that come from the training curve, not from samples
@@ -75,9 +74,21 @@ def _known(name: str, allowed: tuple[str, ...], what: str) -> str:
     return name
 
 
-def _as_tuple(value: Any) -> Any:
-    """YAML has lists only; the models hold tuples."""
+def as_tuple(value: Any) -> Any:
+    """Return a list as a tuple: YAML has lists only; the models hold tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def _column(value: Any) -> Any:
+    return _known(value, COLUMNS, "column") if isinstance(value, str) else value
+
+
+def _numeric_column(value: Any) -> Any:
+    return _known(value, NUMERIC, "numeric column") if isinstance(value, str) else value
+
+
+def _columns(value: Any) -> Any:
+    return tuple(map(_column, value)) if isinstance(value, list | tuple) else value
 
 
 def _selection(value: Any) -> Any:
@@ -87,208 +98,76 @@ def _selection(value: Any) -> Any:
         _known(str(key), COLUMNS, "column")
         if item == []:
             raise ValueError(f"an empty list for {key}; give at least one value")
-    return {key: _as_tuple(item) for key, item in value.items()}
+    return {key: as_tuple(item) for key, item in value.items()}
 
 
 Selection = Annotated[
     dict[str, Scalar | tuple[Scalar | None, ...] | None], BeforeValidator(_selection)
 ]
-Numeric = Annotated[
-    str,
-    BeforeValidator(lambda v: _known(v, NUMERIC, "numeric column") if isinstance(v, str) else v),
-]
-Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Column = Annotated[str, BeforeValidator(_column)]
+NumericColumn = Annotated[str, BeforeValidator(_numeric_column)]
+Columns = Annotated[tuple[str, ...], BeforeValidator(_columns)]
 
 
-class _Statement(Frozen):
-    """What all claims share."""
+class Statement(Frozen):
+    """What every claim has, whatever its kind."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     """Name of the claim within its study."""
     text: Annotated[str, Field(min_length=1, max_length=500)]
-    """The statement in words, as a reader would say it."""
+    """The statement as a reader would say it."""
     metric: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    """Column that is judged: a metric of the evaluations (`fid`, `fd_digits`), or `loss`,
-    `loss_spikes` of the runs.
-    """
+    """Column that is judged: a metric (`fid`, `fd_digits`), or `loss`, `loss_spikes` of runs."""
     where: Selection = Field(default_factory=dict)
-    """Rows that count: column to value or to a list of values (null: rows that have none); the
-    latest training point where none is named."""
+    """Rows that count: column to value or list of values (null: rows without a value); the latest
+    training point unless one is named."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    """Difference that counts as none, in units of what is judged (the noise floor where no seeds
-    tell it).
-    """
+    """Difference that counts as none, in units of what is judged; the noise where none is known."""
     conditional: Annotated[str, Field(max_length=500)] = ""
-    """What the statement is conditional on: data, recipe, sampler, source of the numbers."""
+    """What the statement depends on: data, recipe, sampler, source of the numbers."""
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     """Confidence level of the interval."""
 
+    def selected(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield (key of the claim, column, value) for each value that the claim selects rows by."""
+        yield from values_of("where", self.where)
 
-class _Bounded(_Statement):
-    """A claim that sets a number against a bound."""
+    @property
+    def one_case_refutes(self) -> bool:
+        """Whether one counterexample refutes the claim, whatever results are still missing."""
+        return False
 
-    needs_bound: ClassVar[bool] = True
+
+def values_of(key: str, selection: Selection) -> Iterator[tuple[str, str, Any]]:
+    """Yield (key, column, value) for every single value of a selection."""
+    for column, values in selection.items():
+        for value in values if isinstance(values, tuple) else (values,):
+            yield key, column, value
+
+
+class Bounded(Statement):
+    """A claim that compares a number with bounds."""
 
     at_most: float | None = None
     """Upper bound of the judged number."""
     at_least: float | None = None
     """Lower bound of the judged number."""
 
+    def is_judgeable(self) -> bool:
+        """Return whether the claim gives anything that its number can be compared with."""
+        return self.at_most is not None or self.at_least is not None
+
     @model_validator(mode="after")
-    def _a_bound(self) -> _Bounded:
-        given = [n for n in ("at_most", "at_least", "equals") if getattr(self, n, None) is not None]
-        if not given and self.needs_bound and getattr(self, "stronger_than", None) is None:
+    def _check_bounds(self) -> Bounded:
+        if not self.is_judgeable():
             raise ValueError(f"claim {self.id!r} has no bound; give at_most or at_least")
-        if "equals" in given and len(given) > 1:
-            raise ValueError(
-                f"claim {self.id!r} gives equals besides {', '.join(given[:-1])}; give one of them"
-            )
-        if (
-            len(given) == 2
-            and self.at_least is not None
-            and self.at_most is not None
-            and self.at_least > self.at_most
-        ):
+        if self.at_most is None or self.at_least is None:
+            return self
+        if self.at_least > self.at_most:
             raise ValueError(
                 f"claim {self.id!r}: at_least {self.at_least} is above at_most {self.at_most}"
             )
         return self
-
-
-class CorrelationClaim(_Bounded):
-    """The metric goes with a column: correlation coefficient against a bound, or against another
-    column's.
-    """
-
-    kind: Literal["correlation"]
-    """Kind of claim."""
-    x: Numeric = "fwd_gmacs"
-    """Column the metric is correlated with."""
-    x_scale: Literal["log", "linear"] = "log"
-    """Scale of `x` (the paper's -0.93 is log Gflops against linear FID)."""
-    method: Literal["pearson", "spearman"] = "pearson"
-    """Coefficient."""
-    stronger_than: Numeric | None = None
-    """Another column: |r| of `x` must exceed |r| of this one."""
-
-
-class OrderClaim(_Statement):
-    """The metric puts the values of one column in an order, in every group that is otherwise
-    alike.
-    """
-
-    kind: Literal["order"]
-    """Kind of claim."""
-    by: Annotated[
-        str, BeforeValidator(lambda v: _known(v, COLUMNS, "column") if isinstance(v, str) else v)
-    ]
-    """Column whose values are ordered."""
-    order: tuple[Scalar | tuple[Scalar, ...], ...]
-    """Ranks, smallest metric first: a list, or one string such as "adaln-zero < adaln | in-context"
-    (| is one rank).
-    """
-    within: Columns = ()
-    """Columns that must be equal between the values compared (`[model_size]`: in every size)."""
-
-    @field_validator("order", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            ranks = [
-                [number_or_text(w.strip()) for w in part.split("|")] for part in value.split("<")
-            ]
-            value = [rank[0] if len(rank) == 1 else tuple(rank) for rank in ranks]
-        return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
-
-    @field_validator("order")
-    @classmethod
-    def _at_least_two(
-        cls, value: tuple[Scalar | tuple[Scalar, ...], ...]
-    ) -> tuple[Scalar | tuple[Scalar, ...], ...]:
-        members = [v for rank in value for v in (rank if isinstance(rank, tuple) else (rank,))]
-        if len(value) < 2 or len(set(members)) != len(members) or "" in members:
-            raise ValueError(
-                f"an order needs two or more ranks of different values, got {list(value)}"
-            )
-        return value
-
-    @property
-    def ranks(self) -> tuple[tuple[Scalar, ...], ...]:
-        """Return the ranks, each a tuple of its values."""
-        return tuple(rank if isinstance(rank, tuple) else (rank,) for rank in self.order)
-
-    @field_validator("within")
-    @classmethod
-    def _columns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known(v, COLUMNS, "column") for v in value)
-
-
-class RatioClaim(_Bounded):
-    """The metric of one selection divided by that of another."""
-
-    kind: Literal["ratio"]
-    """Kind of claim."""
-    numerator: Selection
-    """Rows above the line, on top of `where`."""
-    denominator: Selection
-    """Rows below the line, on top of `where`."""
-
-
-class ThresholdClaim(_Bounded):
-    """Every selected row keeps a bound, or equals a value within the tolerance."""
-
-    kind: Literal["threshold"]
-    """Kind of claim."""
-    equals: float | None = None
-    """The value itself, held to `tolerance` (a published number to be reproduced)."""
-
-
-class TrendClaim(_Statement):
-    """The metric falls or rises along a column, in every group that is otherwise alike."""
-
-    kind: Literal["trend"]
-    """Kind of claim."""
-    x: Numeric
-    """Column along which."""
-    direction: Literal["falling", "rising"]
-    """Direction of the metric as `x` grows."""
-    within: Columns = ()
-    """Columns that must be equal within one line."""
-
-    @field_validator("within")
-    @classmethod
-    def _columns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known(v, COLUMNS, "column") for v in value)
-
-
-class CrossingClaim(_Bounded):
-    """The line of `second` falls below that of `first` once, at an `x` within the bounds."""
-
-    needs_bound: ClassVar[bool] = False  # that the lines cross at all is a claim of its own
-
-    kind: Literal["crossing"]
-    """Kind of claim."""
-    x: Numeric = "train_flops"
-    """Column along which the lines run (logarithmic)."""
-    first: Selection
-    """Rows of the line that is lower at small `x`, on top of `where`."""
-    second: Selection
-    """Rows of the line that is lower at large `x`, on top of `where`."""
-
-
-Claim = Annotated[
-    CorrelationClaim | OrderClaim | RatioClaim | ThresholdClaim | TrendClaim | CrossingClaim,
-    Field(discriminator="kind"),
-]
-KINDS: tuple[str, ...] = ("correlation", "order", "ratio", "threshold", "trend", "crossing")
-_ADAPTER: TypeAdapter[Claim] = TypeAdapter(Claim)
-
-
-def parse_claim(value: Any) -> Claim:
-    """Return the claim a mapping of plain values states; raise pydantic.ValidationError naming each
-    wrong field.
-    """
-    return _ADAPTER.validate_python(value)
 
 
 def number_or_text(word: str) -> Scalar:

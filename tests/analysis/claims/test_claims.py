@@ -14,14 +14,14 @@ from scipy import stats
 from study_frames import own_runs
 from synthetic_store import add_run, plan, sciences, unsynced
 
-from analysis.claims.judge import judge, judge_all
+from analysis.claims.judge import judge
 from analysis.claims.spikes import final_loss, loss_spikes
 from analysis.published.claims import core_claims, statements
 from analysis.select.source import Source, published_source, study_source
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 from dit_core.study.science import ids
-from dit_core.study.science.claim import parse_claim
+from dit_core.study.science.claim_kinds import parse_claim
 
 
 def source(frame: pd.DataFrame | None = None, metrics: pd.DataFrame | None = None) -> Source:
@@ -52,7 +52,7 @@ def claim(kind: str, **fields):
 
 
 def test_the_papers_seven_core_claims():
-    judged = {j.id: j for j in judge_all(core_claims(), published_source())}
+    judged = {c.id: judge(c, published_source()) for c in core_claims()}
     print({k: (v.verdict, v.estimate, v.low, v.high, v.n) for k, v in judged.items()})
     assert len(judged) == 7
     assert judged.pop("stable-training").verdict == "UNDECIDED"  # its curves are not published
@@ -208,7 +208,7 @@ def test_the_interval_of_a_ratio_is_students_of_the_logarithms():
     assert (signed.verdict, signed.noise_from) == ("UNDECIDED", "seeds (2 degrees of freedom)")
     zero = judge(stated, source(frame.assign(fd_digits=[0.0, 0.0, 0.4, 0.5])))
     assert (zero.verdict, zero.estimate) == ("UNDECIDED", None)
-    assert zero.reason == "the mean below the line is 0"
+    assert zero.reason == "the mean of the denominator is 0"
 
 
 def curves(first: list[float], second: list[float]) -> Source:

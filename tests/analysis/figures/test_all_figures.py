@@ -21,7 +21,7 @@ from analysis.figures.write import differing, write_all
 from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import Source, published_source
 from dit_core.errors import UserError
-from dit_core.study.science.figure import FIGURES, figure_name
+from dit_core.study.catalogue.figures import FIGURES, figure_name
 
 NOT_PUBLISHED = {"sample-grid", "guided-samples", "loss-curves"}
 HOSTILE = [

@@ -18,7 +18,7 @@ from analysis.tables.extract import read_run_folder
 from dit_core.records.paths import Store
 from dit_core.records.run_record import open_run
 from dit_core.study.science import ids
-from dit_core.study.science.claim import parse_claim
+from dit_core.study.science.claim_kinds import parse_claim
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train
 from dit_core.study.science.unet import UNet
 

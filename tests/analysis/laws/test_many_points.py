@@ -18,7 +18,7 @@ from analysis.select.points import average_seeds, final_points
 from analysis.select.sampling_cost import sampling_gmacs
 from analysis.select.source import narrowed
 from analysis.write.paper_tables import study_tables
-from dit_core.study.science.claim import parse_claim
+from dit_core.study.science.claim_kinds import parse_claim
 
 END = 96000
 

@@ -22,7 +22,7 @@ from analysis.report.collect import collect
 from analysis.report.render import render, script_json
 from analysis.select.points import final_points
 from analysis.select.source import published_source
-from dit_core.study.science.claim import parse_claim
+from dit_core.study.science.claim_kinds import parse_claim
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -21,7 +21,7 @@ from dit_core.study.language.fields import (
 from dit_core.study.language.handbook import STUDIES, markdown
 from dit_core.study.language.spec import KEYS, load_study
 from dit_core.study.language.units import UNITS
-from dit_core.study.science.claim import Claim
+from dit_core.study.science.claim_kinds import Claim
 
 SHIPPED = sorted(STUDIES.glob("*.yaml"))
 

@@ -19,7 +19,7 @@ from dit_core.study.language.fields import (
 )
 from dit_core.study.language.spec import KEYS, load_study
 from dit_core.study.language.study_model import Study
-from dit_core.study.science.claim import Claim
+from dit_core.study.science.claim_kinds import Claim
 
 Load = Callable[[str], Study]
 
