@@ -1,10 +1,11 @@
-"""The wheel holds exactly the named packages and works from another folder."""
+"""What is shipped: the wheel and the source archive hold what they should, and the wheel works."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,21 +14,30 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+PROJECT_FILES = ("LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md")
+
+
+def build(kind: str, out: Path) -> Path:
+    """Build a "wheel" or an "sdist" into `out`; return the file."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(out)]
+    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=120)
+    return next(out.iterdir())
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(out),
-        str(ROOT),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return next(out.glob("*.whl"))
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def test_source_archive_holds_what_a_project_has(tmp_path: Path):
+    names = tarfile.open(build("sdist", tmp_path)).getnames()
+    inside = {name.partition("/")[2] for name in names}
+    assert {*PROJECT_FILES, "docs/tutorial.md", "studies/digits.yaml"} <= inside
+    assert not any(name.startswith(("results/runs", ".venv", "build/")) for name in inside)
+
+
+def test_wheel_carries_the_licence(wheel: Path):
+    assert any(name.endswith("licenses/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
 
 
 def test_wheel_holds_exactly_the_three_packages(wheel: Path):
