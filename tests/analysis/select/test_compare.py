@@ -6,11 +6,11 @@ import json
 
 import pandas as pd
 import pytest
+from command_line import answer
 from synthetic_store import fill
 
 from analysis.select.compare import compare
 from analysis.tables import load
-from dit_core.cli import app
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -20,13 +20,6 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     fill(Store(folder), 20, points=2, evals=2)
     return folder
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as leaving:
-        app.main(list(words))
-    out = capsys.readouterr()
-    return leaving.value.code, out.out, out.err
 
 
 def made(values, seeds=1, half=1.0, spread=0.0):
@@ -123,7 +116,7 @@ def test_mistakes_are_explained(by, metric, words):
 
 
 def test_compare_command(root, capsys):
-    code, out, _ = call(
+    code, out, _ = answer(
         capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root), "--json"
     )
     document = json.loads(out)
@@ -134,7 +127,7 @@ def test_compare_command(root, capsys):
         for r in document["rows"]
     } >= {"adaln"}
     assert len(document["rows"]) == 20 * 2
-    code, out, _ = call(capsys, "compare", "made", "--by", "model.patch", "--results", str(root))
+    code, out, _ = answer(capsys, "compare", "made", "--by", "model.patch", "--results", str(root))
     assert "noise floor of fd_digits: unknown (no repeats over seeds)" in out
 
 
@@ -142,7 +135,7 @@ def test_diff_command(root, capsys):
     frame = load.runs(root).sort_values(["model_size", "model_patch", "conditioning"])
     a = frame["run_id"].iloc[0]
     b = frame["run_id"].iloc[1]
-    code, out, _ = call(capsys, "diff", a[:7], b, "--results", str(root), "--json")
+    code, out, _ = answer(capsys, "diff", a[:7], b, "--results", str(root), "--json")
     document = json.loads(out)
     assert code in (0, None)
     assert (document["a"], document["b"]) == (a, b)
@@ -150,14 +143,14 @@ def test_diff_command(root, capsys):
     assert {r["metric"] for r in document["results"]} == {"accuracy", "fd_digits"}
     name = frame["name"].iloc[1]
     assert (
-        json.loads(call(capsys, "diff", a, f"made/{name}", "--results", str(root), "--json")[1])[
+        json.loads(answer(capsys, "diff", a, f"made/{name}", "--results", str(root), "--json")[1])[
             "b"
         ]
         == b
     )
-    code, out, _ = call(capsys, "diff", a, b, "--results", str(root))
+    code, out, _ = answer(capsys, "diff", a, b, "--results", str(root))
     assert "model.conditioning" in out
-    code, _, err = call(
+    code, _, err = answer(
         capsys, "diff", a, "size=XXXS,patch=1,conditioning=adln,seed=0", "--results", str(root)
     )
     assert code == 2
@@ -166,7 +159,7 @@ def test_diff_command(root, capsys):
 
 def test_a_narrow_terminal_keeps_the_verdict(capsys, monkeypatch, root):
     monkeypatch.setattr("analysis.write.terminal.terminal_width", lambda: 72)
-    code, out, _ = call(
+    code, out, _ = answer(
         capsys, "compare", "made", "--by", "model.conditioning", "--results", str(root)
     )
     assert code == 0

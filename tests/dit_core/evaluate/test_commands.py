@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from PIL import Image
 
 from dit_core.cli.app import main
@@ -27,12 +28,6 @@ evaluate:
   - {protocol: digits, at: [100%], sampler: ddpm, steps: [2, 3], samples: 100}
 execution: {device: cpu, sample_batch: 32}
 """
-
-
-def call(arguments: list[str], code: int = 0) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert (ended.value.code or 0) == code
 
 
 def test_sample_draws_classes_by_row_and_settings_by_column(trained, tmp_path, capsys):

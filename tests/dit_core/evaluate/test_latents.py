@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inception import pictures, protocol_for, random_inception, save_npz
+from command_line import call
+from inception import pictures, protocol_for, save_npz
 from trained import trained_run
 
 from dit_core.cli.app import main
@@ -28,23 +29,16 @@ from dit_core.study.science.science import Data
 DATA = Data(name="tiny", kind="latents", channels=4, height=4, width=4, classes=5, images=100)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_input():
-    """Run Inception on 75 x 75 pixels."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FeatureExtractorInceptionV3, "INPUT_IMAGE_SIZE", 75)
-        yield
+pytestmark = pytest.mark.usefixtures("small_input")
 
 
 @pytest.fixture(scope="module")
-def assets(tmp_path_factory) -> Path:
+def assets(tmp_path_factory, inception_weights) -> Path:
     """Return a folder with Inception weights and a VAE of factor 8, both random."""
     from diffusers import AutoencoderKL
 
     folder = tmp_path_factory.mktemp("assets")
-    random_inception(folder / "inception.pth")
+    (folder / "inception.pth").symlink_to(inception_weights)
     torch.manual_seed(0)
     kinds = {
         "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -84,7 +78,7 @@ def execution(assets, tmp_path, protocol) -> Execution:
     real = save_npz(tmp_path / "real.npz", pictures(2, 80))
     target = tmp_path / "reference.safetensors"
     weights = str(assets / "inception.pth")
-    main_ok(
+    call(
         ["reference", str(real), "--protocol", "small", "--out", str(target), "--weights", weights]
     )
     roots = {
@@ -93,12 +87,6 @@ def execution(assets, tmp_path, protocol) -> Execution:
         "reference-imagenet-256": str(target),
     }
     return Execution(device="cpu", sample_batch=32, data_roots=roots)
-
-
-def main_ok(arguments: list[str], code: int = 0) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert (ended.value.code or 0) == code
 
 
 @pytest.fixture
@@ -187,7 +175,7 @@ def test_the_gate_passes_fails_and_marks_rows(
     ]
     common += ["--weights", roots["inception"]]
     capsys.readouterr()
-    main_ok([*common, "--expect", f"fid={truth['fid'] * 1.02}"], code=1)
+    call([*common, "--expect", f"fid={truth['fid'] * 1.02}"], code=1)
     failed = json.loads(capsys.readouterr().out)
     assert failed["passed"] is False
     assert failed["rows"][0]["deviation"] == pytest.approx(1 / 1.02 - 1, rel=1e-3)
@@ -202,7 +190,7 @@ def test_the_gate_passes_fails_and_marks_rows(
         f"precision={truth['precision'] + 0.004}",
         f"recall={truth['recall']}",
     ]
-    main_ok([*common, *(word for e in expected for word in ("--expect", e))])
+    call([*common, *(word for e in expected for word in ("--expect", e))])
     assert json.loads(capsys.readouterr().out)["passed"] is True
     planned = latent_run.plan(samples=70, protocol="small", seed=1)
     after = evaluate(latent_run.paths, latent_run.science, planned, execution)
@@ -287,7 +275,7 @@ def test_references_from_a_folder_and_from_latents(assets, protocol, tmp_path, c
             "40",
             "--json",
         ]
-        main_ok(
+        call(
             [*words, "--weights", str(assets / "inception.pth"), "--vae", str(assets / "tiny-vae")]
         )
         facts = json.loads(capsys.readouterr().out)
@@ -324,9 +312,9 @@ def test_any_pixel_data_has_a_reference_of_its_own_name(
         "--weights",
         str(weights),
     ]
-    main_ok(words, code=2)
+    call(words, code=2)
     assert "--name is missing" in capsys.readouterr().err
-    main_ok([*words, "--name", "colours"])
+    call([*words, "--name", "colours"])
     assert "reference-colours:" in capsys.readouterr().out
     data = Data(name="colours", kind="images", channels=3, height=8, width=8, classes=2, images=80)
     run = trained_run(store, tiny.model_copy(update={"data": data}), scale=0.1)

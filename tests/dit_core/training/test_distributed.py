@@ -114,6 +114,7 @@ def test_a_nan_on_one_process_stops_all_before_the_step(tmp_path, monkeypatch):
     assert not any(paths.evals.glob("*")) if paths.evals.exists() else True
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_fails_the_run_and_the_next_start_goes_on(tmp_path, monkeypatch):
     _with_followers(monkeypatch, _FOLLOWER.format(value="sys.exit('no memory here')"))
     run = run_of(science_of(steps=12), processes=2, save_every_images=2 * 16)
@@ -129,6 +130,7 @@ def test_a_process_that_dies_fails_the_run_and_the_next_start_goes_on(tmp_path, 
 def test_no_process_outlives_the_first(tmp_path):
     code = f"""
 import sys
+from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[2] / "helpers")!r})
 import torch
 from trainings import run_of, science_of
@@ -136,7 +138,7 @@ from dit_core.executor.one_run import execute_run
 from dit_core.records.paths import Store
 torch.set_num_threads(1)
 print("go", flush=True)
-store = Store(__import__("pathlib").Path({str(tmp_path)!r}))
+store = Store(Path({str(tmp_path)!r}))
 execute_run(store, run_of(science_of(steps=100000), processes=2))
 """
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from inception import LAYER, Images, pictures, protocol_for, random_inception
+from inception import LAYER, Images, pictures, protocol_for
 
 from dit_core.errors import EnvironmentProblem
 from dit_core.evaluate.features.extractors import SPATIAL, make_extractor
@@ -20,12 +20,10 @@ from dit_core.evaluate.metrics.measure import measure
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """Return a weights file of the real network, random but seeded, variance kept through the
-    layers.
-    """
-    return random_inception(tmp_path_factory.mktemp("inception") / "inception.pth")
+@pytest.fixture
+def weights(inception_weights: Path) -> Path:
+    """Return a weights file of the real network."""
+    return inception_weights
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inception import pictures, protocol_for, random_inception, save_npz
+from inception import pictures, protocol_for, save_npz
 from PIL import Image
 
 from dit_core.errors import DataError, EnvironmentProblem, UserError
@@ -27,24 +27,14 @@ from dit_core.evaluate.score import reference_from_adm, reference_from_images, s
 COUNT = 80
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_input():
-    """Run Inception on 75 x 75 pixels here: the same code in a twentieth of the time."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FeatureExtractorInceptionV3, "INPUT_IMAGE_SIZE", 75)
-        yield
+pytestmark = pytest.mark.usefixtures("small_input")
 
 
 @pytest.fixture(scope="module")
-def protocol(tmp_path_factory):
-    """Return a protocol on the first 64 features of a random Inception: cheap, and the real
-    road.
-    """
-    weights = random_inception(tmp_path_factory.mktemp("weights") / "inception.pth")
+def protocol(inception_weights):
+    """Return a protocol on the first 64 features of a random Inception: cheap, the real code."""
     narrow = {"layer": "64", "width": 64, "metrics": ("fid", "kid", "precision", "recall")}
-    return protocol_for(weights, **narrow), {"inception": str(weights)}
+    return protocol_for(inception_weights, **narrow), {"inception": str(inception_weights)}
 
 
 @pytest.fixture(scope="module")

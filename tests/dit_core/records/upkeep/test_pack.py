@@ -8,19 +8,12 @@ import json
 import tarfile
 
 import pytest
+from command_line import answer
 from housekeeping import store_with_weights
 
 from analysis.tables import load
-from dit_core.cli import app
 from dit_core.records.paths import Store
 from dit_core.records.upkeep.pack import pack, unpack
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as leaving:
-        app.main(list(words))
-    out = capsys.readouterr()
-    return leaving.value.code, out.out, out.err
 
 
 @pytest.mark.parametrize("weights", [False, True])
@@ -30,7 +23,7 @@ def test_round_trip(tmp_path, capsys, weights):
     (store.study("made") / "report" / "index.html").write_text("<p>report</p>")
     archive = tmp_path / "made.tar.gz"
     words = ["--weights"] if weights else []
-    code, out, _ = call(
+    code, out, _ = answer(
         capsys,
         "pack",
         "made",
@@ -44,7 +37,7 @@ def test_round_trip(tmp_path, capsys, weights):
     assert code in (0, None)
     assert json.loads(out)["runs"] == 2
     for expected in ("files added", "0 files added"):
-        code, out, _ = call(capsys, "unpack", str(archive), "--results", str(tmp_path / "b"))
+        code, out, _ = answer(capsys, "unpack", str(archive), "--results", str(tmp_path / "b"))
         assert expected in out
     copied = Store(tmp_path / "b")
     for table in ("runs", "evals", "metrics", "attempts"):
@@ -77,7 +70,7 @@ def test_a_contradiction_writes_nothing(tmp_path, capsys):
     found[1].outcome.unlink()
     (other.run(found[1].root.name).outcome).unlink()
     before = {p: p.read_bytes() for p in other.root.rglob("*") if p.is_file()}
-    code, _, err = call(capsys, "unpack", str(archive), "--results", str(other.root))
+    code, _, err = answer(capsys, "unpack", str(archive), "--results", str(other.root))
     assert code == 1
     assert "nothing was written" in err
     assert {p: p.read_bytes() for p in other.root.rglob("*") if p.is_file()} == before
@@ -120,7 +113,9 @@ def test_hostile_archive_writes_nothing(tmp_path, capsys, name):
         info = tarfile.TarInfo("MANIFEST.json")
         info.size = len(text)
         tar.addfile(info, io.BytesIO(text))
-    code, _, err = call(capsys, "unpack", str(archive), "--results", str(tmp_path / "inner" / "b"))
+    code, _, err = answer(
+        capsys, "unpack", str(archive), "--results", str(tmp_path / "inner" / "b")
+    )
     assert code in (1, 2), err
     assert "error: " in err
     assert [p.name for p in tmp_path.rglob("*")] == ["x.tar.gz"]
@@ -144,7 +139,7 @@ def test_damaged_archive_writes_nothing(tmp_path, capsys, damage):
     else:
         with tarfile.open(archive, "w:gz"):
             pass
-    code, _, err = call(capsys, "unpack", str(archive), "--results", str(tmp_path / "b"))
+    code, _, err = answer(capsys, "unpack", str(archive), "--results", str(tmp_path / "b"))
     assert code in (1, 2)
     assert err.startswith("error: ")
     assert not (tmp_path / "b").exists()
