@@ -2,8 +2,7 @@
 # # Looking at results from Python
 #
 # A script in notebook style: each `# %%` starts a cell. It reads the results folder named by
-# `DITLAB_RESULTS` (else `./results`), so run a study first, for instance
-# `ditlab run studies/digits.yaml`.
+# `DITLAB_RESULTS` (else `./results`), so run a study first: `ditlab run studies/digits.yaml`.
 
 # %%
 import numpy as np
@@ -16,14 +15,8 @@ from analysis.tables.load import metrics, results, runs, sql
 # %%
 frame = runs()
 print(frame[["name", "model_size", "patch", "fwd_gmacs", "outcome"]].head(8).to_string(index=False))
-print(
-    "units:",
-    {
-        name: unit
-        for name, unit in frame.attrs["units"].items()
-        if name in ("fwd_gmacs", "train_flops")
-    },
-)
+for name in ("fwd_gmacs", "train_flops"):
+    print(f"{name} is in {frame.attrs['units'][name]}")
 if frame.attrs["problems"]:
     print(
         f"{frame.attrs['problems']} damaged places in the records are left out; `ditlab doctor` "
@@ -32,7 +25,7 @@ if frame.attrs["problems"]:
 
 # %% [markdown]
 # One row per evaluation with the columns of its run beside it. Only rows measured alike may share
-# an axis: here the most sampled protocol, at the end of training, with the most sampling steps.
+# an axis: here the most common protocol, at the end of training, with the most sampling steps.
 
 # %%
 measured = results()
@@ -47,11 +40,8 @@ alike = measured[
     & measured[metric].notna()
 ]
 best = alike.sort_values(metric).head(5)
-print(
-    best[["model_size", "patch", "fwd_gmacs", metric, f"{metric}_low", f"{metric}_high"]].to_string(
-        index=False
-    )
-)
+columns = ["model_size", "patch", "fwd_gmacs", metric, f"{metric}_low", f"{metric}_high"]
+print(best[columns].to_string(index=False))
 
 # %% [markdown]
 # How compute and quality go together (`ditlab figures` draws this with intervals).

@@ -39,7 +39,7 @@ def gmacs_quality(
     `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where
     `frame` was measured by the paper's protocol.
 
-    `frame` holds one row per evaluation with the run's columns (`analysis.select.points.join(runs,
+    `frame` holds one row per evaluation with the run's columns (`analysis.select.join.join(runs,
     evals)`). Raises UserError where no row has the metric or where two protocols would share the
     axis.
     """

@@ -1,6 +1,4 @@
-"""The claims shipped with the published numbers, and the forty-two statements of the design
-documents.
-"""
+"""The claims shipped with the published numbers, and 42 statements checked against the paper."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ def core_claims() -> tuple[Claim, ...]:
 
 
 def statements() -> pd.DataFrame:
-    """Return the 42 statements: id, topic, what the document says, what the paper or its code says,
-    status, holds.
-    """
+    """Return the 42 statements: id, topic, stated, what the paper says, status, holds."""
     rows = published.table("document_claims")
     rows["id"] = rows["id"].astype(int)
     return rows.assign(holds=rows["status"].map(HOLDS))

@@ -1,6 +1,4 @@
-"""The data dictionary of `results/published`: every column of every table, its kind, unit and
-meaning.
-"""
+"""The data dictionary of `results/published`: kind, unit and meaning of every column."""
 
 from __future__ import annotations
 
@@ -253,16 +251,20 @@ def data_dictionary() -> str:
 
 _PREFACE = """# The published numbers
 
-Every number of the Diffusion Transformer paper (Peebles & Xie, "Scalable Diffusion Models with Transformers",
-arXiv 2212.09748) that this project uses, with its source and how far it can be trusted, and the published values of
-later work. `analysis/published/numbers.py` reads these files with the types below; an empty cell is missing, never zero.
-`facts.md` explains the sources, the protocol behind the numbers and their known oddities.
+Every number of the Diffusion Transformer paper (Peebles & Xie, "Scalable Diffusion Models with
+Transformers", arXiv 2212.09748) that this project uses, with its source and how far it can be
+trusted, and the published values of later work. `analysis/published/numbers.py` reads these files
+with the types below; an empty cell is missing, never zero. `facts.md` explains the sources, the
+protocol behind the numbers and their known oddities.
 
-* **Gflops are multiply-accumulates** in this paper (a count from the released code agrees to 0.2 %); in ditlab's own
-  tables the same number is `fwd_gmacs`, and `train_flops` = 2 x 3 x MACs x images.
-* **FID-50K and FID-10K, and the ft-MSE and ft-EMA decoders, are different measurements** and never share an axis.
-* `confidence`: *quoted* (read in the source itself or in two or more copies of it), *requoted* (another paper or note),
-  *derived*, *derived-digitised* (read off a figure's image), *unverified* (from memory).
+* **Gflops are multiply-accumulates** in this paper (a count from the released code agrees to
+  0.2 %). In ditlab's own tables the same number is `fwd_gmacs`, and `train_flops` =
+  2 x 3 x MACs x images.
+* **FID-50K and FID-10K, and the ft-MSE and ft-EMA decoders, are different measurements** and never
+  share an axis.
+* `confidence`: *quoted* (read in the source itself or in two or more copies of it), *requoted*
+  (another paper or note), *derived*, *derived-digitised* (read off a figure's image), *unverified*
+  (from memory).
 
 This page is generated: `python -m analysis.published.columns > results/published/README.md`."""
 

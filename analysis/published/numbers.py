@@ -1,5 +1,4 @@
-"""The published numbers of the DiT paper and its followers, as typed tables and in the columns of
-one's own results.
+"""The published numbers of the DiT paper and its followers, in the columns of one's own results.
 
 The files lie in `results/published/` of a checkout and inside the installed package;
 `results/published/README.md` is the data dictionary. Nothing here is fetched.
@@ -29,9 +28,23 @@ PROTOCOLS = {"ft-MSE": PAPER_PROTOCOL, "ft-EMA": "paper-ft-ema"}
 _CANDIDATES = (Path(__file__).parents[2] / "results" / "published", Path(__file__).parent / "data")
 
 
+# How the paper samples for its scaling tables (section 4).
+_SAMPLED = {"sampler": "ddpm", "steps": 250, "guidance": 1.0, "samples": 50000}
+_AS_PRINTED = [
+    "sfid",
+    "inception_score",
+    "precision",
+    "recall",
+    "source",
+    "confidence",
+    "note",
+]
+
+
 def folder() -> Path:
-    """Return the folder of the published tables; raise EnvironmentProblem where the installation
-    lacks it.
+    """Return the folder of the published tables.
+
+    Raises EnvironmentProblem where the installation lacks it.
     """
     for candidate in _CANDIDATES:
         if (candidate / "dit_scaling.csv").is_file():
@@ -73,9 +86,7 @@ def data_hash() -> str:
 
 
 def scaling() -> pd.DataFrame:
-    """Return the twelve models of the scaling section, one row each (Table 4; 400K steps), columns
-    of `points`.
-    """
+    """Return the twelve models of the scaling section (Table 4; 400K steps), as `points`."""
     frame = points()
     return frame[frame["kind"] == "paper_scaling12"].reset_index(drop=True)
 
@@ -92,38 +103,31 @@ def points() -> pd.DataFrame:
     conditioning = raw["block"].str.lower()
     pixels = raw["image_resolution_px"]
     suffix = pixels.map(lambda px: "" if px == 256 else f"@{px:g}")
-    out = pd.DataFrame(
-        {
-            "run_id": "published:"
-            + raw["model"].str.removeprefix("DiT-")
-            + suffix
-            + ":"
-            + conditioning,
-            "name": raw["model"],
-            "study": "published",
-            "model": raw["model"],
-            "model_size": raw["size"],
-            "patch": raw["patch"].astype(int),
-            "conditioning": conditioning,
-            "objective": "ddpm",
-            "params": raw["params_M"] * 1e6,
-            "tokens": raw["tokens"],
-            "fwd_gmacs": raw["gflops_fwd(=GMACs)"],
-            "outcome": "DONE",
-            "resolution": pixels,
-            "images_seen": raw["train_steps_K"] * 1000 * raw["batch"],
-            "sampler": "ddpm",
-            "steps": 250,
-            "guidance": 1.0,
-            "samples": 50000,
-            "protocol": [_protocol(d, p) for d, p in zip(raw["vae_decoder"], pixels, strict=True)],
-            "fid": raw["fid50k"],
-            "kind": raw["kind"],
-            "table": raw["kind"],
-        }
-    )
-    same = ["sfid", "inception_score", "precision", "recall", "source", "confidence", "note"]
-    out = pd.concat([out, raw[same].rename(columns={"inception_score": "is"})], axis=1)
+    model = raw["model"].str.removeprefix("DiT-") + suffix
+    protocols = [_protocol(d, p) for d, p in zip(raw["vae_decoder"], pixels, strict=True)]
+    columns = {
+        "run_id": "published:" + model + ":" + conditioning,
+        "name": raw["model"],
+        "study": "published",
+        "model": raw["model"],
+        "model_size": raw["size"],
+        "patch": raw["patch"].astype(int),
+        "conditioning": conditioning,
+        "objective": "ddpm",
+        "params": raw["params_M"] * 1e6,
+        "tokens": raw["tokens"],
+        "fwd_gmacs": raw["gflops_fwd(=GMACs)"],
+        "outcome": "DONE",
+        "resolution": pixels,
+        "images_seen": raw["train_steps_K"] * 1000 * raw["batch"],
+        **_SAMPLED,
+        "protocol": protocols,
+        "fid": raw["fid50k"],
+        "kind": raw["kind"],
+        "table": raw["kind"],
+    }
+    same = raw[_AS_PRINTED].rename(columns={"inception_score": "is"})
+    out = pd.concat([pd.DataFrame(columns), same], axis=1)
     out["train_flops"] = _train_flops(out)
     return out
 
@@ -144,9 +148,7 @@ def _model_columns(names: pd.Series) -> pd.DataFrame:
 
 
 def curves() -> pd.DataFrame:
-    """Return FID over training (figures 5, 6, 9; read off the figures): columns of `points` and
-    `figure`.
-    """
+    """Return FID over training, read off figures 5, 6 and 9: columns of `points` and `figure`."""
     raw = table("dit_training_curves")
     conditioning = raw["block"].str.lower()
     out = pd.DataFrame({"name": raw["model"], "model": raw["model"], "conditioning": conditioning})
@@ -177,8 +179,7 @@ def curves() -> pd.DataFrame:
 
 
 def sampling() -> pd.DataFrame:
-    """Return FID-10K by model and sampling steps (figure 10; read off the figure), columns of
-    `points`.
+    """Return FID-10K by model and sampling steps, read off figure 10: columns of `points`.
 
     `sampling_gmacs` is per image; `fid_text` holds the two values that the text of section 5.2
     gives, which differ.
@@ -212,9 +213,7 @@ def _unguided_passes(steps: int) -> int:
 
 
 def systems(pixels: int = 256) -> pd.DataFrame:
-    """Return the systems of Table 2 (256 px) or Table 3 (512 px) as printed in the paper, in its
-    order.
-    """
+    """Return the systems of Table 2 (256 px) or Table 3 (512 px), in the paper's order."""
     raw = table(f"imagenet{pixels}")
     raw = raw[raw["source"].str.startswith(f"paper Table {2 if pixels == 256 else 3}")]
     raw = raw.rename(

@@ -14,7 +14,8 @@ import pandas as pd
 
 from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
 from analysis.laws.correlation import Correlation
-from analysis.select.points import final_points, join, need
+from analysis.select.join import join
+from analysis.select.points import final_points, need
 from analysis.select.source import main_metric
 from analysis.tables import load
 from dit_core.errors import DitlabError, UserError

@@ -45,8 +45,9 @@ class Comparison:
 
 
 def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparison:
-    """Return the results of a study (analysis.tables.load.results) grouped so that only `by` and
-    seeds differ in a group.
+    """Return a study's results in groups that differ only in `by` and in seeds.
+
+    `frame` is that of `analysis.tables.load.results`.
 
     Each row holds the mean over seeds, its interval, the difference to the group's first value and
     a verdict of VERDICTS. Raises UserError for a column that is not there, does not vary, or a
@@ -86,9 +87,7 @@ def _parts(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[Any, pd.DataFra
 
 
 def _words(group: pd.DataFrame, measured: list[str]) -> str:
-    """Return how the rows of a group were measured; as words, for a missing value equals itself
-    there.
-    """
+    """Return how a group was measured, as text: as text, missing values equal each other."""
     return repr([group[c].iloc[0] for c in measured])
 
 
@@ -116,8 +115,11 @@ def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float |
 
 
 def _interval(members: pd.DataFrame, metric: str) -> tuple[float | None, float | None]:
-    """Return the interval of a mean: of the one evaluation as recorded; of several, theirs and
-    their spread, whichever is wider."""
+    """Return the interval of a mean.
+
+    That of a single evaluation is the recorded one; of several, theirs or their spread, whichever
+    is wider.
+    """
     low = members[f"{metric}_low"].mean()
     high = members[f"{metric}_high"].mean()
     if len(members) > 1:
@@ -129,9 +131,7 @@ def _interval(members: pd.DataFrame, metric: str) -> tuple[float | None, float |
 
 
 def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: float | None) -> str:
-    """Return apart only where the intervals are apart and the difference is above the noise floor,
-    if that is known.
-    """
+    """Return apart only if the intervals are apart and the difference exceeds the noise floor."""
     if None in (first["low"], row["low"]):
         return "unknown"
     separate = row["low"] > first["high"] or row["high"] < first["low"]
@@ -155,9 +155,7 @@ def _settings(frame: pd.DataFrame) -> list[str]:
 
 
 def _follows(by: str) -> tuple[str, ...]:
-    """Return the columns that change with `by`: a size is depth, width and heads; patch is
-    model_patch.
-    """
+    """Return the columns that change with `by`: a size is depth, width and heads."""
     if by in ("model_size", "size"):
         return ("model_size", *_DIMS)
     if by in ("model_family", "family"):

@@ -1,6 +1,4 @@
-"""What tells the models of a study apart, and what each is called: seeds of one configuration are
-one model.
-"""
+"""What tells a study's models apart, and their names; seeds of a configuration are one model."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
 
 
 def short_name(row: pd.Series) -> str:
-    """Return "XL/2" for a row with a size and a patch, the size alone for a U-Net, else the row's
-    name.
-    """
+    """Return "XL/2" for size and patch, the size alone for a U-Net, else the row's name."""
     if "model_size" in row and "patch" in row and pd.notna(row["model_size"]):
         return (
             f"{row['model_size']}/{int(row['patch'])}"
@@ -50,8 +46,7 @@ def short_name(row: pd.Series) -> str:
 
 
 def config_names(frame: pd.DataFrame, but: tuple[str, ...] = ()) -> pd.Series:
-    """Return each row's short name, and what tells it from other configurations of that name:
-    "XXS/2 learned".
+    """Return each row's short name and what distinguishes it from others: "XXS/2 learned".
 
     `but` names columns that are told otherwise, as by the lines of a figure.
     """

@@ -37,9 +37,7 @@ WHERE word = ? OR (run_id = word AND starts_with(word, ?)) ORDER BY 1"""
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two runs: the science fields that differ as {dotted path: (a, b)}, and each metric measured
-    alike in both.
-    """
+    """Two runs: science fields that differ, {dotted path: (a, b)}, and metrics measured alike."""
 
     a: str
     b: str
@@ -75,8 +73,9 @@ def differences(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Diff
 
 
 def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
-    """Return the id of the run that `word` means; raise UserError with the nearest names where none
-    or several do.
+    """Return the id of the run that `word` means.
+
+    Raises UserError with the nearest names where no run or several match.
     """
     found = [r["run_id"] for r in _ask(con, _FIND, [word, word])] if word else []
     there = {r["run_id"] for r in _ask(con, "SELECT run_id FROM runs")}
@@ -99,9 +98,7 @@ def find_run(con: duckdb.DuckDBPyConnection, word: str) -> str:
 def _results(
     con: duckdb.DuckDBPyConnection, a: str, b: str
 ) -> tuple[list[dict[str, Any]], int, int]:
-    """Return the metrics of evaluations made alike in both runs, and how many evaluations only one
-    of them has.
-    """
+    """Return metrics measured alike in both runs, and the evaluations that one run lacks."""
     sides: list[dict[tuple[Any, ...], dict[str, Any]]] = []
     for run in (a, b):
         rows = _ask(con, "SELECT * FROM evals WHERE run_id = ?", [run])
@@ -118,21 +115,26 @@ def _results(
 
 
 def _compared(metric: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    ends = [side.get(f"{metric}_{end}") for side in (left, right) for end in ("low", "high")]
-    apart = None if None in ends else bool(ends[1] < ends[2] or ends[3] < ends[0])
     difference = right[metric] - left[metric]
     return {
         "a": left[metric],
         "b": right[metric],
         "difference": difference,
-        "intervals_apart": apart,
+        "intervals_apart": _apart(metric, left, right),
     }
 
 
+def _apart(metric: str, left: dict[str, Any], right: dict[str, Any]) -> bool | None:
+    """Return whether the intervals of a metric are apart; None where one is missing."""
+    ends = [side.get(f"{metric}_{end}") for side in (left, right) for end in ("low", "high")]
+    if any(end is None for end in ends):
+        return None
+    left_low, left_high, right_low, right_high = (float(end) for end in ends if end is not None)
+    return left_high < right_low or right_high < left_low
+
+
 def metric_names(row: dict[str, Any]) -> list[str]:
-    """Return the metrics among the columns of an evaluation: those with an interval's ends beside
-    them.
-    """
+    """Return the metrics of an evaluation: the columns that have an interval beside them."""
     return sorted(k for k in row if f"{k}_low" in row and f"{k}_high" in row)
 
 

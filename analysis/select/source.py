@@ -1,6 +1,4 @@
-"""What figures, claims, fits and the report read: one study's tables, or the published numbers in
-the same shape.
-"""
+"""What figures, claims, fits and the report read: one study's tables, or the published ones."""
 
 from __future__ import annotations
 
@@ -12,7 +10,8 @@ import pandas as pd
 
 from analysis.published import numbers as published
 from analysis.published.commit import published_commit
-from analysis.select.points import RUN_COLUMNS, join, select
+from analysis.select.join import RUN_COLUMNS, join
+from analysis.select.points import select
 from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
@@ -60,9 +59,7 @@ def open_source(
 
 
 def narrowed(source: Source, where: dict[str, Any]) -> Source:
-    """Return the source with the rows that `where` selects, and the runs and training curves of
-    those alone.
-    """
+    """Return the source with the rows that `where` selects, and their runs and curves."""
     results = select(source.results, where)
     kept = set(results["run_id"])
     runs, metrics = (t[t["run_id"].isin(kept)] for t in (source.runs, source.metrics))
@@ -70,9 +67,7 @@ def narrowed(source: Source, where: dict[str, Any]) -> Source:
 
 
 def published_source() -> Source:
-    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table of
-    results.
-    """
+    """Return the paper's numbers: tables 2 and 4, figures 5, 6, 9 and 10, as one table."""
     table = published.points()
     curves = published.curves().assign(table=lambda t: "figure" + t["figure"].astype(str))
     sampling = published.sampling().assign(table="figure10")
@@ -105,9 +100,7 @@ def published_source() -> Source:
 
 
 def study_source(name: str, results: Path | str | None = None, metric: str | None = None) -> Source:
-    """Return a study's tables; runs that its plan holds and nobody started are rows without
-    values.
-    """
+    """Return a study's tables; a planned run that has not started is a row without values."""
     from analysis.tables import load
 
     store = Store.at(results)
@@ -136,9 +129,7 @@ def _picture(store: Store, run_id: str, eval_id: str) -> Path:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose nullable integers are floats with NaN: arithmetic and plotting want
-    those.
-    """
+    """Return a frame with nullable integers as floats and NaN, for arithmetic and plotting."""
     wide = {c: "float64" for c, t in frame.dtypes.items() if isinstance(t, pd.Int64Dtype)}
     return frame.astype(wide) if wide else frame
 
@@ -173,8 +164,9 @@ def _question(store: Store, name: str) -> str:
 
 
 def main_metric(evals: pd.DataFrame) -> str:
-    """Return the metric that the most common protocol shows in figures; raise UserError where
-    nothing was measured.
+    """Return the main metric of the most common protocol.
+
+    Raises UserError where nothing was measured.
     """
     from dit_core.evaluate.protocol.protocols import PROTOCOLS
 

@@ -1,6 +1,4 @@
-"""Small records read with suspicion: a JSON object or nothing, a value of the wanted kind or
-nothing.
-"""
+"""Small records read with suspicion: a value of the wanted kind, or nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A question without SQL: table, conditions, columns, order, pivot -> one SELECT with its values
-apart.
-"""
+"""A question without SQL: table, conditions, columns, order, pivot; answered by one SELECT."""
 
 from __future__ import annotations
 
@@ -51,8 +49,9 @@ _OPERATORS = {"=": "IN", "!=": "NOT IN"}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is asked for: `where` as "model.size=XL", `sort` as "-fd_digits", `pivot` as (rows,
-    columns).
+    """What is asked.
+
+    `where` is like "model.size=XL", `sort` like "-fd_digits", `pivot` is (rows, columns).
     """
 
     table: str
@@ -65,8 +64,9 @@ class Choice:
 
 
 def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[Any]]:
-    """Return (SELECT, values) for a choice; raise UserError naming the nearest table or column for
-    an unknown one.
+    """Return (SELECT, values) for a choice.
+
+    Raises UserError naming the nearest table or column for an unknown one.
 
     A question about evaluations that names a column of runs is asked of `results`, which holds
     both.
@@ -106,9 +106,7 @@ def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[An
 
 
 def _table(con: duckdb.DuckDBPyConnection, word: str) -> str:
-    """Return the table that `word` means: one of TABLES, published.NAME, or published for the
-    paper's scaling table.
-    """
+    """Return the table that `word` names; "published" alone is the paper's scaling table."""
     known = (*TABLES, *published_names(con))
     if word == "published" and len(known) > len(TABLES):
         return "published.dit_scaling"
@@ -128,8 +126,9 @@ def plain(name: str) -> str:
 
 
 def column(name: str, there: dict[str, str], table: str) -> str:
-    """Return the column that `name` means; raise UserError with the nearest one, and all where they
-    fit on a line.
+    """Return the column that `name` means: "model.patch" is model_patch.
+
+    Raises UserError with the nearest one, and with all where they fit on a line.
     """
     found = plain(name)
     if found not in there:
@@ -239,9 +238,7 @@ def _pivot_columns(choice: Choice, there: dict[str, str], table: str) -> list[st
 
 
 def _default(table: str, there: dict[str, str]) -> list[str]:
-    """Return the columns shown unasked: the short ones of the design, and every metric of an
-    evaluation.
-    """
+    """Return the columns shown by default: the short ones of the design, and all metrics."""
     front = _FRONT.get(table)
     if front is None:
         return list(there)

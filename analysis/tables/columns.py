@@ -1,6 +1,4 @@
-"""The data dictionary: every column of the result tables with its type, unit and meaning, in one
-place.
-"""
+"""The data dictionary: type, unit and meaning of every column of the result tables."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ TYPES: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `type` is text, integer, number or yes/no; `unit` is empty for a bare count or
-    word.
-    """
+    """One column: `type` is text, integer, number or yes/no; no `unit` for a count or word."""
 
     name: str
     type: str
@@ -213,8 +209,9 @@ METRIC_NOTES = {
 
 @cache
 def tables() -> dict[str, tuple[Column, ...]]:
-    """Return the fixed columns of each table; evals has three more per metric, metrics one per
-    further value.
+    """Return the fixed columns of each table.
+
+    evals has three more columns per metric, metrics one per further value.
     """
     return {
         "runs": (*_FRONT, *science_columns()),
@@ -228,9 +225,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 
 @cache
 def science_columns() -> tuple[Column, ...]:
-    """Return one typed column per field of the science: its dotted path with underscores
-    (model.patch: model_patch).
-    """
+    """Return one typed column per field of the science: model.patch is model_patch."""
     found: dict[str, Column] = {}
     for half, models in _HALVES.items():
         for model in models:
@@ -242,8 +237,7 @@ def science_columns() -> tuple[Column, ...]:
 
 @cache
 def neutral_values(family: str) -> dict[str, typing.Any]:
-    """Return {column: value} of the fields younger than id version 1, which older records leave
-    out.
+    """Return {column: value} of fields younger than id version 1, which old records lack.
 
     `family` is the network's: a U-Net has no field of a Transformer, whatever its neutral value.
     """
@@ -268,9 +262,7 @@ def _evaluation_columns() -> tuple[Column, ...]:
 
 
 def evaluation_name(field: str) -> str:
-    """Return the column of an evaluation's field; its seed is sample_seed, since a run has a seed
-    of its own.
-    """
+    """Return the column of an evaluation's field: its seed is sample_seed, a run has its own."""
     return "sample_seed" if field == "seed" else field
 
 
@@ -291,9 +283,7 @@ def _column(key: str, name: str, annotation: object, doc: str | None) -> Column:
 
 
 def _type(annotation: object) -> str:
-    """Return the dictionary's word for a field's annotation; a field of another kind is kept as
-    JSON text.
-    """
+    """Return the dictionary's word for a field's annotation; other kinds are JSON text."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _type(typing.get_args(annotation)[0])
@@ -304,4 +294,7 @@ def _type(annotation: object) -> str:
         return "text"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "text"
-    return {bool: "yes/no", int: "integer", float: "number"}.get(annotation, "text")  # type: ignore[call-overload]
+    for kind, word in ((bool, "yes/no"), (int, "integer"), (float, "number")):
+        if annotation is kind:
+            return word
+    return "text"

@@ -1,6 +1,4 @@
-"""One run's folder -> rows of the tables, with every file that cannot be believed named as a
-problem.
-"""
+"""One run's folder read into rows; every file that cannot be believed is named as a problem."""
 
 from __future__ import annotations
 
@@ -120,9 +118,7 @@ def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:
 
 
 def science_values(science: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a science as a record holds it: every field, short names, and what
-    follows from it.
-    """
+    """Return the columns of a recorded science: fields, short names, what follows from it."""
     network = science.get("model")
     row = dict(neutral_values(str(network.get("family")) if isinstance(network, dict) else ""))
     for half, group in science.items():

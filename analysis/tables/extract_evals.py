@@ -1,6 +1,4 @@
-"""Evaluation records -> rows of evals; whatever is no possible measurement is left out and
-named.
-"""
+"""Evaluation records read into rows; an impossible measurement is left out and named."""
 
 from __future__ import annotations
 
@@ -82,9 +80,7 @@ def _row(
 def _add_metric(
     row: dict[str, Any], name: str, entry: Any, path: str, problems: list[Problem]
 ) -> None:
-    """Add a metric and its interval; one that is no finite, possible number is left out and
-    named.
-    """
+    """Add a metric and its interval, or a problem where it is no possible number."""
     if not _METRIC.fullmatch(name) or name in row or name in _taken():
         problems.append(Problem(path, "type", f"{name[:40]!r} is no name for a metric; left out"))
         return
@@ -108,9 +104,7 @@ def _add_metric(
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Return whether a setting is of its column's type: a 64-bit integer, a finite number, a text,
-    a truth value.
-    """
+    """Return whether a setting has its column's type; integers fit 64 bits, numbers are finite."""
     if type(value) not in _KINDS[kind]:
         return False
     return kind not in ("integer", "number") or (number(value) is not None and abs(value) < 1 << 63)
@@ -129,8 +123,9 @@ def _taken() -> frozenset[str]:
 
 
 def _known_settings(words: str, asked: dict[str, Any]) -> dict[str, Any] | str:
-    """Return the columns of an evaluation's settings, or what is wrong with them; a grid has few
-    different ones.
+    """Return the columns of an evaluation's settings, or what is wrong with them.
+
+    A grid has few different settings, so each is checked once.
     """
     if words not in _settings_met:
         if len(_settings_met) > MAX_MET:

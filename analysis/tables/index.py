@@ -12,17 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +27,7 @@ import pyarrow.dataset as ds
 
 from analysis.tables import members
 from analysis.tables.columns import tables
+from analysis.tables.index_workers import Progress, build_in_processes
 from analysis.tables.parquet_parts import (
     TABLES,
     IndexDamagedError,
@@ -51,14 +47,11 @@ MANY = 1500  # below this many runs a second process costs more than it saves
 MAX_LAYERS = 8
 SMALL = 5000  # up to this many runs all layers melt into one
 KEEP_S = 900.0
-Progress = Callable[[int, int], None]
 
 
 @dataclass
 class Index:
-    """One published state: the folder it lies in, its layers' parts and which runs each layer
-    replaces.
-    """
+    """One published state: its folder, the parts of its layers, the runs each layer replaces."""
 
     store: Store
     folder: Path
@@ -93,8 +86,9 @@ class Index:
 
 
 def update(store: Store, *, rebuild: bool = False, progress: Progress | None = None) -> Index:
-    """Bring the index up to the records and return its state; `progress(done, of)` counts runs that
-    are read.
+    """Bring the index up to date with the records and return its state.
+
+    `progress(done, of)` counts runs that are read.
 
     A folder that cannot be written is indexed into a temporary one, which ends with the process.
     """
@@ -117,9 +111,7 @@ def update(store: Store, *, rebuild: bool = False, progress: Progress | None = N
 
 
 def load(store: Store, folder: Path | None = None) -> Index:
-    """Return the published state without a look at the records; an empty one where none can be
-    read.
-    """
+    """Return the published state as it is on disk; an empty one where none can be read."""
     folder = folder or store.index
     try:
         found: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
@@ -133,9 +125,7 @@ def load(store: Store, folder: Path | None = None) -> Index:
 
 
 def _advance(old: Index, progress: Progress | None) -> Index:
-    """Return the state that follows `old`, its new parts written; `old` itself where nothing
-    changed.
-    """
+    """Return the state that follows `old`, its new parts written; `old` if nothing changed."""
     now = server_time(old.folder)
     known = old.state()
     changed, gone = _changes(old.store, known)
@@ -169,58 +159,18 @@ def _changes(store: Store, known: dict[str, tuple[bool, str]]) -> tuple[list[str
 def _build(
     store: Store, ids: list[str], folder: Path, now: int, progress: Progress | None
 ) -> list[Part]:
-    """Return the parts of a layer with the runs `ids`, read by as many processes as there are
-    cores.
-    """
+    """Return the parts of a layer with the runs `ids`, read on all cores."""
     batches = [ids[i : i + BATCH] for i in range(0, len(ids), BATCH)]
     if len(ids) < MANY:
         parts = [part for batch in batches for part in build_parts(store, batch, folder, now)]
         if progress:
             progress(len(ids), len(ids))
         return parts
-    return _build_in_processes(store, batches, folder, now, progress)
-
-
-def _build_in_processes(
-    store: Store, batches: list[list[str]], folder: Path, now: int, progress: Progress | None
-) -> list[Part]:
-    """Return the parts of all batches; each is a process of its own, so that a notebook needs no
-    main guard.
-    """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        "OMP_NUM_THREADS": "1",
-    }
-
-    def read(batch: list[str]) -> list[Part]:
-        task = json.dumps(
-            {"results": str(store.root), "folder": str(folder), "runs": batch, "now": now}
-        )
-        command = [sys.executable, "-m", "analysis.tables.index"]
-        done = subprocess.run(
-            command, input=task.encode(), env=environment, stdout=subprocess.PIPE, check=True
-        )
-        parts: list[Part] | dict[str, Any] = json.loads(done.stdout)
-        if isinstance(parts, dict):
-            raise OSError(*parts["refused"])
-        return parts
-
-    found: list[Part] = []
-    count = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for batch, parts in zip(batches, pool.map(read, batches), strict=True):
-            found += parts
-            count += len(batch)
-            if progress:
-                progress(count, sum(map(len, batches)))
-    return found
+    return build_in_processes(store, batches, folder, now, progress)
 
 
 def _merge(index: Index) -> None:
-    """Melt the layers above the first into one; melt that into the first too where it hides a fifth
-    of it.
-    """
+    """Merge the layers above the first; the first too where a fifth of it is outdated."""
     first = index.layers[0]
     runs = sum(p["rows"] for p in first if p["table"] == "state")
     hidden = index.hidden(0)
@@ -271,9 +221,7 @@ def _strings(values: list[str]) -> pa.Array:
 
 
 def _publish(index: Index) -> None:
-    """Replace the manifest, then drop parts that no state of the last quarter of an hour can
-    name.
-    """
+    """Replace the manifest, then drop parts that no state of the last KEEP_S seconds names."""
     manifest = {
         "format": FORMAT,
         "columns": _dictionary(),
@@ -304,9 +252,7 @@ def _elsewhere() -> tempfile.TemporaryDirectory[str]:
 
 
 def _writable(store: Store) -> Path:
-    """Return the index folder, else a temporary one: results of others are often read-only, or not
-    there yet.
-    """
+    """Return the index folder, or a temporary one where the results cannot be written."""
     if store.root.is_dir():
         try:
             store.index.mkdir(exist_ok=True)
@@ -323,32 +269,3 @@ def _writable(store: Store) -> Path:
             for part in [*load(store).parts(), {"file": "manifest.json"}]:
                 shutil.copy2(store.index / part["file"], folder / part["file"])
     return folder
-
-
-def _worker() -> None:
-    """Build the parts of one batch, named on standard input; print what a manifest says of them, or
-    the refusal.
-    """
-    gc.disable()  # rows make no cycles; looking for them costs a sixth of the time
-    task = json.load(sys.stdin)
-    try:
-        parts = build_parts(
-            Store(Path(task["results"])), task["runs"], Path(task["folder"]), task["now"]
-        )
-    except OSError as error:
-        json.dump(
-            {
-                "refused": [
-                    error.errno,
-                    error.strerror or str(error),
-                    error.filename or task["folder"],
-                ]
-            },
-            sys.stdout,
-        )
-        return
-    json.dump(parts, sys.stdout)
-
-
-if __name__ == "__main__":
-    _worker()

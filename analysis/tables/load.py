@@ -1,5 +1,4 @@
-"""The result tables as pandas frames: `from analysis.tables.load import runs, evals, results,
-metrics, attempts`.
+"""The result tables as pandas frames: runs, evals, results, metrics, attempts, problems, sql.
 
 Each call brings the index up to the records first. Units are in `frame.attrs["units"]`, the number
 of damaged places in the records in `frame.attrs["problems"]`; with a study, the numbers its plan
@@ -42,8 +41,9 @@ def results(results: Path | str | None = None, study: str | None = None) -> pd.D
 def metrics(
     results: Path | str | None = None, study: str | None = None, run: str | None = None
 ) -> pd.DataFrame:
-    """Return the training curves, or the one of `run`; the latest attempt's row at each training
-    point.
+    """Return the training curves, or that of `run`; one row per training point.
+
+    The latest attempt's row counts.
 
     The curve of one run looks at that run alone, so its `attrs["problems"]` are those of the run.
     """
@@ -61,9 +61,7 @@ def attempts(results: Path | str | None = None, study: str | None = None) -> pd.
 
 
 def problems(results: Path | str | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return one row per place in the records that could not be believed and was left out of the
-    other tables.
-    """
+    """Return one row per place in the records that is left out of the other tables."""
     return _load("problems", results, study, "path, line")
 
 
@@ -101,9 +99,7 @@ def _load(
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a frame: whole numbers stay whole, and missing ones missing,
-    whatever their size.
-    """
+    """Return an Arrow table as a frame: integers of any size stay whole, missing stays missing."""
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     partial = {
         f.name for f in table.schema if f.type in nullable and table.column(f.name).null_count

@@ -18,8 +18,9 @@ Row = dict[str, Any]
 
 
 def build(store: Store, plans: dict[str, str], folder: Path) -> list[Part]:
-    """Write the table of members from the plans {path: signature}; a torn plan gives no rows
-    (`doctor` names it).
+    """Write the table of members from the plans {path: signature}.
+
+    A torn plan gives no rows; `ditlab doctor` names it.
     """
     rows: list[Row] = []
     for path in sorted(plans):
@@ -32,8 +33,9 @@ def build(store: Store, plans: dict[str, str], folder: Path) -> list[Part]:
 
 
 def plan_rows(plan: Any, study: str) -> list[Row]:
-    """Return one row per run and evaluation of a plan; a run without evaluations has one row
-    without eval_id.
+    """Return one row per run and evaluation of a plan.
+
+    A run without evaluations has one row without eval_id.
     """
     found: list[Row] = []
     for run in plan.get("runs", ()) if isinstance(plan, dict) else ():
@@ -52,8 +54,6 @@ def plan_rows(plan: Any, study: str) -> list[Row]:
 
 
 def _eval_id(entry: Any) -> str | None:
-    """Return the id of a plan's evaluation, given as the id itself or as an object that holds
-    it.
-    """
+    """Return the id of a plan's evaluation: the entry itself, or its `eval_id`."""
     value = entry.get("eval_id") if isinstance(entry, dict) else entry
     return value if isinstance(value, str) else None

@@ -1,5 +1,6 @@
-"""One run's training curve without a look at any other run: from the index where that is up to
-date, else the records.
+"""One run's training curve, read without looking at any other run.
+
+It comes from the index where that is up to date, else from the records.
 
 Connecting the SQL engine to the tables of a large store takes longer than reading one run, and so
 does looking for changes in all runs.
@@ -30,8 +31,7 @@ from dit_core.records.paths import Store
 
 
 def curve(store: Store, run_id: str) -> tuple[pa.Table, int]:
-    """Return the rows of one run's metrics by training point, and the number of damaged places in
-    its records.
+    """Return one run's metrics by training point, and the number of damaged places.
 
     The columns are those of the whole table. A run that is not there has no rows.
     """
@@ -51,9 +51,7 @@ def curve(store: Store, run_id: str) -> tuple[pa.Table, int]:
 
 
 def _layer(index: Index, run_id: str) -> list[Part] | None:
-    """Return the layer that holds a run as its folder is now; None where it changed since, or was
-    never indexed.
-    """
+    """Return the layer that holds a run as its folder is now, or None."""
     for layer, replaced in zip(reversed(index.layers), reversed(index.replaces), strict=True):
         state = rows_of_run(index.folder, layer, "state", run_id).to_pylist()
         if state:

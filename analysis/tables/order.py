@@ -1,6 +1,4 @@
-"""The order in which values stand in tables: numbers by size, sizes and designs as the schema lists
-them.
-"""
+"""The order of values in tables: numbers by size, sizes and designs as the schema lists them."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _LISTED = (*SIZES, *typing.get_args(Conditioning))
 
 
 def rank(value: Any) -> tuple[int, float, str]:
-    """Return the place of a value: numbers first, by size; then listed words (XS before S); then
-    others by letter.
-    """
+    """Return a value's place: numbers by size, listed words (XS before S), others by letter."""
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return (0, float(value), "")
     return (1, _LISTED.index(value) if value in _LISTED else len(_LISTED), str(value))

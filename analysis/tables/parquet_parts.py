@@ -1,6 +1,4 @@
-"""Parquet parts of the index: rows of many runs -> files with page checksums, and the other way
-round, verified.
-"""
+"""Parquet parts of the index: files with page checksums, verified on every read."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ Part = dict[str, Any]
 
 
 class IndexDamagedError(Exception):
-    """A part of the index is missing or is not the file its manifest names; the index is rebuilt
-    then.
-    """
+    """A part of the index is missing or altered; the index is rebuilt then."""
 
 
 def fixed_schema(table: str) -> pa.Schema:
@@ -44,8 +40,7 @@ def fixed_schema(table: str) -> pa.Schema:
 
 
 def build_parts(store: Store, ids: list[str], folder: Path, now: int) -> list[Part]:
-    """Read the runs `ids`, write one part per table that has rows into `folder`, return what a
-    manifest says of them.
+    """Read the runs `ids` and write one part per table that has rows; return the parts.
 
     `now` is the file system's time (ns) before the scan: a folder touched in the two seconds before
     it, or later, is read again at the next update, because a second change in the same tick of the
@@ -102,9 +97,7 @@ def _problem(run_id: str, p: Problem) -> dict[str, Any]:
 
 
 def build_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Return rows as a table: fixed columns typed, further ones as numbers where all are, else as
-    text.
-    """
+    """Return rows as a table; a further column is of numbers where all are, else text."""
     schema = fixed_schema(name)
     data: dict[str, pa.Array] = {}
     found = _columns(rows)
@@ -133,9 +126,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
 
 
 def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return a column; a value of another type (a record edited by hand) is missing rather than
-    converted.
-    """
+    """Return a column; a value of another type (an edited record) is missing, not converted."""
     try:
         return pa.array(values, kind)
     except (ValueError, TypeError, OverflowError):
@@ -143,20 +134,18 @@ def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _cell(value: Any, kind: str) -> Any:
-    """Return a value as its column can hold it, else None; text that is no Unicode has its bad
-    places replaced.
-    """
+    """Return a value as its column can hold it, else None; invalid Unicode is replaced."""
     if type(value) is not {"int64": int, "double": float, "string": str, "bool": bool}[kind]:
         return None
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    return None if kind == "int64" and abs(value) >= 1 << 63 else value
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return None
+    return value
 
 
 def write_part(folder: Path, table: str, data: pa.Table) -> Part:
-    """Write one part under a name of its own, synced; return its file name, rows, size, footer
-    hash, columns, runs.
-    """
+    """Write one part under a new name, synced; return its entry in the manifest."""
     path = folder / f"{table}-{uuid.uuid4().hex[:16]}.parquet"
     try:
         with naming(path), open(path, "xb") as file:
@@ -181,8 +170,9 @@ def write_part(folder: Path, table: str, data: pa.Table) -> Part:
 
 
 def footer_hash(path: Path) -> str:
-    """Return the sha256 of a Parquet file's footer, which names the place, size and checksum frame
-    of every page.
+    """Return the sha256 of a Parquet file's footer.
+
+    The footer holds the place, size and checksum frame of every page.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -196,10 +186,11 @@ def footer_hash(path: Path) -> str:
 
 
 def check_part(folder: Path, part: Part) -> Path:
-    """Return the path of a part whose size and footer are those of the manifest; raise
-    IndexDamagedError otherwise.
+    """Return the path of a part whose size and footer match the manifest.
+
+    Raises IndexDamagedError otherwise.
     """
-    path = folder / part["file"]
+    path = folder / str(part["file"])
     try:
         whole = path.stat().st_size == part["bytes"] and footer_hash(path) == part["footer"]
     except OSError as error:
@@ -210,9 +201,7 @@ def check_part(folder: Path, part: Part) -> Path:
 
 
 def open_parts(folder: Path, parts: list[Part], table: str) -> ds.Dataset:
-    """Return the parts of one table as a dataset whose page checksums are verified on every
-    read.
-    """
+    """Return the parts of one table as a dataset that verifies page checksums on every read."""
     mine = [p for p in parts if p["table"] == table]
     schema = full_schema(table, mine)
     if not mine:
@@ -223,8 +212,7 @@ def open_parts(folder: Path, parts: list[Part], table: str) -> ds.Dataset:
 
 
 def rows_of_run(folder: Path, parts: list[Part], table: str, run_id: str) -> pa.Table:
-    """Return one run's rows of one table; only parts and row groups that can hold it are read,
-    checksums verified.
+    """Return one run's rows of one table; only parts that can hold it are read.
 
     Raises IndexDamagedError where a part is missing or is not what it was written as.
     """

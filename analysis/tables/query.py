@@ -1,6 +1,4 @@
-"""SQL over the result tables: DuckDB in memory, read-only, no files, no network, bounded time and
-memory.
-"""
+"""SQL over the result tables: DuckDB in memory, read-only, bounded in time and memory."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ TIMEOUT_S = 60.0
 MEMORY = "1GB"
 MAX_BYTES = 1 << 30
 VIEWS = ("runs", "evals", "results", "metrics", "attempts", "members", "problems")
-_LOCKED = {
+_LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -41,25 +39,41 @@ _DAMAGE = (
 )
 Answer = TypeVar("Answer")
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-_FROM_PLANS = """SELECT r.* REPLACE (m.study AS study, m.name AS name, m.predicted_hours AS predicted_hours,
- m.planned_evals AS planned_evals, m.predicted_eval_hours AS predicted_eval_hours) FROM _runs r """
-_SUMS = """max(predicted_hours) AS predicted_hours, count(DISTINCT eval_id) AS planned_evals,
- max(predicted_eval_hours) AS predicted_eval_hours FROM members"""
-_OF_ALL = f"""{_FROM_PLANS} LEFT JOIN (SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study,
- min_by(name, study) AS name, {_SUMS} GROUP BY run_id) m USING (run_id)"""
-_OF_ONE = f"""{_FROM_PLANS} JOIN (SELECT run_id, min(study) study, min(name) AS name, {_SUMS}
- WHERE study = {{study}} GROUP BY run_id) m USING (run_id)"""
-_EVALS_OF_ONE = (
-    "SELECT e.* FROM _evals e JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m \
-USING (run_id, eval_id)"
-)
+_FROM_PLANS = """
+SELECT r.* REPLACE (
+  m.study AS study, m.name AS name, m.predicted_hours AS predicted_hours,
+  m.planned_evals AS planned_evals, m.predicted_eval_hours AS predicted_eval_hours
+) FROM _runs r
+"""
+_SUMS = """
+max(predicted_hours) AS predicted_hours, count(DISTINCT eval_id) AS planned_evals,
+max(predicted_eval_hours) AS predicted_eval_hours FROM members
+"""
+_OF_ALL = f"""
+{_FROM_PLANS} LEFT JOIN (
+  SELECT run_id, string_agg(DISTINCT study, ',' ORDER BY study) study,
+  min_by(name, study) AS name, {_SUMS} GROUP BY run_id
+) m USING (run_id)
+"""
+_OF_ONE = f"""
+{_FROM_PLANS} JOIN (
+  SELECT run_id, min(study) study, min(name) AS name, {_SUMS}
+  WHERE study = {{study}} GROUP BY run_id
+) m USING (run_id)
+"""
+_EVALS_OF_ONE = """
+SELECT e.* FROM _evals e
+JOIN (SELECT run_id, eval_id FROM members WHERE study = {study}) m USING (run_id, eval_id)
+"""
+_PUBLISHED_NAMES = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = 'published' ORDER BY 1
+"""
 
 
 def connect(
     index: Index, *, study: str | None = None, published: bool = False
 ) -> duckdb.DuckDBPyConnection:
-    """Return a locked connection with the tables of `index` as views; with `study`, only what its
-    plan holds.
+    """Return a locked connection to the tables of `index`, or to the part in `study`'s plan.
 
     Views: runs, evals, results (evals with the columns of their runs), metrics, attempts, members,
     problems; with `published` the paper's tables in the schema of that name.
@@ -69,25 +83,26 @@ def connect(
         _stack(con, index, table)
     con.register("members", open_parts(index.folder, index.members, "members"))
     word = "'" + (study or "").replace("'", "''") + "'"
+    evals = _EVALS_OF_ONE.format(study=word) if study else "SELECT * FROM _evals"
     con.execute("CREATE VIEW runs AS " + (_OF_ONE.format(study=word) if study else _OF_ALL))
-    con.execute(
-        "CREATE VIEW evals AS "
-        + (_EVALS_OF_ONE.format(study=word) if study else "SELECT * FROM _evals")
-    )
+    con.execute("CREATE VIEW evals AS " + evals)
     for table in ("metrics", "attempts", "problems"):
         only = " WHERE run_id IN (SELECT run_id FROM runs)" if study else ""
         con.execute(f"CREATE VIEW {table} AS SELECT * FROM _{table}{only}")
-    both = sorted(set(_columns(con, "evals")) & set(_columns(con, "runs")) - {"run_id"})
-    hidden = f" EXCLUDE ({', '.join(both)})" if both else ""
-    con.execute(
-        f"CREATE VIEW results AS SELECT * FROM evals JOIN (SELECT *{hidden} FROM runs) USING "
-        "(run_id)"
-    )
+    _add_results(con)
     if published:
         _add_published(con)
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
     return con
+
+
+def _add_results(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the view `results`; a column of both tables is that of the evaluation."""
+    both = sorted(set(_columns(con, "evals")) & set(_columns(con, "runs")) - {"run_id"})
+    hidden = f" EXCLUDE ({', '.join(both)})" if both else ""
+    runs = f"(SELECT *{hidden} FROM runs)"
+    con.execute(f"CREATE VIEW results AS SELECT * FROM evals JOIN {runs} USING (run_id)")
 
 
 def _stack(con: duckdb.DuckDBPyConnection, index: Index, table: str) -> None:
@@ -150,9 +165,7 @@ def ask(
 
 
 def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
-    """Return `work(index)`; where the index proves damaged while it is read, build it anew and ask
-    again.
-    """
+    """Return `work(index)`; where the index proves damaged, rebuild it and ask again."""
     try:
         return work(index)
     except IndexDamagedError:
@@ -160,9 +173,7 @@ def retrying(index: Index, work: Callable[[Index], Answer]) -> Answer:
 
 
 def _translated(con: duckdb.DuckDBPyConnection, error: Exception, timeout_s: float) -> Exception:
-    """Return what to raise for an error of the engine: a line for the user, or the damage of the
-    index.
-    """
+    """Return the error to raise for one of the engine: a user's, or a damaged index."""
     text = str(error)
     if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in text:
         hint = "narrow it (WHERE, fewer joins) or give --timeout"
@@ -181,8 +192,9 @@ def _translated(con: duckdb.DuckDBPyConnection, error: Exception, timeout_s: flo
 
 
 def check_study(con: duckdb.DuckDBPyConnection, study: str) -> dict[str, int]:
-    """Return how many runs and evaluations the plan of `study` asks for; raise UserError where it
-    has none.
+    """Return how many runs and evaluations the plan of `study` asks for.
+
+    Raises UserError where it has no plan.
     """
     counts = "SELECT count(DISTINCT run_id), count(DISTINCT eval_id) FROM members WHERE study = ?"
     found = con.execute(counts, [study]).fetchall()[0]
@@ -250,5 +262,4 @@ def _columns(con: duckdb.DuckDBPyConnection, view: str) -> list[str]:
 
 def published_names(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the names of the paper's tables, where they were asked for."""
-    sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'published' ORDER BY 1"
-    return [f"published.{row[0]}" for row in con.execute(sql).fetchall()]
+    return [f"published.{row[0]}" for row in con.execute(_PUBLISHED_NAMES).fetchall()]

@@ -1,5 +1,6 @@
-"""What changed since the index was built: folder times for ended runs, sizes and times of every
-file for live ones.
+"""What changed since the index was built, told by times and sizes alone.
+
+Folder times for ended runs; sizes and times of every file for live ones.
 
 Records are published by rename, which moves the time of their folder; only curves grow in place,
 and only while a run lives. So an ended run is three looks at the file system however many
@@ -28,8 +29,7 @@ def run_ids(store: Store) -> list[str]:
 
 
 def signature(folder: str, *, settled: bool) -> Signature:
-    """Return what tells one state of a run's folder from another: times, for a live run sizes and
-    times of its files.
+    """Return a text that changes with a run's folder: times, for a live run also file sizes.
 
     Empty where the folder is gone.
     """
@@ -52,9 +52,7 @@ def newest(sign: Signature) -> int:
 
 
 def server_time(folder: Path) -> int:
-    """Return the file system's own clock, ns, from a file made now: a server's may differ from this
-    host's.
-    """
+    """Return the file system's own clock, ns, which may differ from this host's."""
     probe = folder / f".clock-{uuid.uuid4().hex[:8]}"
     probe.touch()
     try:
@@ -89,9 +87,7 @@ def _live_evals(evals: str) -> list[str]:
 
 
 def _files(folder: str) -> list[str]:
-    """Return "name:size:mtime_ns" of the plain files of a folder; blanks in names cannot split a
-    signature.
-    """
+    """Return "name:size:mtime_ns" of a folder's plain files, without blanks in the names."""
     found = []
     try:
         with os.scandir(folder) as entries:

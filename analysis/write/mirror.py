@@ -23,9 +23,7 @@ ROW_KEYS = ("run_id", "attempt", "images", "step")
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run for a viewer: its name, its science as flat settings, and (tag, images, value)
-    points.
-    """
+    """One run for a viewer: name, science as flat settings, (tag, images, value) points."""
 
     run_id: str
     name: str
@@ -53,8 +51,7 @@ def views(study: str, results: Path | str | None = None) -> Iterator[RunView]:
 
 
 def to_tensorboard(study: str, folder: Path, results: Path | str | None = None) -> int:
-    """Write one event folder per run below `folder` (x axis: images seen) and return how many; the
-    folder must be new.
+    """Write one event folder per run below `folder`, which must be new; return their number.
 
     Appending to event files of an earlier export would double every point.
     """
@@ -153,8 +150,13 @@ def _eval_points(measured: pd.DataFrame | None) -> Iterator[tuple[str, int, floa
     for row in measured.to_dict("records") if measured is not None else ():
         for name in metric_names(row):
             if not _missing(row[name]):
-                how = f"{row['sampler']}-{row['steps']}, guidance {row['guidance']:g}, {row['samples']} samples"
-                yield f"{row['protocol']}/{name} ({how})", int(row["images_seen"]), float(row[name])
+                tag = f"{row['protocol']}/{name} ({_settings(row)})"
+                yield tag, int(row["images_seen"]), float(row[name])
+
+
+def _settings(row: dict[str, Any]) -> str:
+    how = f"{row['sampler']}-{row['steps']}, guidance {row['guidance']:g}"
+    return f"{how}, {row['samples']} samples"
 
 
 def _missing(value: Any) -> bool:

@@ -23,59 +23,61 @@ def fitted(
     last: Sequence[str] = (),
     hint: str = "--columns chooses",
 ) -> str:
-    """Return a table for reading: as many columns as fit `width` (None: all), the others named
-    below it with `hint`.
+    """Return a table as text with the columns that fit `width`; the others are named below it.
+
+    A `width` of None shows all columns. `hint` says how to choose.
 
     Columns in `keep` are shown at any width; those in `last` go first where width is wanting, its
     end before its start.
     """
+    cells = [[short(value) for value in row.values()] for row in rows_of(table)]
+    names = table.column_names
+    widest = WIDEST if width else 10**6
+    wide = [min(widest, max(len(n), *(len(r[i]) for r in cells), 0)) for i, n in enumerate(names)]
+    ranked = [*keep, *(n for n in names if n not in (*keep, *last)), *last]
+    shown = _fitting(wide, width, [names.index(n) for n in ranked if n in names], len(keep))
+    lines = _drawn(table, cells, wide, shown)
+    left = [name for i, name in enumerate(names) if i not in shown]
+    if left:
+        lines.append(f"not shown, the terminal is too narrow: {', '.join(left)} ({hint})")
+    return "\n".join(lines) + "\n"
+
+
+def _drawn(table: pa.Table, cells: list[list[str]], wide: list[int], shown: list[int]) -> list[str]:
+    """Return the lines of the columns `shown`, each `wide` characters."""
     from rich.console import Console
     from rich.table import Table
 
-    cells = [[short(value) for value in row.values()] for row in rows_of(table)]
-    names = table.column_names
-    wide = [
-        min(WIDEST if width else 10**6, max([len(n), *(len(r[i]) for r in cells)]))
-        for i, n in enumerate(names)
-    ]
-    ranked = [*keep, *(n for n in names if n not in (*keep, *last)), *last]
-    shown = _fitting(wide, width, [names.index(n) for n in ranked if n in names], len(keep))
     view = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
     for i in shown:
-        right = "right" if is_number(table.schema.field(i).type) else "left"
+        field = table.schema.field(i)
         view.add_column(
-            names[i].replace("[", r"\["),
-            justify=right,
+            _literal(field.name),
+            justify="right" if is_number(field.type) else "left",
             no_wrap=True,
             min_width=wide[i],
             max_width=wide[i],
         )
     for row in cells:
-        view.add_row(*(row[i].replace("[", r"\[") for i in shown))
+        view.add_row(*(_literal(row[i]) for i in shown))
     out = io.StringIO()
-    Console(
-        file=out,
-        width=sum(wide[i] + GAP for i in shown) + 1 or 1,
-        highlight=False,
-        color_system=None,
-    ).print(view)
-    left = [names[i] for i in range(len(names)) if i not in shown]
-    lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    lines += [f"not shown, for want of width: {', '.join(left)} ({hint})"] if left else []
-    return "\n".join(lines) + "\n"
+    width = sum(wide[i] + GAP for i in shown) + 1
+    Console(file=out, width=width, highlight=False, color_system=None).print(view)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def _literal(text: str) -> str:
+    """Return a text that rich prints as it is: a bracket would start its markup."""
+    return text.replace("[", r"\[")
 
 
 def terminal_width() -> int | None:
-    """Return the terminal's width, or None where standard output is no terminal: a file may be as
-    wide as it likes.
-    """
+    """Return the terminal's width, or None where standard output is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _fitting(wide: list[int], width: int | None, ranked: list[int], kept: int) -> list[int]:
-    """Return the columns that fit, as the table has them; the `kept` first of `ranked`, or its
-    first, always do.
-    """
+    """Return the columns that fit, in the table's order; the first `kept` always do."""
     shown: list[int] = []
     used = 0
     for i in ranked:

@@ -71,9 +71,7 @@ def test_published_values_are_the_claims(plans):
 
 
 def test_long_and_guided_results_of_both_resolutions_are_claims(plans):
-    """Every printed FID of DiT-XL/2 beyond 400K steps has its claim, and an evaluation that will
-    measure it.
-    """
+    """Each printed FID of DiT-XL/2 beyond 400K steps has a claim and an evaluation."""
     printed = set()
     for resolution in (256, 512):
         table = published.table(f"imagenet{resolution}")

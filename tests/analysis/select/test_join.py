@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.select.points import join
+from analysis.select.join import join
 
 
 def test_an_evaluation_keeps_its_own_training_point():

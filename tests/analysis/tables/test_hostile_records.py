@@ -99,9 +99,7 @@ def test_damaged_curve(tmp_path, name):
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):
-    """Each single bit of a curve, flipped: the rows of the other lines stay, and no altered row is
-    believed.
-    """
+    """No altered row of a curve is believed, and the rows of other lines stay."""
     content = b"".join(GOOD)
     whole = {r["images"]: r for r in read_metrics(_write(tmp_path, content))[0]}
     accepted = lost = 0
@@ -223,9 +221,7 @@ def test_record_copied_into_another_run(tmp_path):
 
 
 def test_later_attempt_wins(tmp_path):
-    """A second attempt that redoes work from a checkpoint: each training point once, the later
-    row.
-    """
+    """A second attempt resumes from a checkpoint: the later row counts at each training point."""
     store = Store(tmp_path)
     with unsynced():
         science = next(sciences(1))
@@ -293,9 +289,7 @@ def _mutations(value, place=()):
 
 @pytest.mark.parametrize("pattern", ["evals/*.json", "outcome.json", "attempts/*/attempt.json"])
 def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern):
-    """Every value of a record replaced by every kind of junk: read without an error, ids
-    unaltered.
-    """
+    """Junk in place of any value is read without an error, and ids stay."""
     store = Store(tmp_path)
     run = fill(store, 1, points=2, evals=1)[0]
     path = next(store.run(run).root.glob(pattern))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from synthetic_store import add_eval, add_run, evaluations, fill, sciences, unsynced
 
-from analysis.tables import index, load, parquet_parts
+from analysis.tables import index, index_workers, load, parquet_parts
 from dit_core.records.paths import Store
 
 
@@ -51,9 +51,7 @@ def test_nothing_changed_reads_nothing(store, monkeypatch):
 
 
 def test_update_equals_rebuild(store):
-    """New runs, new evaluations, a longer curve, a removed run: the layers say what a fresh index
-    says.
-    """
+    """New runs, new evaluations, a longer curve, a removed run: layers equal a fresh index."""
     with unsynced():
         ids = fill(store, 12)
         age(store)
@@ -76,9 +74,7 @@ def test_update_equals_rebuild(store):
 
 
 def test_one_curve_is_read_by_itself_and_says_what_the_tables_say(store, monkeypatch):
-    """Settled, replaced by a layer, live, changed since, gone, unknown: with neither SQL nor a look
-    at other runs.
-    """
+    """Settled, replaced, live, changed, gone or unknown: no SQL, no look at other runs."""
     with unsynced():
         ids = fill(store, 5, points=7)
         live = add_run(store, list(sciences(6))[5], points=3, outcome=None)
@@ -196,9 +192,7 @@ def test_damaged_index_is_rebuilt(store, name):
 
 
 def test_flipped_bits_in_the_index_are_never_believed(store):
-    """One hundred single-bit flips in the largest part: each is an error or harmless, none a wrong
-    answer.
-    """
+    """A hundred single-bit flips: each is an error or harmless, none a wrong answer."""
     fill(store, 3, points=50)
     age(store)
     before = load.metrics(store.root)
@@ -298,8 +292,7 @@ def _write_runs(root, writer, count, out, was_seen):
 
 @pytest.mark.slow
 def test_writers_and_a_reader(store):
-    """Four writers and a reader: the reader never fails or sees a row twice, at the end every row
-    is there once.
+    """Four writers and a reader: no failure, no row twice, at the end every row once.
 
     benchmarks/index_scale.py does the same with eight writers for two minutes.
     """
@@ -363,4 +356,4 @@ def test_what_a_process_of_the_index_is_refused_reaches_the_command(tmp_path):
     store = Store(tmp_path)
     fill(store, 1, points=2, evals=1)
     with pytest.raises(FileNotFoundError, match=r"runs-.*\.parquet"):
-        index._build_in_processes(store, [list(store.run_ids())], tmp_path / "gone", 0, None)
+        index_workers.build_in_processes(store, [list(store.run_ids())], tmp_path / "gone", 0, None)

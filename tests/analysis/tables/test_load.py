@@ -1,6 +1,4 @@
-"""The frames, the data dictionary, and the pages that show them: docs/query.md and
-docs/example_analysis.py run.
-"""
+"""The frames, the data dictionary, and the pages that use them."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    fill(Store(folder), 48, points=5, evals=20, study="example")
+    fill(Store(folder), 48, points=5, evals=20, study="digits")
     return folder
 
 
@@ -94,9 +92,7 @@ def test_missing_stays_missing_and_whole_numbers_whole(tmp_path):
 
 
 def test_a_study_sees_its_own_runs_names_and_evaluations(tmp_path):
-    """Two studies share runs; each asks for other evaluations of them and calls them by its own
-    names.
-    """
+    """Two studies share runs under other names and with other evaluations."""
     store = Store(tmp_path)
     fill(store, 4, points=2, evals=3, study=None)
     with unsynced():

@@ -239,9 +239,7 @@ HOSTILE = [
 
 
 def test_hostile_sql_touches_nothing(root, tmp_path):
-    """Each statement is refused; no file is read, made or changed, and the tables answer as
-    before.
-    """
+    """Each statement is refused: no file is touched, and the tables answer as before."""
     secret = tmp_path / "secret.csv"
     secret.write_text("password\nhunter2\n")
     secret_frame = pd.DataFrame({"a": ["hunter2"]})  # Python variables are no tables either
@@ -347,9 +345,7 @@ def _equal(one, two):
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_every_value_survives(form, tmp_path):
-    """Ids like 12e4567, NaN, infinities, 64-bit integers, unicode: out through a file and back, n
-    of n.
-    """
+    """Ids like 12e4567, NaN, infinities, 64-bit integers, Unicode: written and read back."""
     table = pa.table(ODD)
     back = {
         "csv": lambda: formats.read_csv(formats.to_csv(table)),
@@ -405,7 +401,7 @@ def test_table_fits_the_terminal():
     table = pa.table({f"column_{i}": ["x" * 30] for i in range(9)})
     narrow = fitted(table, 80)
     assert max(map(len, narrow.splitlines()[:2])) <= 80
-    assert "not shown, for want of width: column_2" in narrow
+    assert "not shown, the terminal is too narrow: column_2" in narrow
     assert "not shown" not in fitted(table, None)
     assert "[red]" in fitted(pa.table({"a": ["[red]"]}), 80)
 

@@ -1,5 +1,6 @@
-"""Copies of a study for other viewers hold its points; MLflow and Weights & Biases only where they
-are installed.
+"""Copies of a study for other viewers hold its points.
+
+MLflow and Weights & Biases are tested where they are installed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Tables: the printed cells are the published ones; nothing a cell holds becomes markup or a
-formula.
-"""
+"""The printed cells are the published ones; no cell becomes markup or a formula."""
 
 from __future__ import annotations
 
