@@ -33,7 +33,7 @@ def state_of(store: Store, study: str, runs: Iterable[Run]) -> str:
     where one stands.
     """
     digest = hashlib.sha256(f"{_FORMAT} {Path.cwd()} {store.root}".encode())
-    digest.update((store.study(study) / "study.yaml").read_bytes())
+    digest.update(store.study_yaml(study).read_bytes())
     for run in runs:
         paths = store.run(run.run_id)
         for path in (paths.outcome, *sorted(paths.evals.glob("*.json"))):

@@ -112,7 +112,7 @@ def _claims(store: Store, study: str) -> tuple[Claim, ...]:
     from dit_core.study.language.spec import load_study
 
     try:
-        return load_study(store.study(study) / "study.yaml").claims
+        return load_study(store.study_yaml(study)).claims
     except (DitlabError, OSError):
         return ()  # an older study file, or none
 

@@ -158,7 +158,7 @@ def _question(store: Store, name: str) -> str:
     from dit_core.study.language.spec import load_study
 
     try:
-        return load_study(store.study(name) / "study.yaml").question
+        return load_study(store.study_yaml(name)).question
     except (DitlabError, OSError):
         return ""  # an older or extended study file: the report says the question is not recorded
 

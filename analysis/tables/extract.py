@@ -190,7 +190,7 @@ def _add_outcome(
 
 
 def _attempt_row(paths: RunPaths, attempt: int, problems: list[Problem]) -> dict[str, Any]:
-    record = document(f"{paths.attempt(attempt)}/attempt.json", problems) or {}
+    record = document(str(paths.attempt_record(attempt)), problems) or {}
     row = {"run_id": paths.root.name, "attempt": attempt, **origin(record)}
     for key in ("end", "reason", "device", "job", "started_at", "ended_at"):
         row[key] = text(record.get(key))
@@ -205,10 +205,10 @@ def _curve(paths: RunPaths, numbers: list[int], problems: list[Problem]) -> list
     """Return the rows of all attempts, the latest attempt's at each training point, ascending."""
     merged: dict[int, dict[str, Any]] = {}
     for attempt in numbers:
-        folder = paths.attempt(attempt)
-        path = folder / "metrics.jsonl"
-        if not path.exists() and (folder / "metrics.jsonl.gz").exists():
-            path = folder / "metrics.jsonl.gz"
+        path = paths.metrics(attempt)
+        packed = path.with_name(f"{path.name}.gz")
+        if not path.exists() and packed.exists():
+            path = packed
         rows, found = read_metrics(path)
         problems.extend(found)
         for row in rows:

@@ -64,8 +64,8 @@ def server_time(folder: Path) -> int:
 def study_files(store: Store) -> dict[str, str]:
     """Return {path of plan.json: "size:mtime_ns"} of all studies."""
     found = {}
-    for name in _folders(store.root / "studies"):
-        path = store.study(name) / "plan.json"
+    for name in _folders(store.studies):
+        path = store.plan(name)
         try:
             stat = path.stat()
         except OSError:

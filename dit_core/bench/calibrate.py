@@ -66,7 +66,7 @@ def calibrate(
     device's entry.
     """
     entry = _gpu(on_run) if torch.cuda.is_available() else _cpu(on_run)
-    path = store.root / "bench" / "calibration.json"
+    path = store.calibration
     try:
         devices = read_json(path)["devices"]
     except (FileNotFoundError, KeyError, TypeError):

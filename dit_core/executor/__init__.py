@@ -1,3 +1,1 @@
-"""Runs carried out: one run from claim to record, its processes, the runs of a plan on this
-machine.
-"""
+"""Executing runs: one run from claim to record, its processes, the runs of a plan here."""

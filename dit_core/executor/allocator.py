@@ -16,9 +16,7 @@ _TUNABLES = {
 
 
 def keeping_memory(environment: dict[str, str]) -> dict[str, str]:
-    """Return `environment` for a process that trains: memory once taken is kept; settings already
-    there win.
-    """
+    """Return `environment` for a process that trains and keeps its memory; its settings win."""
     own = environment.get("GLIBC_TUNABLES", "")
     named = {part.partition("=")[0] for part in own.split(":")}
     ours = [f"{name}={value}" for name, value in _TUNABLES.items() if name not in named]

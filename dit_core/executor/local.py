@@ -1,6 +1,4 @@
-"""Carry a plan out on this machine: worker processes, longest runs first; a failed run never stops
-the others.
-"""
+"""Run a plan on this machine: worker processes, longest runs first; a failure stops no other."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _RETRY_S = 0.5  # how often to look again at a run that another process owns
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """How many workers this machine carries, threads of each, and the GPUs each is given (None on a
-    CPU).
-    """
+    """The number of workers, threads of each, and the GPUs of each (None on a CPU)."""
 
     workers: int
     threads: int
@@ -73,8 +69,7 @@ def crew_for(runs: tuple[Run, ...]) -> Crew:
 def run_locally(
     store: Store, study: str, runs: Iterable[Run], on_event: Callable[[dict[str, Any]], None]
 ) -> dict[str, tuple[str, str | None]]:
-    """Carry out `runs` and return for each id how it ended and why: done, diverged, failed or
-    stopped.
+    """Execute `runs`; return for each id (done, diverged, failed or stopped, the reason).
 
     KeyboardInterrupt asks every worker to save and leave, waits for them, and is raised again.
     """
@@ -83,7 +78,7 @@ def run_locally(
         return {}
     crew = crew_for(tuple(waiting))
     ledger = Ledger(on_event)
-    log = store.study(study) / "workers.log"
+    log = store.workers_log(study)
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as output, contextlib.ExitStack() as stack:
         workers = [
@@ -99,9 +94,7 @@ def run_locally(
 
 
 def work(run: Run) -> float:
-    """Return a run's whole cost in FLOPs, training and sampling: for order and for the time
-    left.
-    """
+    """Return a run's whole cost in FLOPs, training and sampling: for order and time left."""
     sampled = sum(
         2.0 * cost.sampling_macs(run.science, planned.evaluation) for planned in run.evaluations
     )
@@ -192,9 +185,7 @@ class _Worker:
 
 
 def _serve(workers: list[_Worker], waiting: deque[Run], ledger: Ledger, log: Path) -> None:
-    """Hand out runs until all have ended; runs that another process owns are looked at again and
-    again.
-    """
+    """Hand out runs until all have ended; a run that another process owns is tried again."""
     owned: dict[str, tuple[float, Run]] = {}
     selector = selectors.DefaultSelector()
     for worker in workers:
@@ -234,9 +225,7 @@ def _hear(
 
 
 def _bury(worker: _Worker, ledger: Ledger, log: Path) -> None:
-    """Name the run that a dead worker leaves behind as failed, and start a new worker in its
-    place.
-    """
+    """Record the run of a dead worker as failed, and start a new worker in its place."""
     run = worker.run
     worker.run = None
     was_ready = worker.ready

@@ -26,8 +26,7 @@ _KEPT_POINTS = 10
 
 
 def execute_run(store: Store, run: Run, watch: Watch | None = None) -> Result:
-    """Train `run` unless it is done, then make the evaluations that are missing; return how it
-    stands.
+    """Train `run` unless it is done, then make its missing evaluations; return how it ended.
 
     Work that another living process owns is left to it. An exception of the run's own becomes
     "failed" with its last lines in the attempt's log; it never reaches the caller.
@@ -55,8 +54,7 @@ def execute_run(store: Store, run: Run, watch: Watch | None = None) -> Result:
 
 
 def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
-    """Return the training points whose EMA weights are kept: those asked for, and every tenth of
-    the run.
+    """Return the points whose EMA weights are kept: those asked for, and each tenth of the run.
 
     The tenths let a study gain an evaluation point later without training again.
     """
@@ -102,9 +100,7 @@ def _settled_by_outcome(paths: RunPaths, run: Run) -> Result | None:
 
 
 def _go_back_before(paths: RunPaths, images_seen: int) -> None:
-    """Make the training go on from a point before `images_seen`, so that it makes the weights there
-    again.
-    """
+    """Make the training resume before `images_seen`, so that it makes the weights there again."""
     for folder in sorted(paths.checkpoints.glob("[0-9]*")):
         if int(folder.name) >= images_seen:
             bundle.remove(folder)
@@ -123,9 +119,7 @@ def _train(paths: RunPaths, run: Run, watch: Watch) -> Result:
 
 
 def _help_along(paths: RunPaths, run: Run, watch: Watch) -> Result:
-    """Take this process's share of the training if the first process finds that there is one; write
-    nothing.
-    """
+    """Train this process's share if the first process finds that there is one; write nothing."""
     if not watch.group.announce():
         return Result("done")
     ending = take_share(paths, run, watch)
@@ -169,18 +163,14 @@ def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Result:
 
 
 def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Result:
-    """Record a failure: the whole trace in the attempt's log, one line with the remedy as the
-    reason.
-    """
+    """Record a failure: the whole trace in the attempt's log, one line as the reason."""
     reason = str(error) if isinstance(error, DitlabError) else f"{type(error).__name__}: {error}"
     if not str(error):
         reason = type(error).__name__  # nothing would stand behind the colon
     if is_out_of_memory(error):
         first = reason.splitlines()[0]
         reason = f"out of memory; set execution.micro_batch below the present one. ({first})"
-    (paths.attempt(attempt.number) / "log.txt").write_text(
-        "".join(traceback.format_exception(error))
-    )
+    paths.log(attempt.number).write_text("".join(traceback.format_exception(error)))
     images = attempt.record["images_start"] or 0
     attempt.end("failed", images_seen=images, reason=reason)
     write_outcome(paths, Outcome("FAILED", reason, images, attempt.number))

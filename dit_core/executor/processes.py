@@ -32,8 +32,7 @@ _LEAVE_S = 60.0  # how long the others may take to come to the end that the firs
 
 @contextlib.contextmanager
 def gathered(paths: RunPaths, run: Run, group: Group) -> Iterator[Group]:
-    """Yield the group to train `run` with: `group`, or as many processes as the run asks for where
-    it is alone.
+    """Yield the group to train `run` with, starting the other processes where `group` is alone.
 
     Raises EnvironmentProblem with the last words of a process that died.
     """
@@ -101,9 +100,7 @@ def meet(run: Run, rank: int, folder: Path) -> Group:
 def _explained(
     error: RuntimeError, others: list[subprocess.Popen[bytes]], folder: Path
 ) -> Exception:
-    """Return the error of the process that died first, where one did, instead of the broken
-    connection it left.
-    """
+    """Return the error of the process that died first, else the broken connection it left."""
     for rank, other in enumerate(others, 1):
         with contextlib.suppress(subprocess.TimeoutExpired):
             other.wait(2.0)

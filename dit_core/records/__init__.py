@@ -1,3 +1,1 @@
-"""What is kept on disk: paths, atomic files, run, attempt, metric and evaluation records,
-leases.
-"""
+"""What is kept on disk: paths, atomic files, leases; records of runs and their parts."""

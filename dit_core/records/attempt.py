@@ -1,5 +1,6 @@
-"""attempts/<n>/attempt.json: one start of a run on one host; its folder is claimed by creating it,
-so by one writer.
+"""attempts/<n>/attempt.json: one start of a run on one host, with one writer.
+
+Creating its folder claims it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Attempt:
     def note(self, **facts: Any) -> None:
         """Add facts to the record and publish it."""
         self.record.update(facts)
-        write_json(self.paths.attempt(self.number) / "attempt.json", self.record)
+        write_json(self.paths.attempt_record(self.number), self.record)
 
     def end(self, how: str, *, images_seen: int, reason: str | None = None) -> None:
         """Close the attempt: `how` is done, diverged, stopped, failed or lost."""
@@ -46,9 +47,7 @@ class Attempt:
 
 
 def start_attempt(paths: RunPaths, *, device: str, job: str | None = None) -> Attempt:
-    """Claim the next free number and return the attempt; numbers order attempts, clocks never
-    do.
-    """
+    """Claim the next free number and return the attempt; numbers, never clocks, order attempts."""
     number = max(attempt_numbers(paths), default=0)
     while True:
         number += 1
@@ -74,7 +73,7 @@ def start_attempt(paths: RunPaths, *, device: str, job: str | None = None) -> At
         "events": [],
         "provenance": provenance(),
     }
-    attempt = Attempt(paths, number, record, MetricsWriter(paths.attempt(number) / "metrics.jsonl"))
+    attempt = Attempt(paths, number, record, MetricsWriter(paths.metrics(number)))
     attempt.note()
     return attempt
 
@@ -88,22 +87,18 @@ class _SilentAttempt(Attempt):
 
 
 def silent_attempt(paths: RunPaths) -> Attempt:
-    """Return an attempt for a process that helps another one: the first process of a run alone
-    writes its record.
-    """
+    """Return an unwritten attempt: of a run's processes, the first alone writes the record."""
     return _SilentAttempt(
         paths, 0, {"events": [], "images_start": None}, MetricsWriter(Path(os.devnull))
     )
 
 
 def read_attempts(paths: RunPaths) -> list[dict[str, Any]]:
-    """Return the records of all attempts in order; one that was killed before its record is named
-    by number only.
-    """
+    """Return the records of all attempts in order; one killed early has only a number."""
     records = []
     for number in attempt_numbers(paths):
         try:
-            records.append(read_json(paths.attempt(number) / "attempt.json"))
+            records.append(read_json(paths.attempt_record(number)))
         except FileNotFoundError:
             records.append({"attempt": number, "run_id": paths.root.name})
     return records

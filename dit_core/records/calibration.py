@@ -1,6 +1,4 @@
-"""results/bench/calibration.json: what this machine was measured to take, kept by `ditlab bench
---save`.
-"""
+"""results/bench/calibration.json: this machine's measured speed, by `ditlab bench --save`."""
 
 from __future__ import annotations
 
@@ -11,10 +9,8 @@ from dit_core.study.price.predict import Calibration
 
 
 def read_calibration(store: Store, device: str) -> Calibration | None:
-    """Return the calibration of `device`, or None where it was never measured; raise RecordError if
-    torn.
-    """
-    path = store.root / "bench" / "calibration.json"
+    """Return the calibration of `device`; None if never measured; raise RecordError if torn."""
+    path = store.calibration
     try:
         entry = read_json(path)["devices"].get(device)
         return Calibration.of(entry) if entry is not None else None

@@ -34,9 +34,7 @@ def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[st
 
 
 def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
-    """Return the record of an evaluation, or None where there is none; raise RecordError where it
-    is torn.
-    """
+    """Return the record of an evaluation; None without one; raise RecordError if it is torn."""
     path = paths.eval(eval_id)
     try:
         record = read_json(path)

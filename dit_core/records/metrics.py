@@ -1,5 +1,4 @@
-"""attempts/<n>/metrics.jsonl: the training curve, one JSON object a line, each line closed by its
-own checksum.
+"""attempts/<n>/metrics.jsonl: the training curve, one JSON object and its checksum a line.
 
 One process writes a file; lines are appended with a single write per flush, so a kill tears at most
 the last line. Rows of later attempts replace those of earlier ones at the same training point: work
@@ -52,9 +51,7 @@ class MetricsWriter:
         self._flushed = time.monotonic()
 
     def sync(self) -> None:
-        """Put all rows on disk: to be called before a checkpoint that lies behind them is
-        published.
-        """
+        """Put all rows on disk, before a checkpoint that comes after them is published."""
         self.flush()
         with contextlib.suppress(OSError):  # a device like /dev/null cannot be synced
             os.fsync(self._descriptor)
@@ -95,9 +92,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole rows of one file; torn or altered lines are passed over (`ditlab doctor`
-    counts them).
-    """
+    """Yield the whole rows of one file; damaged lines are skipped (`ditlab doctor` counts them)."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -108,12 +103,10 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_curve(paths: RunPaths) -> list[dict[str, Any]]:
-    """Return the training curve of a run, ascending in images; the latest attempt's row wins at
-    each point.
-    """
+    """Return the training curve of a run, ascending in images; at each point the last attempt's."""
     rows: dict[int, dict[str, Any]] = {}
     for number in attempt_numbers(paths):
-        for row in read_rows(paths.attempt(number) / "metrics.jsonl"):
+        for row in read_rows(paths.metrics(number)):
             rows[row["images"]] = {**row, "attempt": number}
     return [rows[images] for images in sorted(rows)]
 

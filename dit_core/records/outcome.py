@@ -1,5 +1,6 @@
-"""outcome.json: how a training ended. Written last; only an outcome whose manifest still matches
-proves "done".
+"""outcome.json: how a training ended, written last.
+
+Only an outcome whose manifest still matches proves "done".
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ class Outcome:
 
 
 def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
-    """Publish the outcome with the hashes of the snapshots it vouches for; a later attempt's
-    replaces a FAILED one.
-    """
+    """Publish the outcome with the hashes of its snapshots; it may replace a FAILED one."""
     manifest = {
         folder.name: sha256_of(folder / "MANIFEST.json")
         for folder in sorted(paths.snapshots.glob("[0-9]*"))
@@ -50,9 +49,7 @@ def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
 
 
 def read_outcome(paths: RunPaths) -> Outcome | None:
-    """Return the outcome of a run, or None where there is none yet; raise RecordError where the
-    file is torn.
-    """
+    """Return the outcome of a run; None while it has none; raise RecordError if torn."""
     try:
         record: dict[str, Any] = read_json(paths.outcome)
     except (FileNotFoundError, NotADirectoryError):

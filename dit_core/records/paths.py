@@ -40,6 +40,23 @@ class RunPaths:
         """Return the folder of one attempt."""
         return self.attempts / f"{number:04d}"
 
+    def attempt_record(self, number: int) -> Path:
+        """Return the record of one attempt."""
+        return self.attempt(number) / "attempt.json"
+
+    def metrics(self, number: int) -> Path:
+        """Return the training curve of one attempt."""
+        return self.attempt(number) / "metrics.jsonl"
+
+    def log(self, number: int) -> Path:
+        """Return the trace of an attempt that failed."""
+        return self.attempt(number) / "log.txt"
+
+    @property
+    def wish(self) -> Path:
+        """Return what a person last asked for about the run: `ditlab cancel` or `ditlab retry`."""
+        return self.root / "wish.json"
+
     @property
     def checkpoints(self) -> Path:
         """Return the folder of rolling checkpoints, one folder per training point."""
@@ -85,10 +102,9 @@ class Store:
 
     @classmethod
     def at(cls, folder: str | Path | None) -> Store:
-        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results; need not be
-        there yet.
+        """Return the store in `folder`, else in $DITLAB_RESULTS, else in ./results.
 
-        Raises UserError where a file stands in its place or above it.
+        The folder need not exist yet. Raises UserError where a file stands in its place or above.
         """
         root = Path(folder or os.environ.get("DITLAB_RESULTS") or "results").absolute()
         for place in (root, *root.parents):
@@ -110,9 +126,7 @@ class Store:
         return RunPaths(self.runs / run_id[:2] / run_id)
 
     def run_ids(self) -> set[str]:
-        """Return the ids of all runs that have a folder: one listing per first two digits, not one
-        look per run.
-        """
+        """Return the ids of all runs that have a folder, by one listing per first two digits."""
         found: set[str] = set()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for shard in os.scandir(self.runs):
@@ -122,9 +136,52 @@ class Store:
                     )
         return found
 
+    @property
+    def studies(self) -> Path:
+        """Return the folder of all studies."""
+        return self.root / "studies"
+
     def study(self, name: str) -> Path:
-        """Return the folder of one study: study.yaml, plan.json, intents, report."""
-        return self.root / "studies" / name
+        """Return the folder of one study."""
+        return self.studies / name
+
+    def study_yaml(self, name: str) -> Path:
+        """Return the text of a study as it was last run or submitted."""
+        return self.study(name) / "study.yaml"
+
+    def plan(self, name: str) -> Path:
+        """Return the runs that a study expanded to."""
+        return self.study(name) / "plan.json"
+
+    def plans(self) -> list[Path]:
+        """Return the plans of all studies that have one, by name."""
+        return sorted(self.studies.glob("*/plan.json"))
+
+    def intents(self, name: str) -> Path:
+        """Return the folder of a study's submissions, one folder for each sbatch call."""
+        return self.study(name) / "intents"
+
+    def submit_lock(self, name: str) -> Path:
+        """Return the claim of the process that submits a study."""
+        return self.study(name) / "submit.lock.json"
+
+    def workers_log(self, name: str) -> Path:
+        """Return what the worker processes of `ditlab run` print."""
+        return self.study(name) / "workers.log"
+
+    def report(self, name: str) -> Path:
+        """Return the folder of a study's report."""
+        return self.study(name) / "report"
+
+    @property
+    def code(self) -> Path:
+        """Return the folder of the copies of the code that Slurm tasks run from."""
+        return self.root / "code"
+
+    @property
+    def calibration(self) -> Path:
+        """Return the measured speed of this machine's devices."""
+        return self.root / "bench" / "calibration.json"
 
     @property
     def index(self) -> Path:

@@ -1,6 +1,4 @@
-"""results/studies/<name>/: the study as it was last carried out or submitted, and the runs it
-expanded to.
-"""
+"""results/studies/<name>/: a study as it was last run or submitted, and its runs."""
 
 from __future__ import annotations
 
@@ -27,27 +25,23 @@ def write_plan(
     runs: tuple[Run, ...],
     calibration: Calibration | None = None,
 ) -> None:
-    """Keep the study's text, its runs and, with a calibration, the device-hours it predicts for
-    each.
+    """Keep the study's text and runs and, with a calibration, their predicted device-hours.
 
     Runs of an earlier version of the study stay where they are. Without a calibration a run that
     was predicted before, with the same evaluations, keeps that prediction.
     """
-    folder = store.study(name)
     before = {} if calibration else {entry["run_id"]: entry for entry in _entries(store, name)}
     entries = [
         run_record(run) | _predicted(run, calibration, before.get(run.run_id, {})) for run in runs
     ]
-    write_atomic(folder / "study.yaml", text.encode())
-    write_json(folder / "plan.json", {"schema": SCHEMA, "study": name, "runs": entries})
+    write_atomic(store.study_yaml(name), text.encode())
+    write_json(store.plan(name), {"schema": SCHEMA, "study": name, "runs": entries})
 
 
 def _predicted(
     run: Run, calibration: Calibration | None, before: dict[str, Any]
 ) -> dict[str, float]:
-    """Return the predicted device-hours of a run's training and of its evaluations; empty where
-    nothing is known.
-    """
+    """Return the predicted device-hours of a run's training and evaluations; empty if unknown."""
     if calibration is not None:
         training = predict.train_s(calibration, run.science)
         evaluating = predict.run_s(calibration, run) - training
@@ -60,11 +54,9 @@ def _predicted(
 
 
 def read_plan(store: Store, name: str) -> tuple[Run, ...]:
-    """Return the runs of a study; raise UserError naming the studies there are where it has
-    none.
-    """
+    """Return the runs of a study; raise UserError naming the known studies if it has none."""
     try:
-        record = read_json(store.study(name) / "plan.json")
+        record = read_json(store.plan(name))
     except (FileNotFoundError, NotADirectoryError):
         known = study_names(store)
         raise UserError(
@@ -76,16 +68,14 @@ def read_plan(store: Store, name: str) -> tuple[Run, ...]:
 
 
 def planned_names(store: Store, name: str) -> dict[str, str]:
-    """Return run id to name of the runs a study had when it was last carried out or submitted;
-    empty if never.
-    """
+    """Return {run id: name} of a study as it was last run or submitted; empty if it never was."""
     return {entry["run_id"]: entry["name"] for entry in _entries(store, name)}
 
 
 def _entries(store: Store, name: str) -> list[dict[str, Any]]:
     """Return the runs of a study's plan as recorded; empty where it has none yet."""
     try:
-        found: list[dict[str, Any]] = read_json(store.study(name) / "plan.json")["runs"]
+        found: list[dict[str, Any]] = read_json(store.plan(name))["runs"]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return found
@@ -93,7 +83,7 @@ def _entries(store: Store, name: str) -> list[dict[str, Any]]:
 
 def study_names(store: Store) -> list[str]:
     """Return the names of all studies in the store."""
-    return sorted(path.parent.name for path in (store.root / "studies").glob("*/plan.json"))
+    return [path.parent.name for path in store.plans()]
 
 
 def run_record(run: Run) -> dict[str, Any]:

@@ -1,6 +1,4 @@
-"""Where a number comes from: code, versions, machine. Kept in every record; never secrets, never
-the environment.
-"""
+"""Where a number comes from: code, versions, machine; never secrets or the environment."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ def _version(name: str) -> str | None:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Return (commit, has uncommitted changes) of the tree this code lies in; a snapshot carries
-    both in a variable.
-    """
+    """Return (commit, has uncommitted changes) of this code; a copy has both in DITLAB_COMMIT."""
     if "DITLAB_COMMIT" in os.environ:
         commit, _, state = os.environ["DITLAB_COMMIT"].partition("+")
         return commit or None, state == "dirty"

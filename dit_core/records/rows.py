@@ -1,5 +1,4 @@
-"""Reading metrics files that may be damaged: every good row, and every bad one by file, line and
-cause.
+"""Reading metrics files that may be damaged: every good row, and each bad one with its cause.
 
 A good row is a line whose checksum holds, whose `images` and `step` are counts and whose other
 values are numbers or null. Rows glued together by a lost line end are told apart by their
@@ -8,6 +7,7 @@ checksums; a row is never guessed.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import zlib
@@ -22,15 +22,16 @@ from dit_core.records.metrics import decode
 MAX_LINE = 1 << 20
 MAX_FILE = 1 << 30
 _END = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
+# The C scanner behind json.loads; typeshed does not know the attribute.
 _SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-_names_met: set[tuple[str, ...]] = set()
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the store: the file (relative to the results folder where known), a kind,
-    a remedy or cause.
+    """One thing wrong in the store: the file, a kind, and its cause or remedy.
+
+    The path is relative to the results folder where that is known.
 
     `kind` is one of torn, altered, type, duplicate, oversized, foreign, missing, orphan, nonfinite,
     unreadable.
@@ -89,9 +90,7 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def wrong(row: dict[str, Any]) -> str | None:
-    """Return why a row of the training curve is no good, or None where it is: types, ranges,
-    names.
-    """
+    """Return why a row of the training curve is bad, or None: types, ranges, names."""
     for key in ("images", "step"):
         if type(row.get(key)) is not int or row[key] < 0:
             return f"{key} is {row.get(key)!r}, not a count"
@@ -170,9 +169,7 @@ def _last_row(piece: bytes) -> tuple[dict[str, Any] | None, bool]:
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
-    """Return the row of a line as metrics.decode does, in a third of the time; None for one that is
-    no JSON either.
-    """
+    """Return the row of a line as metrics.decode does, in a third of the time; None if no JSON."""
     try:
         if line[-18:-10] == b',"crc":"' and crc32(b"}", crc32(line[:-18])) == int(line[-10:-2], 16):
             text = line[:-18].decode() + "}"
@@ -184,15 +181,9 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 def _right(row: dict[str, Any]) -> bool:
-    """Return whether a row is good, by way of the names met before; what is not plain at once goes
-    through `wrong`.
-    """
-    if tuple(row) not in _names_met:
-        if wrong(row) is not None:
-            return False
-        if "nonfinite" not in row:
-            _names_met.add(tuple(row))
-        return True
+    """Return whether a row is good: the plain case fast, every other by `wrong`."""
+    if not _plain_names(tuple(row)):
+        return wrong(row) is None
     for value in row.values():
         kind = type(value)
         if (kind is float and value - value == 0) or value is None or kind is int:
@@ -204,6 +195,14 @@ def _right(row: dict[str, Any]) -> bool:
         and row["images"] >= 0
         and row["step"] >= 0
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_names(names: tuple[str, ...]) -> bool:
+    """Return whether a row of these names can be judged by its values alone."""
+    if "nonfinite" in names or not {"images", "step"} <= set(names):
+        return False
+    return all(_KEY.fullmatch(name) for name in names)
 
 
 def _without_doubles(
@@ -234,9 +233,7 @@ def _without_doubles(
 
 
 def _unpack(data: bytes) -> tuple[bytes, bool]:
-    """Return (unpacked bytes, whether the stream is whole); what follows MAX_FILE bytes is not
-    unpacked.
-    """
+    """Return (unpacked bytes, whether the stream is whole); stops after MAX_FILE bytes."""
     engine = zlib.decompressobj(wbits=31)
     parts: list[bytes] = []
     total = 0

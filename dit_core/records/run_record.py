@@ -1,6 +1,4 @@
-"""run.yaml: the resolved science of a run, written once and compared whenever the folder is opened
-again.
-"""
+"""run.yaml: the resolved science of a run, written once, compared at every re-opening."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def open_run(paths: RunPaths, science: Science) -> None:
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """Return the stored record; raise RecordError naming the file where it is torn or lacks a
-    part.
-    """
+    """Return the stored record; raise RecordError where it is torn or lacks a part."""
     try:
         record = yaml.safe_load(paths.run_yaml.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -79,9 +75,7 @@ def read_science(paths: RunPaths) -> Science:
 
 
 def derived(science: Science) -> dict[str, Any]:
-    """Return what follows from the science alone: size's name, tokens, params, forward Gmacs,
-    training FLOPs.
-    """
+    """Return what follows from the science: size, tokens, params, forward Gmacs, training FLOPs."""
     return {
         "model_size": science.model.size,
         "tokens": network_facts(science)["tokens"],

@@ -96,23 +96,17 @@ def new_uuid() -> str:
     return secrets.token_hex(8)
 
 
-def intents_folder(study: Path) -> Path:
-    """Return the folder of all intents of a study."""
-    return study / "intents"
-
-
-def all_intents(study: Path) -> list[Intent]:
-    """Return every published intent of a study."""
+def all_intents(intents: Path) -> list[Intent]:
+    """Return every published intent in the intents folder of a study."""
     try:
-        names = sorted(os.listdir(intents_folder(study)))
+        names = sorted(os.listdir(intents))
     except FileNotFoundError:
         return []
-    return [Intent(intents_folder(study) / name) for name in names if not name.startswith(".")]
+    return [Intent(intents / name) for name in names if not name.startswith(".")]
 
 
-def publish(study: Path, payload: Payload, runs: Iterable[Run], script: str) -> Intent:
+def publish(intents: Path, payload: Payload, runs: Iterable[Run], script: str) -> Intent:
     """Write an intent so that it is there whole or not at all; return it."""
-    intents = intents_folder(study)
     intents.mkdir(parents=True, exist_ok=True)
     temporary = Intent(intents / f".{payload.uuid}.tmp")
     temporary.folder.mkdir()
@@ -140,16 +134,14 @@ def withdraw(intent: Intent, why: str) -> None:
 
 
 def note_seen(intent: Intent, words: dict[str, str]) -> None:
-    """Keep Slurm's last words about ended tasks; a results folder that cannot be written to is no
-    obstacle.
-    """
+    """Keep Slurm's last words about ended tasks, as far as the results folder can be written."""
     with contextlib.suppress(OSError):
         write_json(intent.seen_file, intent.seen() | words)
 
 
-def undecided(study: Path) -> list[Intent]:
-    """Return the intents of which it is not known what became of them."""
-    return [i for i in all_intents(study) if not i.withdrawn() and i.job() is None]
+def undecided(intents: Path) -> list[Intent]:
+    """Return the intents whose job is unknown and that were not withdrawn."""
+    return [i for i in all_intents(intents) if not i.withdrawn() and i.job() is None]
 
 
 def recover(intents: Iterable[Intent], queue: Queue, accounting: Queue) -> list[str]:

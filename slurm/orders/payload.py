@@ -51,9 +51,7 @@ class Payload:
     followers: tuple[str, ...] = ()
 
     def task(self, index: int) -> tuple[Item, ...]:
-        """Return what the task with this array index does; raise RecordError where there is
-        none.
-        """
+        """Return what the task with this array index does; raise RecordError if none has it."""
         try:
             return self.tasks[self.indices.index(index)]
         except ValueError:
@@ -68,8 +66,9 @@ def encode_payload(payload: Payload) -> dict[str, Any]:
 
 
 def read_payload(path: Path) -> Payload:
-    """Return the payload in the file at `path`; raise RecordError where it is torn or of another
-    schema.
+    """Return the payload in the file at `path`.
+
+    Raises RecordError where it is torn or of another schema.
     """
     raw = read_json(path)
     try:
@@ -96,8 +95,9 @@ def encode_run(run: Run) -> str:
 
 
 def read_runs(path: Path, wanted: set[str]) -> dict[str, Run]:
-    """Return the wanted runs of a runs.jsonl; raise RecordError where one is missing or its hash is
-    not its id.
+    """Return the wanted runs of a runs.jsonl.
+
+    Raises RecordError where one is missing or its hash is not its id.
     """
     found: dict[str, Run] = {}
     with open(path, encoding="utf-8") as lines:

@@ -1,6 +1,4 @@
-"""The code as it was at submission: a copy named by the hash of its content, checked again before
-anything runs.
-"""
+"""The code as it was at submission: a copy named by its hash, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -13,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = ("dit_core", "slurm", "analysis")
-_MANIFEST = "SNAPSHOT.json"
+MANIFEST = "SNAPSHOT.json"
 _SKIP = {"__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A copy of the packages: its folder and the sha256 over the names and contents of all its
-    files.
-    """
+    """A copy of the packages: its folder, and the sha256 over names and contents of its files."""
 
     folder: Path
     sha256: str
@@ -37,8 +33,7 @@ def source_root() -> Path:
 
 
 def take_snapshot(codes: Path, root: Path | None = None) -> Code:
-    """Copy the packages below `root` into `codes`/<hash> unless that copy is there already; return
-    it.
+    """Copy the packages below `root` into `codes`/<hash> unless it is there; return the copy.
 
     Published by rename, so two submitters at once leave one whole copy. A file that changes while
     it is copied makes the copy's hash another one than its name's: it is then taken again.
@@ -52,7 +47,7 @@ def take_snapshot(codes: Path, root: Path | None = None) -> Code:
         temporary = codes / f".{sha[:16]}.{uuid.uuid4().hex[:8]}.tmp"
         _copy(root, temporary)
         if tree_hash(temporary) == sha:
-            (temporary / _MANIFEST).write_text(
+            (temporary / MANIFEST).write_text(
                 json.dumps({"sha256": sha, "packages": PACKAGES}) + "\n"
             )
             _publish(temporary, target)
@@ -64,9 +59,7 @@ def take_snapshot(codes: Path, root: Path | None = None) -> Code:
 
 
 def verify(folder: Path, sha256: str) -> None:
-    """Check that `folder` still holds the code submitted; raise CodeChangedError saying which and
-    what to do.
-    """
+    """Check that `folder` still holds the code submitted; raise CodeChangedError if not."""
     if not folder.is_dir():
         raise CodeChangedError(
             f"{folder}: the code this job was submitted with is gone; submit again to take a new "
@@ -80,9 +73,7 @@ def verify(folder: Path, sha256: str) -> None:
 
 
 def tree_hash(root: Path) -> str:
-    """Return the sha256 over path and content of every file of the packages below `root`, in order
-    of path.
-    """
+    """Return the sha256 over path and content of every file of the packages, in order of path."""
     digest = hashlib.sha256()
     for path in _files(root):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")

@@ -1,6 +1,4 @@
-"""Slurm's own commands, called with a time limit and an environment that no surrounding job leaks
-into.
-"""
+"""Slurm's own commands, with a time limit and without a surrounding job's environment."""
 
 from __future__ import annotations
 
@@ -61,8 +59,9 @@ def ask(*command: str, timeout_s: float | None = None) -> Answer:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without what a surrounding allocation set, which a new job would
-    inherit.
+    """Return the environment without the variables of a surrounding allocation.
+
+    A new job would inherit them.
     """
     keep = ("SLURM_CONF", "SLURM_CLUSTERS")
     return {

@@ -18,8 +18,9 @@ _LAG_S = 5.0
 
 
 def probe_results(store: Store, profile: Profile) -> str:
-    """Have a node write into the results folder and return its name; raise EnvironmentProblem where
-    it cannot.
+    """Have a node write into the results folder; return the node's name.
+
+    Raises EnvironmentProblem where it cannot.
     """
     store.root.mkdir(parents=True, exist_ok=True)
     mark = store.root / f".probe-{secrets.token_hex(8)}"

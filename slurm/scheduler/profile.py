@@ -97,7 +97,7 @@ class Profile(Frozen):
     memory_gb: Positive | None = None
     """Memory per node in GB."""
     minutes: Positive = 240
-    """Time limit of a training task. A run that needs longer goes on in the next task."""
+    """Time limit of a training task. A run that needs longer resumes in the next task."""
     evaluation_minutes: Positive | None = None
     """Time limit of an evaluation task; null is `minutes`."""
     constraint: Features | None = None
@@ -105,19 +105,13 @@ class Profile(Frozen):
     concurrency: Positive = 64
     """Tasks of one array that may run at once."""
     max_queued: Positive | None = None
-    """Tasks of this user that may be queued or running at once; null takes the site's limits only.
-    """
+    """Tasks of this user queued or running at once; null takes the site's limits only."""
     runs_per_job: Positive = 1
-    """Runs one task carries out one after another; more than one saves start-up time of short runs.
-    """
+    """Runs that one task executes in turn; more than one saves the start-up time of short runs."""
     requeue: Literal["slurm", "ditlab"] = "slurm"
-    """Who brings a stopped run back: Slurm requeues the task itself, or the next `ditlab submit`
-    does.
-    """
+    """Who restarts a stopped run: Slurm requeues the task, or the next `ditlab submit` does."""
     evaluations: Literal["apart", "together"] = "apart"
-    """Evaluations as tasks of their own that start when their weights are there, or inside the
-    training task.
-    """
+    """Evaluations as tasks of their own, started once their weights exist, or in the training's."""
     signal_s: Annotated[int, Field(ge=10, le=3600)] = 90
     """Seconds before the time limit at which a task is told to save and leave."""
     setup: tuple[str, ...] = ()
@@ -169,8 +163,9 @@ class Profile(Frozen):
         return self.processes_per_node or max(self.gpus_per_node, 1)
 
     def shape(self, processes: int) -> tuple[int, int]:
-        """Return (nodes, tasks per node) for a run of `processes`; raise UserError where they do
-        not fill nodes.
+        """Return (nodes, tasks per node) for a run of `processes`.
+
+        Raises UserError where they do not fill whole nodes.
         """
         per_node = min(self.per_node(), processes)
         if self.gpus_per_node and per_node > self.gpus_per_node:
@@ -233,8 +228,9 @@ def read_profiles(file: Path | None = None) -> dict[str, Any]:
 
 
 def parse_profile(raw: Any, where: str) -> Profile:
-    """Return the profile in a plain mapping; raise UserError naming `where`, each wrong key and
-    what is allowed.
+    """Return the profile in a plain mapping.
+
+    Raises UserError naming `where`, each wrong key and what is allowed.
     """
     if not isinstance(raw, dict):
         raise UserError(f"{where}: is no mapping; keys are {', '.join(Profile.model_fields)}")
@@ -249,16 +245,15 @@ def parse_profile(raw: Any, where: str) -> Profile:
 def _explain(problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{nearest(path, Profile.model_fields)}; keys are {', '.join(Profile.model_fields)}"
+        keys = Profile.model_fields
+        return f"{path}: unknown key{nearest(path, keys)}; keys are {', '.join(keys)}"
     return (
         f"{path}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r:.80})"
     )
 
 
 def clusters_file(file: Path | None) -> Path:
-    """Return where the clusters file is: the one given, $DITLAB_CLUSTERS, or the one in the home
-    folder.
-    """
+    """Return the clusters file: the one given, $DITLAB_CLUSTERS, or the one in the home folder."""
     return (file or Path(os.environ.get("DITLAB_CLUSTERS", DEFAULT_FILE))).expanduser()
 
 
@@ -286,9 +281,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def key_table() -> str:
-    """Return the keys of a profile as rows of a Markdown table: docs/slurm.md holds them, and a
-    test compares.
-    """
+    """Return the keys of a profile as rows of a Markdown table, as docs/slurm.md has them."""
     rows = []
     for name, info in Profile.model_fields.items():
         default = "none" if info.default is None else info.get_default(call_default_factory=True)

@@ -1,5 +1,6 @@
-"""What the scheduler says about our tasks: one squeue for all, sacct only for those that squeue no
-longer knows.
+"""What the scheduler says about our tasks.
+
+One squeue for all; sacct only for those that squeue no longer lists.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ ENDED = {
 
 
 def meaning(word: str) -> tuple[str, str | None]:
-    """Return (phase, kind): phase is waiting, running, ended or unknown; kind says how an ended one
-    ended.
+    """Return (phase, kind) of a job state word.
+
+    The phase is waiting, running, ended or unknown; the kind says how an ended one ended.
     """
     plain = word.split()[0].rstrip("+").upper() if word.split() else ""
     if plain in WAITING:
@@ -82,8 +84,9 @@ class Task:
 
     @property
     def held_after_launch(self) -> bool:
-        """Return whether Slurm put the task on hold because a node could not start it; nobody else
-        ever lets it go.
+        """Return whether Slurm put the task on hold because a node could not start it.
+
+        Nobody but us ever releases such a task.
         """
         return self.phase == "waiting" and self.reason.lower().startswith("launch failed")
 
@@ -118,9 +121,7 @@ def uuid_in(name: str) -> str | None:
 
 
 def read_queue() -> Queue:
-    """Return all tasks of this user that squeue knows, ended ones of the last minutes included, in
-    one call.
-    """
+    """Return all tasks of this user that squeue lists, recently ended ones too, in one call."""
     answer = ask("squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%i|%T|%r|%N|%j")
     if not answer.ok:
         return Queue(trouble=f"squeue: {answer.trouble}")
@@ -165,8 +166,7 @@ def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
 
 
 def expand_ids(text: str) -> Iterator[str]:
-    """Yield the task keys a job id stands for: "7", "7_3", and pending arrays such as
-    "7_[0-5:2,9%4]".
+    """Yield the task keys of a job id: "7", "7_3", and pending arrays such as "7_[0-5:2,9%4]".
 
     A list that Slurm cut short ("...") yields what is there.
     """

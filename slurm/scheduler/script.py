@@ -1,5 +1,4 @@
-"""The batch script of one array, as submitit writes it, with ditlab's worker in the place of
-submitit's pickles.
+"""The batch script of one array: submitit's text around ditlab's own worker.
 
 submitit's own worker unpickles a file that gets its name only after sbatch has answered: a
 submitter that dies in between loses its tasks. Here the task's orders lie in place before, as JSON,
@@ -14,10 +13,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import submitit
-
 from dit_core.errors import EnvironmentProblem, UserError
-from slurm.orders.snapshot import Code
+from slurm.orders.intent import Intent
+from slurm.orders.snapshot import MANIFEST, Code
+from slurm.scheduler.batch_text import batch_text
 from slurm.scheduler.profile import Profile
 
 VISIBLE_S = 90
@@ -38,8 +37,9 @@ class Job:
 
 
 def render(profile: Profile, job: Job, code: Code, commit: str) -> str:
-    """Return the batch script of `job`; raise UserError where the results folder cannot be named in
-    one.
+    """Return the batch script of `job`.
+
+    Raises UserError where the results folder cannot be named in one.
     """
     if shutil.which("srun") is None:
         raise EnvironmentProblem(
@@ -50,12 +50,10 @@ def render(profile: Profile, job: Job, code: Code, commit: str) -> str:
             raise UserError(
                 f"--results {str(path)!r}: Slurm expands % in paths; use a folder without it"
             )
-    executor = submitit.SlurmExecutor(folder=job.folder / "logs")
-    executor.update_parameters(**_parameters(profile, job, code, commit))
-    executor.parameters["map_count"] = len(job.indices)
     python = shlex.quote(profile.python or sys.executable)
-    command = f"{python} -u -m slurm.task.worker {shlex.quote(str(job.folder / 'payload.json'))}"
-    return executor._make_submission_file_text(command, job.name)
+    command = f"{python} -u -m slurm.task.worker {shlex.quote(str(Intent(job.folder).payload))}"
+    parameters = _parameters(profile, job, code, commit)
+    return batch_text(Intent(job.folder).logs, parameters, len(job.indices), command)
 
 
 def _parameters(profile: Profile, job: Job, code: Code, commit: str) -> dict[str, object]:
@@ -106,11 +104,12 @@ def _further(profile: Profile, job: Job) -> dict[str, object]:
 
 
 def _setup(profile: Profile, job: Job, code: Code, commit: str) -> list[str]:
-    """Return the lines before the worker: on a network file system what was just written may not be
-    visible yet.
+    """Return the shell lines before the worker.
+
+    They wait for the payload: a network file system may not show at once what was just written.
     """
     mark, payload = (
-        shlex.quote(str(p)) for p in (code.folder / "SNAPSHOT.json", job.folder / "payload.json")
+        shlex.quote(str(p)) for p in (code.folder / MANIFEST, Intent(job.folder).payload)
     )
     return [
         *profile.setup,

@@ -1,6 +1,4 @@
-"""Gathers what is known about the runs of a study: records, leases, one squeue for all of them,
-sacct for the rest.
-"""
+"""What is known about the runs of a study, from records, leases, one squeue and sacct."""
 
 from __future__ import annotations
 
@@ -52,8 +50,9 @@ class View:
 
 
 def look(store: Store, study: str, runs: Iterable[Run], *, ask_scheduler: bool = True) -> View:
-    """Return what is known about `runs`. One squeue call; sacct only for accepted tasks that squeue
-    does not know.
+    """Return what is known about `runs`.
+
+    One squeue call; sacct only for accepted tasks that squeue does not list.
     """
     book = Book(queue=_queue() if ask_scheduler else Queue(trouble="the scheduler was not asked"))
     _read_intents(book, store, study)
@@ -102,9 +101,7 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
 
 
 def owner_in_words(path: Path) -> str | None:
-    """Return who holds a lease, or None where nobody does or its heartbeat has been silent for
-    long.
-    """
+    """Return who holds a lease; None where nobody does or its heartbeat has long been silent."""
     owner = lease.holder(path)
     if owner is None:
         return None
@@ -134,14 +131,12 @@ def _queue() -> Queue:
 
 
 def _read_intents(book: Book, store: Store, study: str) -> None:
-    """Enter this study's intents, and those of other studies whose jobs are in the queue: runs may
-    be shared.
-    """
-    found = {i.uuid: i for i in intents.all_intents(store.study(study))}
+    """Enter this study's intents, and other studies' in the queue: runs may be shared."""
+    found = {i.uuid: i for i in intents.all_intents(store.intents(study))}
     for task in book.queue.tasks.values():
         uuid = uuid_in(task.name)
         if uuid is not None and uuid not in found:
-            other = Intent(store.study(task.name.rpartition("-")[0]) / "intents" / uuid)
+            other = Intent(store.intents(task.name.rpartition("-")[0]) / uuid)
             if other.payload.exists():
                 found[uuid] = other
     for uuid, intent in found.items():
@@ -171,8 +166,7 @@ def _enter_queue(book: Book) -> set[tuple[str, int]]:
 
 
 def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> None:
-    """Enter tasks that squeue no longer lists, from the last words kept beside their intent or else
-    from sacct.
+    """Enter tasks that squeue no longer lists, from words kept beside their intent or from sacct.
 
     Asked only about tasks whose work has no record: what is recorded needs no scheduler.
     """
@@ -252,9 +246,7 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
 
 
 def _in_order(tasks: Iterable[Task]) -> tuple[Task, ...]:
-    """Return tasks oldest first: squeue lists them in any order, and the last word is the newest
-    task's.
-    """
+    """Return tasks oldest first, so that the last is the newest; squeue lists them in any order."""
     return tuple(sorted(tasks, key=lambda t: int(t.key.partition("_")[0])))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.records.paths import Store
+from dit_core.records.run_state import whole_run
 from dit_core.study.science.run import Run
 from slurm.orders.intent import Intent
 from slurm.standing.gather import Book, read_attempts_safely
@@ -24,16 +25,15 @@ class LogFile:
 
 
 def story(store: Store, run: Run, facts: Facts, book: Book) -> dict[str, Any]:
-    """Return the story of one run as plain values: how it stands, its attempts, tasks, evaluations
-    and logs.
-    """
+    """Return the history of one run as plain values: state, attempts, tasks, evaluations, logs."""
     training = stand(facts)
+    made = sum(facts.evals[p.eval_id].done for p in run.evaluations if p.eval_id in facts.evals)
     attempts = read_attempts_safely(store.run(run.run_id))
     wish = read_wish(store.run(run.run_id))
     return {
         "run_id": run.run_id,
         "name": run.name,
-        "state": training.word,
+        "state": whole_run(training.word, made, len(run.evaluations)),
         "why": training.why,
         "task": training.task,
         "images": run.science.train.images,
@@ -79,9 +79,7 @@ def in_words(told: dict[str, Any]) -> list[str]:
 
 
 def log_files(run: Run, book: Book) -> list[LogFile]:
-    """Return the logs of every task that worked on a run, oldest submission first, one per
-    process.
-    """
+    """Return the logs of every task that worked on a run, oldest first, one per process."""
     evals = {planned.eval_id for planned in run.evaluations}
     found = []
     for uuid, intent in sorted(book.intents.items(), key=lambda pair: _age(pair[1])):

@@ -1,12 +1,9 @@
-"""Whether trying again makes sense: attempts that got nowhere, and what a person has asked for
-since.
-"""
+"""Whether trying again makes sense: attempts without progress, and what a person asked for."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError
@@ -20,9 +17,7 @@ IDLE_LIMIT = 2
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asked for: "retry" or "cancel", after which attempt, and the tasks that are no
-    longer meant.
-    """
+    """What a person asked for: "retry" or "cancel", after which attempt, dismissing which tasks."""
 
     word: str
     attempt: int
@@ -32,7 +27,7 @@ class Wish:
 def read_wish(paths: RunPaths) -> Wish | None:
     """Return the last wish about a run, or None."""
     try:
-        raw = read_json(_wish_file(paths))
+        raw = read_json(paths.wish)
         return Wish(raw["wish"], int(raw["attempt"]), tuple(raw["tasks"]))
     except (FileNotFoundError, NotADirectoryError, RecordError, KeyError, TypeError, ValueError):
         return None
@@ -41,15 +36,11 @@ def read_wish(paths: RunPaths) -> Wish | None:
 def make_wish(paths: RunPaths, word: str, tasks: tuple[str, ...] = ()) -> None:
     """Keep a wish about a run; it stands until the next one."""
     last = max((a["attempt"] for a in read_attempts(paths)), default=0)
-    write_json(
-        _wish_file(paths), {"wish": word, "attempt": last, "tasks": list(tasks), "at": now()}
-    )
+    write_json(paths.wish, {"wish": word, "attempt": last, "tasks": list(tasks), "at": now()})
 
 
 def newest_checkpoint(paths: RunPaths) -> int:
-    """Return the images seen at the newest published checkpoint, 0 where there is none; nothing is
-    verified.
-    """
+    """Return the images seen at the newest checkpoint, unverified; 0 where there is none."""
     try:
         names = os.listdir(paths.checkpoints)
     except FileNotFoundError:
@@ -58,8 +49,7 @@ def newest_checkpoint(paths: RunPaths) -> int:
 
 
 def idle_attempts(attempts: list[dict[str, Any]], newest: int, after: int = 0) -> int:
-    """Return how many of the last attempts (numbered above `after`) ended without a step that was
-    kept.
+    """Return how many of the last attempts after number `after` ended without progress.
 
     An attempt made progress when the next one, or the newest checkpoint, stands further than it
     began. Attempts by order, never by clock.
@@ -85,12 +75,11 @@ def out_of_patience(paths: RunPaths) -> str | None:
     )
     if idle < IDLE_LIMIT:
         return None
-    return f"{idle} attempts in a row ended without progress; see `ditlab why`, then `ditlab retry` tries again"
+    return (
+        f"{idle} attempts in a row ended without progress; see `ditlab why`, then `ditlab retry` "
+        "tries again"
+    )
 
 
 def _last_end(attempts: list[dict[str, Any]]) -> int:
     return (attempts[-1].get("images_end") or 0) if attempts else 0
-
-
-def _wish_file(paths: RunPaths) -> Path:
-    return paths.root / "wish.json"

@@ -1,5 +1,4 @@
-"""How a run and its evaluations stand, from facts that were gathered before: pure, so that every
-case can be tried.
+"""The state of a training and of each evaluation, from facts gathered before: a pure function.
 
 Durable records come first, the lease second, the queue third, accounting last. What cannot be known
 stays "unknown"; nothing is ever called done or failed because something is absent.
@@ -12,19 +11,6 @@ from dataclasses import dataclass, field
 from slurm.scheduler.queue import Task
 from slurm.standing.progress import IDLE_LIMIT, Wish
 
-STATES = (
-    "done",
-    "diverged",
-    "failed",
-    "running",
-    "waiting",
-    "stopped",
-    "lost",
-    "cancelled",
-    "unknown",
-    "torn",
-    "new",
-)
 LIVE = ("running", "waiting")
 
 # How the scheduler's last word on an ended task is taken where no record of ours says more.
@@ -75,7 +61,7 @@ class EvalFacts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A word of STATES, why in words, and the task that shows it."""
+    """A word of `dit_core.records.run_state.STATES`, the reason, and the task that shows it."""
 
     word: str
     why: str
@@ -150,7 +136,10 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
             "cancelled", "cancelled in Slurm; `ditlab retry` takes it up again", last.key
         )
     if last is not None and last.kind == "out of memory":
-        why = "out of memory: raise the profile's memory_gb or lower execution.micro_batch, then `ditlab retry`"
+        why = (
+            "out of memory: raise the profile's memory_gb or lower execution.micro_batch, then "
+            "`ditlab retry`"
+        )
         return Standing("failed", why, last.key)
     if facts.idle >= IDLE_LIMIT:
         why = f"{facts.idle} attempts in a row ended without progress; `ditlab retry` tries again"
@@ -166,14 +155,12 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
             "lost", "submitted, but Slurm no longer knows its task and no outcome was written"
         )
     if facts.started:
-        return Standing("stopped", "began earlier and is not at work now")
+        return Standing("stopped", "began earlier and is not running now")
     return Standing("new", "not submitted yet")
 
 
 def _meant(tasks: tuple[Task, ...], wish: Wish | None) -> tuple[Task, ...]:
-    """Return the ended tasks that still say something: a later wish for a retry dismisses those
-    before it.
-    """
+    """Return the ended tasks that still count: a later retry dismisses those before it."""
     gone = wish.tasks if wish is not None and wish.word == "retry" else ()
     return tuple(t for t in tasks if t.phase == "ended" and t.key not in gone)
 

@@ -18,8 +18,7 @@ _RETRIED = ("failed", "cancelled")
 
 
 def cancel_runs(store: Store, runs: Iterable[Run], view: View) -> dict[str, Any]:
-    """Cancel the live tasks of runs and remember the wish; return runs, tasks, and what was kept
-    with the reason.
+    """Cancel the live tasks of runs and remember the wish; return runs, tasks and what was kept.
 
     The wish is written before scancel: a kill in between leaves a run that is not submitted again,
     never one that comes back. A task that also works on runs not meant is left alone.
@@ -70,9 +69,7 @@ def release_held(view: View) -> list[str]:
 
 
 def retry_runs(store: Store, runs: Iterable[Run], view: View) -> list[str]:
-    """Remember the wish to try again for every run that failed or was cancelled, or has such an
-    evaluation.
-    """
+    """Remember a retry for each run with a failed or cancelled training or evaluation."""
     meant = []
     for run in runs:
         facts = view.facts[run.run_id]

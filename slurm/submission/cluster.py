@@ -20,9 +20,7 @@ from slurm.submission.decide import Array
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition as sinfo shows it: nodes, GPUs by type on the best node, cores, memory, time
-    limit.
-    """
+    """A partition as sinfo shows it; GPUs by type, cores and memory are those of its best node."""
 
     name: str
     default: bool
@@ -39,9 +37,7 @@ class Partition:
 
 
 def partitions() -> tuple[Partition, ...]:
-    """Return the partitions of this cluster; raise EnvironmentProblem where sinfo does not
-    answer.
-    """
+    """Return the partitions of this cluster; raise EnvironmentProblem if sinfo does not answer."""
     answer = ask("sinfo", "-h", "-o", "%P|%D|%G|%c|%m|%l")
     if not answer.ok:
         raise EnvironmentProblem(f"sinfo: {answer.trouble}")
@@ -71,8 +67,9 @@ def partitions() -> tuple[Partition, ...]:
 
 
 def gpus_in(gres: str) -> dict[str, int]:
-    """Return GPUs by type in a node's GRES ("gpu:a100:4(S:0-1),gpu:v100:2"); GPUs without a type
-    have the type "".
+    """Return GPUs by type in a node's GRES, such as "gpu:a100:4(S:0-1),gpu:v100:2".
+
+    GPUs without a type have the type "".
     """
     found: dict[str, int] = {}
     for part in re.sub(r"\([^)]*\)", "", gres).split(","):
@@ -83,8 +80,9 @@ def gpus_in(gres: str) -> dict[str, int]:
 
 
 def check_asks(profile: Profile, arrays: Iterable[Array]) -> None:
-    """Hold a profile and what it would ask for against the cluster; raise UserError before anything
-    is submitted.
+    """Compare a profile and what it would request with the cluster, before anything is submitted.
+
+    Raises UserError for what the cluster does not have.
     """
     there = {p.name: p for p in partitions()}
     wanted = (
@@ -151,15 +149,13 @@ def propose() -> dict[str, dict[str, Any]]:
 
 
 def start_estimate(store: Store, study: str, profile: Profile, array: Array) -> str:
-    """Return when Slurm thinks the first array could start (`sbatch --test-only`), or why it does
-    not say.
-    """
+    """Return when Slurm expects the first array to start (`sbatch --test-only`), or why not."""
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             f"{study}-estimate", store.study(study), array.indices, array.processes, profile.minutes
         )
         script = Path(folder, "job.sh")
-        script.write_text(render(profile, job, Code(store.root / "code", ""), ""))
+        script.write_text(render(profile, job, Code(store.code, ""), ""))
         answer = ask("sbatch", "--test-only", f"--chdir={folder}", str(script))
     found = re.search(r"to start at (\S+)", answer.err + answer.out)
     return found.group(1) if found else f"not known ({answer.trouble})"

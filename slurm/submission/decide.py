@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dit_core.records.run_state import RunState, whole_run
 from dit_core.study.science.run import Run
 from slurm.orders.payload import Item
 from slurm.scheduler.profile import Profile
@@ -34,6 +35,13 @@ class Row:
     """Evaluations to submit behind the training task that is in the queue already."""
     action: str
     """"train", "train + 2 evaluations", "2 evaluations" or "-"."""
+
+    @property
+    def state(self) -> RunState:
+        """Return the state of the whole run: "trained" where only evaluations are missing."""
+        made = sum(standing.word == "done" for standing in self.evals.values())
+        word = whole_run(self.training.word, made, len(self.run.evaluations))
+        return RunState(word, self.training.why, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,7 @@ class Array:
 
 
 def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
-    """Return what to submit. What lives, has a result or was cancelled is left alone; nothing is
-    ever cancelled.
-    """
+    """Return what to submit; what is live, has a result or was cancelled is left alone."""
     rows = []
     for run in runs:
         known = facts[run.run_id]
@@ -87,9 +93,7 @@ def decide(runs: Iterable[Run], facts: Mapping[str, Facts]) -> Decision:
 def _to_measure(
     known: Facts, training: Standing, evals: dict[str, Standing]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the evaluations to submit with or after what is there, and those behind a task in the
-    queue.
-    """
+    """Return the evaluations to submit now, and those to submit behind a task in the queue."""
     todo = tuple(k for k, s in evals.items() if s.word in TAKEN_UP)
     if training.word in (*TAKEN_UP, "done"):
         return todo, ()
@@ -134,9 +138,7 @@ def _item(row: Row, together: bool) -> Item:
 
 
 def _followers(chunk: list[list[Row]], position: int) -> list[Array]:
-    """Return an array per rank of training point: the k-th holds the k-th measured point of every
-    run.
-    """
+    """Return an array per training point: the k-th holds the k-th measured point of every run."""
     grouped = [[list(_by_point(row, row.evaluate).values()) for row in task] for task in chunk]
     depth = max((len(points) for task in grouped for points in task), default=0)
     arrays = []
@@ -157,9 +159,7 @@ def _followers(chunk: list[list[Row]], position: int) -> list[Array]:
 
 
 def _behind(decision: Decision) -> list[Array]:
-    """Return an array for each training job in the queue that evaluations are to follow, index by
-    index.
-    """
+    """Return an array of evaluations behind each training job in the queue, index by index."""
     jobs: dict[str, dict[int, tuple[Item, ...]]] = {}
     for row in decision.rows:
         if row.follow and row.training.task is not None:

@@ -1,6 +1,4 @@
-"""Device-hours: what a submission may cost at most, what it will cost as far as this study has
-shown, what was used.
-"""
+"""Device-hours: the most a submission may cost, the estimate, and what was used."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ _LOOKED_AT = 500
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Device-hours of a submission: the upper bound that the time limits give, and an estimate
-    where there is one.
-    """
+    """Device-hours of a submission: the bound by its time limits, and an estimate or None."""
 
     at_most: float
     estimate: float | None
@@ -63,9 +59,7 @@ def used_hours(store: Store, run: Run) -> float:
 
 
 def seconds_per_flop(store: Store, runs: Iterable[Run]) -> float | None:
-    """Return device-seconds per FLOP of up to 50 finished trainings, or None where there is
-    none.
-    """
+    """Return device-seconds per FLOP of up to 50 finished trainings; None without any."""
     seconds = flops = 0.0
     sampled = 0
     for run in islice(runs, _LOOKED_AT):

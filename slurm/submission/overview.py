@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dit_core.records.paths import Store
+from dit_core.records.run_state import STATES, whole_run
 from dit_core.study.price.facts import network_facts
 from dit_core.study.science.run import Run
 from slurm.standing.gather import View
-from slurm.standing.standing import STATES, Facts, Standing, stand, stand_eval
+from slurm.standing.standing import Facts, Standing, stand, stand_eval
 from slurm.submission.hours import sampling_flops, seconds_per_flop, train_flops, used_hours
 
 # Beyond this many runs the attempts of finished ones are not read just to add up their hours.
@@ -24,7 +25,7 @@ def overview(store: Store, study: str, runs: tuple[Run, ...], view: View) -> dic
     for run in runs:
         row, training, evals = _row(run, view.facts[run.run_id])
         rows.append(row)
-        counts[training.word] += 1
+        counts[row["state"]] += 1
         for standing in evals.values():
             measured[standing.word] += 1
         if training.word not in ("done", "diverged"):
@@ -48,10 +49,8 @@ def overview(store: Store, study: str, runs: tuple[Run, ...], view: View) -> dic
 
 
 def _was_ever_used(store: Store) -> bool:
-    """Return whether anything of this store was ever submitted: where not, a silent scheduler is no
-    news.
-    """
-    return any(store.root.glob("studies/*/intents/*"))
+    """Return whether anything was ever submitted: if not, a silent scheduler is no news."""
+    return any(any(store.intents(study.name).glob("*")) for study in store.studies.glob("*"))
 
 
 def headline(seen: dict[str, Any]) -> list[str]:
@@ -79,7 +78,7 @@ def _row(run: Run, facts: Facts) -> tuple[dict[str, Any], Standing, dict[str, St
     row = {
         "run_id": run.run_id,
         "name": run.name,
-        "state": training.word,
+        "state": whole_run(training.word, made, len(run.evaluations)),
         "why": training.why,
         "task": training.task,
         "images_seen": science.train.images if training.word == "done" else facts.images_seen,

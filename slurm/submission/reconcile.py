@@ -24,9 +24,7 @@ from slurm.submission.submit import Submission, lock, make_site, perform, settle
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for: act or only say, the limit in device-hours, whether a probe job comes
-    first.
-    """
+    """What the user asked for: act or only say, a limit in device-hours, a probe job first."""
 
     go: bool = False
     max_device_hours: float | None = None
@@ -56,8 +54,7 @@ class Reconciled:
 def reconcile(
     store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order
 ) -> Reconciled:
-    """Hold `runs` against what is done and queued and, with `order.go`, submit the rest; return all
-    of it.
+    """Compare `runs` with what is done and queued and, with `order.go`, submit the rest.
 
     Raises UserError or EnvironmentProblem, before anything is submitted, where the profile does not
     fit the cluster, the price is above the limit, or the queue cannot be read.

@@ -45,9 +45,7 @@ LOOK_S = (0.5, 2.0, 5.0)
 
 @dataclass
 class Submission:
-    """What has become of a decision: arrays accepted, and how many tasks wait for room in the
-    queue.
-    """
+    """What became of a decision: accepted arrays, and tasks that wait for room in the queue."""
 
     jobs: list[tuple[str, Array]]
     tasks: int = 0
@@ -71,23 +69,20 @@ class Site:
 def make_site(
     store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None
 ) -> Site:
-    """Return the site of a submission, with the code of this moment copied; refuse folders that
-    others may change.
-    """
+    """Return the site of a submission, with a copy of the code; refuse world-writable folders."""
     _refuse_open_folders(store, study)
     facts = provenance()
     commit = f"{facts['commit'] or ''}{'+dirty' if facts['dirty'] else ''}"
-    return Site(store, study, profile, take_snapshot(store.root / "code"), commit, reached)
+    return Site(store, study, profile, take_snapshot(store.code), commit, reached)
 
 
 def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
-    """Return the claim on submitting this study; raise EnvironmentProblem naming who has it after
-    `wait_s` seconds.
+    """Return the claim on submitting this study; raise EnvironmentProblem after `wait_s` seconds.
 
     A courtesy that saves double work. Two submitters that got past it would still not train a run
     twice: tasks claim their run before they begin.
     """
-    path = store.study(study) / "submit.lock.json"
+    path = store.submit_lock(study)
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -104,10 +99,8 @@ def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
 
 
 def settle(store: Store, study: str, queue: Queue | None = None) -> list[str]:
-    """Find out what became of submissions that were cut short: adopt their jobs or withdraw them;
-    say so in lines.
-    """
-    open_ones = intents.undecided(store.study(study))
+    """Adopt the jobs of submissions cut short, or withdraw them; return a line on each."""
+    open_ones = intents.undecided(store.intents(study))
     if not open_ones:
         return []
     queue = queue or read_queue()
@@ -166,9 +159,7 @@ def _submit_group(site: Site, group: list[Array], runs: dict[str, Run], done: Su
 def _no_room(
     site: Site, group: list[Array], k: int, runs: dict[str, Run], done: Submission, answer: Answer
 ) -> int:
-    """Deal with an array that Slurm refused: half of it where the queue is full, else an error with
-    Slurm's words.
-    """
+    """Submit half of an array that Slurm refused for a full queue; else raise its words."""
     if not _LIMIT.search(answer.trouble):
         raise EnvironmentProblem(f"sbatch refused: {answer.trouble}{_advice(answer.trouble)}")
     size = len(group[0].tasks)
@@ -195,8 +186,8 @@ def _submit_one(
 
     Return (None, answer) where Slurm certainly refused it.
     """
-    study = site.store.study(site.study)
-    folder = intents.intents_folder(study) / uuid
+    study_intents = site.store.intents(site.study)
+    folder = study_intents / uuid
     name = f"{site.study}-{uuid}"
     minutes = site.profile.minutes
     if array.evaluates:
@@ -217,7 +208,7 @@ def _submit_one(
     needed = {item.run for task in array.tasks for item in task}
     site.reached("before intent")
     script = render(site.profile, job, site.code, site.commit)
-    intent = intents.publish(study, payload, (runs[r] for r in sorted(needed)), script)
+    intent = intents.publish(study_intents, payload, (runs[r] for r in sorted(needed)), script)
     site.reached("after intent")
     answer = ask("sbatch", "--parsable", str(intent.script), timeout_s=SUBMIT_TIMEOUT_S)
     site.reached("after sbatch")
@@ -231,9 +222,7 @@ def _submit_one(
 
 
 def _job_id(answer: Answer) -> str | None:
-    """Return the id in sbatch's answer: "123", "123;cluster" or in words, whatever banners stand
-    around it.
-    """
+    """Return the job id in sbatch's answer ("123" or "123;cluster"), ignoring banners around it."""
     if not answer.ok:
         return None
     hits = [
@@ -280,9 +269,7 @@ def _groups(arrays: tuple[Array, ...]) -> Iterable[tuple[Array, list[Array]]]:
 
 
 def _fitting(group: list[Array], room: int) -> list[Array] | None:
-    """Return the largest beginning of a group that has at most `room` tasks, or None where not even
-    one run fits.
-    """
+    """Return the largest beginning of a group with at most `room` tasks; None if no run fits."""
     best = None
     for index in group[0].indices:
         part = _cut(group, index)
@@ -312,8 +299,8 @@ def _absolute(run: Run, profile: Profile) -> Run:
 def _refuse_open_folders(store: Store, study: str) -> None:
     for folder in (
         store.root,
-        store.root / "code",
-        store.root / "studies",
+        store.code,
+        store.studies,
         store.study(study),
         store.runs,
     ):
@@ -333,6 +320,6 @@ def _advice(words: str) -> str:
         "partition": "; `ditlab clusters` shows the partitions of this cluster",
         "qos": "; `sacctmgr show qos` shows what there is",
         "account": "; `sacctmgr show assoc user=$USER` shows your accounts",
-        "node configuration": "; no node has the GPUs, GPU type, cores or memory that the profile asks for",
+        "node configuration": "; no node has the GPUs, cores or memory that the profile asks for",
     }
     return next((hint for key, hint in hints.items() if key in words.lower()), "")

@@ -82,7 +82,7 @@ def live_work(store: Store, study: str) -> Counter[str]:
     """
     work: Counter[str] = Counter()
     for task in read_queue().tasks.values():
-        intent = Intent(store.study(study) / "intents" / str(uuid_in(task.name)))
+        intent = Intent(store.intents(study) / str(uuid_in(task.name)))
         if (
             task.phase in ("waiting", "running")
             and intent.payload.exists()

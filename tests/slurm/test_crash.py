@@ -52,7 +52,7 @@ def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, re
         lost += len(expected_work(runs) - work)
         doubled += len(work - expected_work(runs))
         assert not again.arrays, steps[at]
-        assert not undecided(store.study("small"))
+        assert not undecided(store.intents("small"))
     record_property("steps", len(steps))
     assert (kills, lost, doubled) == (len(steps), 0, 0)
 
@@ -76,7 +76,7 @@ def test_killed_while_sbatch_is_still_at_it(cluster, tmp_path: Path, store, writ
     time.sleep(1.5)
     _, runs = runs_in(study)
     assert live_work(store, "small") == expected_work(runs)
-    assert sum(i.withdrawn() for i in all_intents(store.study("small"))) == 1
+    assert sum(i.withdrawn() for i in all_intents(store.intents("small"))) == 1
     assert not go(store, study).arrays
 
 

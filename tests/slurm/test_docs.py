@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from dit_core.cli.app import COMMANDS
+from dit_core.records.run_state import STATES
 from slurm.scheduler.profile import key_table, parse_profile
-from slurm.standing.standing import STATES
 from slurm.submission.decide import TAKEN_UP
 
 TEXT = (Path(__file__).parents[2] / "docs" / "slurm.md").read_text()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import submitit
 
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
@@ -264,3 +266,13 @@ def test_no_slurm_here(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(EnvironmentProblem, match="no srun on this machine"):
         script({})
+
+
+def test_submitit_still_renders_a_script_around_a_command():
+    """The one private method of a library that is called: slurm/scheduler/batch_text.py."""
+    method = getattr(submitit.SlurmExecutor, "_make_submission_file_text", None)
+    taken = None if method is None else list(inspect.signature(method).parameters)
+    assert taken == ["self", "command", "uid"], (
+        f"submitit {submitit.__version__} renders scripts differently ({taken}): "
+        "adapt slurm/scheduler/batch_text.py or pin an older submitit"
+    )

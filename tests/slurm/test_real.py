@@ -50,7 +50,9 @@ def at_work(store: Store, run: Run, checkpoints: int = 1) -> int:
 def logs(store: Store, study: str) -> str:
     """Return all logs of a study's tasks."""
     return "\n".join(
-        p.read_text() for i in all_intents(store.study(study)) for p in sorted(i.logs.glob("*.out"))
+        p.read_text()
+        for i in all_intents(store.intents(study))
+        for p in sorted(i.logs.glob("*.out"))
     )
 
 
@@ -290,7 +292,7 @@ def test_files_that_show_up_late(cluster, store, write_study):
     study = write_study(steps=20)
     (run,) = runs_in(study)[1]
     go(store, study, TOGETHER.model_copy(update={"partition": "parked"}))
-    (intent,) = all_intents(store.study("small"))
+    (intent,) = all_intents(store.intents("small"))
     hidden = intent.payload.with_name(".hidden")
     intent.payload.rename(hidden)
     cluster.run("scontrol", "update", "PartitionName=parked", "State=UP", check=True)

@@ -49,7 +49,7 @@ def submitted(store: Store, study: Path, job: str = "70") -> tuple:
     name, runs = runs_in(study)
     tasks = tuple((Item(r.run_id, True),) for r in runs)
     payload = Payload(UUID, name, str(store.root), {}, "slurm", tasks, tuple(range(len(tasks))))
-    record_job(publish(store.study(name), payload, runs, ""), job, "sbatch")
+    record_job(publish(store.intents(name), payload, runs, ""), job, "sbatch")
     return runs
 
 

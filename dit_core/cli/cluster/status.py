@@ -82,6 +82,7 @@ def rendered(seen: dict[str, Any], shown: int | None) -> Group:
         "waiting",
         "new",
         "cancelled",
+        "trained",
         "diverged",
         "done",
     )

@@ -19,14 +19,12 @@ from dit_core.errors import UserError
 from dit_core.evaluate.protocol.check import check_study
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
-from dit_core.records.run_state import RunState
 from dit_core.study.grid.expand import MAX_RUNS, expand
 from dit_core.study.grid.plan import Planned, plan_document
 from dit_core.study.language.spec import load_study
 
 if TYPE_CHECKING:
     from slurm.scheduler.profile import Profile
-    from slurm.submission.decide import Decision
     from slurm.submission.reconcile import Reconciled
 
 ClusterOption = Annotated[
@@ -113,7 +111,8 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
     order = Order(asked.go, asked.max_device_hours, asked.probe)
     found = reconcile(store, study.name, chosen, profile, order)
     shown = replace(expansion, runs=chosen)
-    planned = completed(Planned(study, shown, states_of(found.decision), edit))
+    states = tuple(row.state for row in found.decision.rows)
+    planned = completed(Planned(study, shown, states, edit))
     if asked.as_json:
         print_json(_document(planned, found))
         return found.busy
@@ -127,25 +126,13 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
     return found.busy
 
 
-def states_of(decision: Decision) -> tuple[RunState, ...]:
-    """Return how every run stands in the words of the plan's table."""
-    states = []
-    for row in decision.rows:
-        made = sum(s.word == "done" for s in row.evals.values())
-        word = row.training.word
-        if word == "done" and made < len(row.run.evaluations):
-            word = "trained"
-        states.append(RunState(word, row.training.why, made))
-    return tuple(states)
-
-
 def _show(planned: Planned, found: Reconciled) -> None:
     for line in found.recovered:
         print(line)
     print_plan(planned, SHOWN)
     reasons: dict[str, int] = {}
     for row in found.decision.rows:
-        text = f"{row.action}: {row.training.word} ({row.training.why.split(':')[0][:80]})"
+        text = f"{row.action}: {row.state.word} ({row.training.why.split(':')[0][:80]})"
         reasons[text] = reasons.get(text, 0) + 1
     for text, count in sorted(reasons.items(), key=lambda pair: -pair[1])[:12]:
         print(f"  {count:,} × {text}")

@@ -35,7 +35,7 @@ def gc(
     store = Store.at(results)
     runs = sorted(p.name for p in store.runs.glob("[0-9a-f][0-9a-f]/*") if p.is_dir())
     plans = []
-    for path in sorted((store.root / "studies").glob("*/plan.json")):
+    for path in store.plans():
         try:
             plans.append(read_json(path))
         except RecordError:

@@ -120,7 +120,7 @@ def _print(document: dict[str, Any], store: Store) -> None:
             f"  fitted within {100 * entry['step_fit_error']:.0f} % (steps), "
             f"{100 * entry['sampling_fit_error']:.0f} % (sampling)"
         )
-        print(f"written: {store.root / 'bench' / 'calibration.json'}")
+        print(f"written: {store.calibration}")
     if "subject" not in document:
         return
     s = document["subject"]

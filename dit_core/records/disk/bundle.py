@@ -1,5 +1,4 @@
-"""A folder of files published whole: written beside its place, hashed into MANIFEST.json, synced,
-renamed.
+"""A folder of files published whole: hashed into MANIFEST.json, synced, renamed into place.
 
 Neither torch.load nor safetensors notices a flipped bit; the manifest's sizes and sha256 do.
 """
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import EnvironmentProblem, RecordError
-from dit_core.records.disk.files import read_json, sha256_of, sync_folder, write_json
+from dit_core.records.disk.files import TornFile, read_json, sha256_of, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
 
@@ -25,11 +24,29 @@ class StorageFull(EnvironmentProblem):
     """The disk or the quota is full; what was there before is untouched."""
 
 
+class BundleError(RecordError):
+    """A bundle is not whole.
+
+    `cause` says what is wrong with `name`, a file in `folder` (None: with the folder itself);
+    `altered` whether the file is complete but its contents differ.
+    """
+
+    def __init__(
+        self, folder: Path, cause: str, name: str | None = None, *, altered: bool = False
+    ) -> None:
+        self.folder = folder
+        self.cause = cause
+        self.name = name
+        self.altered = altered
+        super().__init__(f"{folder if name is None else folder / name}: {cause}")
+
+
 def publish(
     target: Path, writers: dict[str, Callable[[Path], None]], facts: dict[str, Any]
 ) -> None:
-    """Write each file with its writer, then the manifest (with `facts`), and publish the folder at
-    `target`.
+    """Write each file with its writer, then the manifest, and publish the folder at `target`.
+
+    The manifest also holds `facts`.
 
     A whole bundle that already lies at `target` is replaced only after the new one is complete.
     Raises StorageFull (temporary files removed, everything else kept) where space runs out.
@@ -59,12 +76,29 @@ def publish(
 
 
 def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
-    """Return the manifest of a bundle after re-hashing every file; raise RecordError naming the
-    first that differs.
+    """Return the manifest of a bundle after re-hashing every file.
 
-    `sizes_only` leaves the hashing out: enough to say what there is to do, not enough to believe
-    the contents.
+    Raises BundleError naming the first file that differs. `sizes_only` leaves the hashing out:
+    enough to say what there is to do, not enough to believe the contents.
     """
+    manifest, files = _manifest(folder)
+    for name, (expected, digest) in files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            cause = f"named in {MANIFEST} but {error.strerror or 'not readable'}"
+            raise BundleError(folder, cause, name) from error
+        if size != expected:
+            raise BundleError(folder, f"has {size} bytes, its manifest says {expected}", name)
+        if not sizes_only and sha256_of(path) != digest:
+            cause = "its contents do not give the sha256 of its manifest (altered or bit rot)"
+            raise BundleError(folder, cause, name, altered=True)
+    return manifest
+
+
+def _manifest(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
+    """Return the manifest of a bundle, and size and sha256 of each file it names."""
     try:
         manifest = read_json(folder / MANIFEST)
         files = {
@@ -72,24 +106,12 @@ def verify(folder: Path, *, sizes_only: bool = False) -> dict[str, Any]:
             for name, file in manifest["files"].items()
         }
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise RecordError(f"{folder}: has no {MANIFEST}") from error
+        raise BundleError(folder, f"has no {MANIFEST}") from error
+    except TornFile as error:
+        raise BundleError(folder, error.cause, MANIFEST) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{folder / MANIFEST}: is no manifest") from error
-    for name, (expected, digest) in files.items():
-        path = folder / name
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise RecordError(
-                f"{path}: named in {MANIFEST} but {error.strerror or 'not readable'}"
-            ) from error
-        if size != expected:
-            raise RecordError(f"{path}: has {size} bytes, its manifest says {expected}")
-        if not sizes_only and sha256_of(path) != digest:
-            raise RecordError(
-                f"{path}: its contents do not give the sha256 of its manifest (altered or bit rot)"
-            )
-    return dict(manifest)
+        raise BundleError(folder, "is no manifest", MANIFEST) from error
+    return dict(manifest), files
 
 
 def remove(folder: Path) -> None:
@@ -101,17 +123,16 @@ def remove(folder: Path) -> None:
 
 
 def sweep_temporaries(parent: Path) -> None:
-    """Remove what killed writers left beside bundles; call it only while holding the run's
-    lease.
-    """
+    """Remove what killed writers left beside bundles; the caller holds the run's lease."""
     for name in os.listdir(parent) if parent.is_dir() else ():
         if name.startswith(".") and name.endswith((".tmp", ".gone")):
             shutil.rmtree(parent / name, ignore_errors=True)
 
 
 def is_full(error: BaseException, folder: Path) -> bool:
-    """Return whether `error` comes from a full disk; torch hides the errno, so free space is asked
-    too.
+    """Return whether `error` comes from a full disk.
+
+    torch hides the errno behind its own words, so they and the free space are looked at too.
     """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True

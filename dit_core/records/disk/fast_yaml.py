@@ -14,18 +14,14 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(data: bytes) -> Any:
-    """Return the document in `data`, exactly as yaml.safe_load would; raise yaml.YAMLError or
-    ValueError as it does.
-    """
+    """Return the document in `data`, exactly as yaml.safe_load would, with the same errors."""
     text = data.decode()
     plain = _nested(text)
     return yaml.load(text, Loader=_LOADER) if plain is None else plain
 
 
 def _nested(text: str) -> dict[str, Any] | None:
-    """Return a document of nested mappings with one plain scalar a line, or None where it is
-    anything else.
-    """
+    """Return nested mappings of plain one-line scalars, or None for any other document."""
     top: dict[str, Any] = {}
     stack: list[tuple[int, dict[str, Any]]] = [(0, top)]
     opened: tuple[dict[str, Any], str] | None = (
@@ -68,9 +64,7 @@ _NOT_PLAIN = object()
 
 @functools.lru_cache(maxsize=1 << 16)
 def _scalar(word: str) -> Any:
-    """Return the value of a scalar on one line, by PyYAML's own rules; a collection or a hard case
-    is not plain.
-    """
+    """Return the value of a one-line scalar by PyYAML's rules; collections are not plain."""
     hard = word[0] in "|>&*!%@`{[-?#" or ": " in word or " #" in word or word.endswith(":")
     if hard and not _NUMBER.fullmatch(word):
         return _NOT_PLAIN

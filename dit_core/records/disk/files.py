@@ -1,6 +1,4 @@
-"""Files that are whole or absent: written to a temporary name beside the target, synced, renamed,
-folder synced.
-"""
+"""Files that are whole or absent: a temporary name beside the target, fsync, rename."""
 
 from __future__ import annotations
 
@@ -20,9 +18,17 @@ from dit_core.errors import RecordError, UserError
 _SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 
 
+class TornFile(RecordError):
+    """A file that cannot be read as what it is: torn, altered, or edited by hand."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        self.cause = cause
+        super().__init__(f"{path}: {cause}; `ditlab doctor` says how to mend it")
+
+
 def write_atomic(path: Path, data: bytes) -> None:
-    """Publish `data` at `path`: a reader sees the old content, the new content, or none, never a
-    part.
+    """Publish `data` at `path`: readers see the old content, the new, or none, never a part.
 
     Raises OSError (disk full, no permission) with the old file untouched and the temporary one
     removed, and UserError where a device or a pipe stands there.
@@ -45,18 +51,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def refuse_special(path: Path) -> None:
-    """Raise UserError where something other than a file or folder stands at `path`: a rename would
-    replace it.
-    """
+    """Raise UserError where a device, pipe or socket is at `path`: a rename would replace it."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(f"{path}: a device, pipe or socket, not a file; give another path")
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make an OSError of the block name `path`: a write that fails names no file, or a temporary
-    one.
-    """
+    """Make an OSError of the block name `path`, not a temporary file or none."""
     try:
         yield
     except OSError as error:
@@ -66,8 +68,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
-    """Publish `value` as readable JSON; NaN and infinities are refused (write null and say why in
-    another field).
+    """Publish `value` as readable JSON; NaN and infinities are refused.
+
+    Write null for them, and the reason in another field.
 
     A sealed document (an object) ends in the crc32 of what stands before, so that an altered digit
     is noticed.
@@ -80,9 +83,7 @@ def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
 
 
 def parse_json(data: bytes) -> Any:
-    """Return the document in `data`, its seal checked and taken off; raise ValueError where it is
-    torn or altered.
-    """
+    """Return the document in `data`, its seal checked and removed; raise ValueError if torn."""
     value = json.loads(data.decode("utf-8-sig"))
     if type(value) is dict and "crc" in value:
         seal = _SEAL.search(data, max(0, len(data) - 40))
@@ -93,17 +94,13 @@ def parse_json(data: bytes) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON document at `path`; raise RecordError naming the file where it is torn,
-    altered or no JSON.
-    """
+    """Return the JSON document at `path`; raise TornFile where it is torn, altered or no JSON."""
     try:
         return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise
     except (ValueError, UnicodeDecodeError) as error:
-        raise RecordError(
-            f"{path}: not readable as JSON ({error}); `ditlab doctor` says how to mend it"
-        ) from error
+        raise TornFile(path, f"not readable as JSON ({error})") from error
 
 
 def sha256_of(path: Path) -> str:

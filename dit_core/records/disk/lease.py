@@ -49,9 +49,7 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Stop the heartbeat and give the run free, unless another process has taken it over
-        meanwhile.
-        """
+        """Stop the heartbeat and free the run, unless another process has taken it over."""
         self._stop.set()
         self._thread.join()
         with _guard(self._path), contextlib.suppress(FileNotFoundError, RecordError):
@@ -106,9 +104,7 @@ def acquire(path: Path, *, job: str | None = None, wait_s: float = STALE_S) -> L
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return the lease at `path`, or None where there is none or its process on this host has
-    ended.
-    """
+    """Return the lease at `path`; None without one or if its process on this host has ended."""
     try:
         owner = read_json(path)
     except (FileNotFoundError, NotADirectoryError, RecordError):
@@ -123,9 +119,7 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def process_start(pid: int) -> str | None:
-    """Return a mark of the process with this id (boot id and start tick), or None where no such
-    process lives.
-    """
+    """Return a mark of a process (boot id and start tick); None where no such process lives."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -140,8 +134,9 @@ def _mark(owner: dict[str, Any]) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _guard(path: Path) -> Iterator[None]:
-    """Serialise readers and writers of one lease; where the file system has no locks, the rename
-    alone must do.
+    """Serialise readers and writers of one lease.
+
+    Where the file system has no locks, the rename alone must do.
     """
     descriptor = os.open(
         path.with_name(f".{path.name}.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644

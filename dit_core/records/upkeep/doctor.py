@@ -1,16 +1,13 @@
-"""Checking what a table cannot show: manifests of weights, outcomes against snapshots, plans,
-leftovers.
-"""
+"""Checking what no table shows: weights, outcomes against snapshots, plans, leftovers."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from dit_core.errors import RecordError
 from dit_core.records.disk import bundle, lease
-from dit_core.records.disk.files import read_json, sha256_of
+from dit_core.records.disk.files import TornFile, read_json, sha256_of
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.rows import Problem
 
@@ -45,7 +42,7 @@ REMEDIES = (
         "",
         "nothing to do: the curve beside it is used; host and hours of that attempt are missing",
     ),
-    ("plan.json", "", "`ditlab plan` or `run` of the study writes it again"),
+    ("plan.json", "", "`ditlab run STUDY` or `ditlab submit STUDY --go` writes it again"),
     ("study.yaml", "", "copy the study's file there again, or run the study"),
     ("", "orphan", "`ditlab gc --go` removes it an hour after it was written"),
     ("", "", "look at the file; nothing uses it as it is"),
@@ -62,19 +59,16 @@ def remedy(problem: Problem) -> str:
 
 
 def check_run(paths: RunPaths, *, quick: bool = False) -> Iterator[Problem]:
-    """Yield what is wrong with the weights of a run: manifests (hashed unless `quick`), outcome,
-    leftovers.
-    """
-    whole = {}
+    """Yield what is wrong with a run's weights (hashed unless `quick`), outcome and leftovers."""
     for parent in (paths.snapshots, paths.checkpoints):
         for folder in sorted(_folders(parent)):
             if folder.name.isdigit():
                 try:
                     bundle.verify(folder, sizes_only=quick)
-                    whole[folder] = True
-                except RecordError as error:
-                    detail = str(error).replace(f"{folder}{os.sep}", "").replace(f"{folder}: ", "")
-                    yield Problem(str(folder), "altered" if "sha256" in detail else "torn", detail)
+                except bundle.BundleError as error:
+                    kind = "altered" if error.altered else "torn"
+                    detail = error.cause if error.name is None else f"{error.name}: {error.cause}"
+                    yield Problem(str(folder), kind, detail)
     yield from _check_outcome(paths)
     if lease.holder(paths.lease) is None:
         yield from _leftovers(paths)
@@ -82,15 +76,18 @@ def check_run(paths: RunPaths, *, quick: bool = False) -> Iterator[Problem]:
 
 def check_studies(store: Store) -> Iterator[Problem]:
     """Yield plans that are torn or name runs in a way nothing can read."""
-    for folder in sorted(_folders(store.root / "studies")):
-        plan = folder / "plan.json"
+    for folder in sorted(_folders(store.studies)):
+        plan = store.plan(folder.name)
         try:
             record = read_json(plan)
         except FileNotFoundError:
             yield Problem(str(plan), "missing", "the study has no plan, so its runs are not known")
             continue
-        except (RecordError, OSError) as error:
-            yield Problem(str(plan), "torn", str(error).partition(": ")[2].partition(";")[0])
+        except TornFile as error:
+            yield Problem(str(plan), "torn", error.cause)
+            continue
+        except OSError as error:
+            yield Problem(str(plan), "torn", error.strerror or "cannot be read")
             continue
         runs = record.get("runs") if isinstance(record, dict) else None
         if not (
@@ -98,10 +95,9 @@ def check_studies(store: Store) -> Iterator[Problem]:
             and all(isinstance(r, dict) and isinstance(r.get("run_id"), str) for r in runs)
         ):
             yield Problem(str(plan), "type", "holds no list of runs")
-        if not (folder / "study.yaml").exists():
-            yield Problem(
-                str(folder / "study.yaml"), "missing", "the study's own file is not beside its plan"
-            )
+        text = store.study_yaml(folder.name)
+        if not text.exists():
+            yield Problem(str(text), "missing", "the study's own file is not beside its plan")
 
 
 def check_places(store: Store) -> Iterator[Problem]:
@@ -116,9 +112,7 @@ def check_places(store: Store) -> Iterator[Problem]:
 
 
 def _check_outcome(paths: RunPaths) -> Iterator[Problem]:
-    """Yield the snapshots that the outcome vouches for and that are other, or gone without being
-    spare.
-    """
+    """Yield snapshots that differ from what the outcome vouches for, or are unduly gone."""
     try:
         record = read_json(paths.outcome)
     except (FileNotFoundError, NotADirectoryError, RecordError, OSError):

@@ -1,5 +1,4 @@
-"""What may be removed to free space: checkpoints that nothing will resume, leftovers, logs, spare
-snapshots.
+"""What may be removed to free space: spare checkpoints and snapshots, leftovers, logs.
 
 Records (run.yaml, outcome, attempts, curves, evaluations) and plans are never on the list.
 """
@@ -28,9 +27,7 @@ Asked = dict[str, list[tuple[int, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What to remove: all but the newest checkpoints of a run that may go on; logs and snapshots on
-    demand.
-    """
+    """What to remove: spare checkpoints of unfinished runs; logs and snapshots on request."""
 
     keep_checkpoints: int = 2
     logs_older_than_days: float | None = None
@@ -39,9 +36,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to remove: a file or a folder, its kind (of KINDS), its size, and why it is not
-    needed.
-    """
+    """One thing to remove: a file or a folder, its kind (of KINDS), its size, and the reason."""
 
     path: Path
     kind: str
@@ -50,9 +45,7 @@ class Item:
 
 
 def candidates(store: Store, runs: Iterable[str], policy: Policy, asked: Asked) -> Iterator[Item]:
-    """Yield what the policy lets go of in each run; a run that a living process owns is passed
-    over.
-    """
+    """Yield what the policy removes of each run; runs owned by a living process are skipped."""
     for run_id in runs:
         paths = store.run(run_id)
         if lease.holder(paths.lease) is not None:
@@ -67,9 +60,7 @@ def candidates(store: Store, runs: Iterable[str], policy: Policy, asked: Asked) 
 
 
 def remove(item: Item) -> None:
-    """Remove one item; a folder loses its name first, so that no half of it is ever taken for
-    whole.
-    """
+    """Remove one item; a folder is renamed first, so that no half of it is taken for whole."""
     if item.path.is_dir() and not item.path.is_symlink():
         bundle.remove(item.path)
     else:
@@ -78,9 +69,7 @@ def remove(item: Item) -> None:
 
 
 def asked_of(plans: Iterable[dict[str, Any]]) -> Asked:
-    """Return what the plans of all studies ask of each run: the snapshots that are still needed
-    follow from it.
-    """
+    """Return what all studies' plans need of each run: their snapshots must be kept."""
     found: Asked = {}
     for plan in plans:
         for run in plan["runs"]:
@@ -92,9 +81,7 @@ def asked_of(plans: Iterable[dict[str, Any]]) -> Asked:
 
 
 def _ended(paths: RunPaths) -> bool:
-    """Return whether no attempt will resume the run: DONE and DIVERGED end it, FAILED may be tried
-    again.
-    """
+    """Return whether a run has ended for good: DONE or DIVERGED; FAILED may be tried again."""
     try:
         outcome = read_outcome(paths)
     except RecordError:
@@ -111,9 +98,7 @@ def _checkpoints(paths: RunPaths, ended: bool, keep: int) -> Iterator[Item]:
 
 
 def _snapshots(paths: RunPaths, asked: list[tuple[int, str]]) -> Iterator[Item]:
-    """Yield snapshots before the last whose evaluations all have a record; the last may be asked
-    more.
-    """
+    """Yield all snapshots but the last whose evaluations have a record."""
     for folder in _bundles(paths.snapshots)[:-1]:
         wanted = [eval_id for images, eval_id in asked if images == int(folder.name)]
         if all(_recorded(paths, eval_id) for eval_id in wanted):

@@ -33,8 +33,7 @@ _ALLOWED = re.compile(
 def pack(
     store: Store, study: str, runs: Iterable[str], target: Path, *, weights: bool = False
 ) -> dict[str, Any]:
-    """Write the records of `runs` and the folder of `study` into `target` (.tar.gz) and return the
-    manifest.
+    """Write the records of `runs` and the folder of `study` into `target`; return the manifest.
 
     The same records give the same bytes. With `weights` the EMA snapshots go along; checkpoints and
     logs never do.
@@ -72,8 +71,7 @@ def pack(
 
 
 def unpack(source: Path, store: Store) -> dict[str, int]:
-    """Add an archive's records to the store; return how many files were new and how many were there
-    already.
+    """Add an archive's records to the store; return how many files were new, and how many known.
 
     Everything is checked before anything is written: names, sizes, hashes, and that no record here
     says otherwise. Raises UserError for a file that is no archive of ditlab, RecordError for a
@@ -133,9 +131,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the archive's files; a link, a folder or a name outside the store is
-    refused.
-    """
+    """Yield (name, content) of the archive's files; refuse links, folders and foreign names."""
     try:
         with tarfile.open(source, mode="r:gz") as archive:
             for number, info in enumerate(archive):
