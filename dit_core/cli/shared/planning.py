@@ -54,7 +54,7 @@ def _calibration(store: Store) -> Calibration | None:
 
     The machine's name costs a call of nvidia-smi, so it is asked only where there is a calibration.
     """
-    if not (store.root / "bench" / "calibration.json").exists():
+    if not store.calibration.exists():
         return None
     from dit_core.bench.device import device_name
 

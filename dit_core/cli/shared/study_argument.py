@@ -40,7 +40,7 @@ def study_file(word: str, store: Store) -> Path:
     if is_file(word):
         return Path(word)
     _check_known(word, store)
-    return store.study(word) / "study.yaml"
+    return store.study_yaml(word)
 
 
 def study_name(word: str, store: Store) -> str:
