@@ -35,7 +35,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     for name, script in {**SLURM, "python": python, "ditlab": ditlab}.items():
         (tools / name).write_text(f"#!/bin/bash\n{script}\n")
         (tools / name).chmod(0o755)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DITLAB_", "SLURM"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DITLAB_", "SLURM", "MAKE"))}
     return {
         **kept,
         "HOME": str(tmp_path),
@@ -55,10 +55,12 @@ def script() -> str:
     return "\n".join(lines)
 
 
-def test_the_installation_is_what_make_does():
+def test_the_installation_is_what_make_does(environment: dict[str, str]):
     assert COMMANDS[0] == "make install\nsource .venv/bin/activate\n"
     command = ["make", "--dry-run", "--always-make", "install"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     assert "-m venv .venv" in done.stdout
     assert "pip install" in done.stdout
 
