@@ -13,6 +13,7 @@ from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
 from analysis.select.points import Points, average_seeds
 from analysis.tables.order import size_order
+from dit_core.study.catalogue.designs import DESIGNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +132,7 @@ def _systems(ax: Axes, rows: pd.DataFrame) -> None:
     ours = rows["name"].str.startswith("DiT")
     for mine, colour, shape in (
         (False, style.QUIET, "s"),
-        (True, style.DESIGNS["adaln-zero"], "o"),
+        (True, DESIGNS["adaln-zero"].colour, "o"),
     ):
         chosen = rows[ours == mine]
         words = "DiT" if mine else "U-Net systems"

@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.figures import style
 from analysis.select.configuration import config_names
 from analysis.tables.order import size_order
+from dit_core.study.catalogue.designs import DESIGNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,12 +74,10 @@ def _model_look(row: pd.Series, colour: Any) -> Look:
 
 def design_look(name: str) -> Look:
     """Return the look of a conditioning design."""
-    return Look(
-        style.DESIGN_NAMES.get(name, name),
-        style.DESIGNS.get(name, style.INK),
-        style.LINES.get(name, "-"),
-        style.DESIGN_MARKERS.get(name, "P"),
-    )
+    if name not in DESIGNS:  # of records that another version wrote
+        return Look(name, style.INK, "-", "P")
+    row = DESIGNS[name]
+    return Look(row.label, row.colour, row.line, row.marker)
 
 
 def mean_lines(rows: pd.DataFrame, x: str, y: str, names: pd.Series) -> dict[str, pd.DataFrame]:

@@ -17,6 +17,7 @@ from analysis.select.configuration import config_names
 from analysis.select.points import Points, whole_lines
 from analysis.tables.order import size_order
 from dit_core.errors import UserError
+from dit_core.study.catalogue.designs import DESIGNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def conditioning(
     lines = mean_lines(rows, _X, points.metric, rows["conditioning"].map(str))
     lines = {
         name: lines[name]
-        for name in [*style.LINES, *sorted(set(lines) - set(style.LINES))]
+        for name in [*DESIGNS, *sorted(set(lines) - set(DESIGNS))]
         if name in lines
     }
     looks = {name: design_look(name) for name in lines}

@@ -26,21 +26,6 @@ ACCENT = "#b3261e"
 WIDTH_IN = 7.2  # a page's text width; half of it is a column
 FORMATS = ("png", "svg", "pdf")
 MARKERS = {1: "D", 2: "o", 4: "s", 8: "^", 16: "v"}
-LINES = {"adaln-zero": "-", "adaln": "--", "cross-attention": "-.", "in-context": ":"}
-# Okabe and Ito's colours, darkened where they would be too light on white.
-DESIGNS = {
-    "adaln-zero": "#0072b2",
-    "adaln": "#c65102",
-    "cross-attention": "#00795a",
-    "in-context": "#8a3d74",
-}
-DESIGN_MARKERS = {"adaln-zero": "o", "adaln": "s", "cross-attention": "^", "in-context": "D"}
-DESIGN_NAMES = {
-    "adaln-zero": "adaLN-Zero",
-    "adaln": "adaLN",
-    "cross-attention": "cross-attention",
-    "in-context": "in-context",
-}
 METRICS: dict[
     str, tuple[str, bool | None]
 ] = {  # column: (name on an axis, lower is better; None: neither)

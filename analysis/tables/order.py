@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from dit_core.study.science.science import SIZES, Conditioning
+from dit_core.study.catalogue.designs import DESIGNS
+from dit_core.study.science.science import SIZES
 
-_LISTED = (*SIZES, *typing.get_args(Conditioning))
+_LISTED = (*SIZES, *DESIGNS)
 
 
 def rank(value: Any) -> tuple[int, float, str]:

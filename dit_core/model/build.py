@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from dit_core.errors import UserError, nearest
-from dit_core.model.conditioning import BLOCKS
+from dit_core.errors import UserError
 from dit_core.model.dit import DiT
+from dit_core.study.catalogue.designs import design_of
 from dit_core.study.price.cost import out_channels
 from dit_core.study.science.science import Science
 from dit_core.study.science.unet import UNet
@@ -38,11 +38,7 @@ def _check(science: Science) -> None:
     """Raise UserError where a DiT cannot be; a science that was validated always can."""
     model = science.dit
     data = science.data
-    if model.conditioning not in BLOCKS:
-        word = model.conditioning
-        raise UserError(
-            f"unknown conditioning {word!r}{nearest(word, BLOCKS)}; designs are {', '.join(BLOCKS)}"
-        )
+    design_of(model.conditioning)
     if model.hidden % model.heads:
         raise UserError(f"heads {model.heads} do not divide hidden {model.hidden}")
     if model.tokens == "patches" and (

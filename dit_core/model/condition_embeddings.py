@@ -1,6 +1,4 @@
-"""Conditions besides time and label (not in the paper): a continuous vector, context tokens, a
-map.
-"""
+"""Conditions besides time and label (not in the paper): a vector, context tokens, a map."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dit_core.errors import UserError
+from dit_core.model.conditioning import Embedded
 from dit_core.model.conditions import Conditions, Given
 from dit_core.model.embeddings import SequenceEmbedder, VectorEmbedder, fixed_positions
 from dit_core.model.tokens import patchify
@@ -15,19 +14,20 @@ from dit_core.study.science.science import Science
 
 
 class FurtherConditions(nn.Module):
-    """What the network makes of each further condition of its data; each has a learned null for
-    "not given".
+    """What the network makes of each further condition; a learned null stands for "not given".
 
-    vector (B, n)         -> one vector (B, d) beside those of time and label
-    context (B, M, D)     -> M tokens of a sequence that every block attends to
-    map (B, C', h, w)     -> C' more channels of the input, or (h / p)(w / p) tokens of that sequence
+    vector (B, n)       -> one vector (B, d) beside those of time and label
+    context (B, M, D)   -> M tokens of a sequence that every block attends to
+    map (B, C', h, w)   -> C' more input channels, or (h / p)(w / p) tokens of that sequence
     """
+
+    map_positions: Tensor
 
     def __init__(self, science: Science) -> None:
         super().__init__()
-        model = science.model
+        model = science.dit
         data = science.data
-        d = science.model.hidden
+        d = model.hidden
         self.patch = (model.patch, model.patch)
         self.shapes = {
             "vector": (data.vector,),
@@ -42,21 +42,16 @@ class FurtherConditions(nn.Module):
         self.map = SequenceEmbedder(data.map_channels * model.patch**2, d) if by_attention else None
         joins = data.map_channels and not by_attention
         self.map_null = nn.Parameter(torch.empty(data.map_channels)) if joins else None
+        self.grid = (data.map_height // model.patch, data.map_width // model.patch)
         if by_attention:
-            self.grid = (data.map_height // model.patch, data.map_width // model.patch)
-            self.register_buffer(
-                "map_positions", torch.empty(self.grid[0] * self.grid[1], d), persistent=False
-            )
+            table = torch.empty(self.grid[0] * self.grid[1], d)
+            self.register_buffer("map_positions", table, persistent=False)
 
     def check(self, given: Given) -> None:
-        """Raise UserError naming a condition that is missing or of another shape than the
-        network's.
-        """
+        """Raise UserError naming a condition that is missing or has another shape."""
         if not isinstance(given, Conditions):
-            raise UserError(
-                f"the network takes {', '.join(self.names)} beside labels, but was given labels "
-                "alone"
-            )
+            names = ", ".join(self.names)
+            raise UserError(f"the network takes {names} beside labels, but was given labels alone")
         for name in self.names:
             value: Tensor | None = getattr(given, name)
             if value is None or value.shape != (len(given.label), *self.shapes[name]):
@@ -65,17 +60,18 @@ class FurtherConditions(nn.Module):
                 raise UserError(
                     f"condition {name!r} must be of shape (batch, {wanted}); was given {was}"
                 )
-        if given.context is not None and (
-            given.mask is None or given.mask.shape != given.context.shape[:2]
-        ):
+        if given.context is None:
+            return
+        if given.mask is None or given.mask.shape != given.context.shape[:2]:
             raise UserError(
                 "condition 'context' needs a mask of shape (batch, tokens): True where a token is "
-                "there"
+                "present"
             )
 
     def with_map(self, x: Tensor, given: Conditions) -> Tensor:
-        """Return x (B, C, H, W) with the map, enlarged to its size, as further channels; x where
-        none is joined.
+        """Return x (B, C, H, W) with the map, enlarged to its size, as further channels.
+
+        Returns x itself where no map is joined.
         """
         if self.map_null is None or given.map is None:
             return x
@@ -91,31 +87,32 @@ class FurtherConditions(nn.Module):
         return [] if self.vector is None else [self.vector(given.vector)]
 
     def sequence(self, given: Conditions) -> tuple[Tensor | None, Tensor | None]:
-        """Return the sequence to attend to (B, S, d) and which of its tokens are there (B, S); None
-        without one.
+        """Return the sequence to attend to (B, S, d) and which of its tokens are present (B, S).
 
-        A sample whose condition is not given sees its learned null at every token of it.
+        Both are None where the network has no sequence. A sample whose condition is not given sees
+        its learned null at every token of it.
         """
-        parts = []
-        masks = []
-        if self.context is not None:
-            off = ~given.mask.any(1)  #                                      (B,)
-            parts.append(self.context(given.context, off))  #                (B, M, d)
-            masks.append(given.mask | off[:, None])
-        if self.map is not None:
-            off = given.map.flatten(1).isnan().any(1)
-            part = (
-                self.map(patchify(given.map, self.patch), off) + self.map_positions
-            )  # (B, (h/p)(w/p), d)
-            parts.append(part)
+        parts: list[Tensor] = []
+        masks: list[Tensor] = []
+        if self.context is not None and given.context is not None and given.mask is not None:
+            off = ~given.mask.any(1)  #                                 (B,)
+            parts.append(self.context(given.context, off))  #           (B, M, d)
+            masks.append(given.mask | off[:, None])  #                  (B, M)
+        if self.map is not None and given.map is not None:
+            off = given.map.flatten(1).isnan().any(1)  #                (B,)
+            part = self.map(patchify(given.map, self.patch), off)  #    (B, (h/p)(w/p), d)
+            parts.append(part + self.map_positions)
             masks.append(torch.ones(part.shape[:2], dtype=torch.bool, device=part.device))
         return (torch.cat(parts, dim=1), torch.cat(masks, dim=1)) if parts else (None, None)
 
+    def added(self, embedded: Embedded, given: Conditions) -> Embedded:
+        """Return what was embedded with the vector and the sequence of the given conditions."""
+        context, mask = self.sequence(given)
+        return Embedded(embedded.x, [*embedded.vectors, *self.vectors(given)], context, mask)
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Initialise as time and label are: embeddings and nulls normal with standard deviation
-        0.02; joined map 0.
-        """
+        """Initialise as time and label: normal, deviation 0.02; the joined map's null is zero."""
         if self.vector is not None:
             for weight in (self.vector.fc1.weight, self.vector.fc2.weight, self.vector.null):
                 nn.init.normal_(weight, std=0.02)
@@ -129,6 +126,5 @@ class FurtherConditions(nn.Module):
     def reset_buffers(self) -> None:
         """Fill the fixed positions of the map's patches."""
         if self.map is not None:
-            self.map_positions.copy_(
-                fixed_positions("sincos-2d", self.grid, self.map_positions.shape[1])
-            )
+            hidden = self.map_positions.shape[1]
+            self.map_positions.copy_(fixed_positions("sincos-2d", self.grid, hidden))

@@ -2,16 +2,19 @@
 
 A block takes tokens x (B, T, d) and its own condition c, and returns tokens (B, T, d):
 
-    design            c                                          added to a plain ViT block
-    in-context        none: t and y are two more tokens of x     nothing
-    cross-attention   (B, 2, d): t and y as a sequence           an attention from x to c after the self-attention
-    adaln             4 x (B, 1, d): shift and scale, twice      LayerNorm without weights, modulated
-    adaln-zero        6 x (B, 1, d): shift, scale and gate,      ditto, and a gate on each residual branch that is
-                      twice                                      zero at the start
+    design            c                                       added to a plain ViT block
+    in-context        none: t and y are two more tokens       nothing
+    cross-attention   (B, 2, d): t and y as a sequence        an attention from x to c
+    adaln             4 x (B, 1, d): shift, scale, twice      LayerNorms without weights, modulated
+    adaln-zero        6 x (B, 1, d): shift, scale, gate,      ditto, and a gate on each residual
+                      twice                                   branch, which is zero at the start
 
 Where the data have context tokens or a map to attend to, `context` (B, S, d), the two adaLN designs
 gain an attention from x to it after the self-attention, whose result starts at zero; in the
 cross-attention design it lengthens c.
+
+A design is a row of `dit_core/study/catalogue/designs.py` and a class here, whose `enter` makes the
+conditions of all blocks out of the embedded vectors.
 
 A scale arrives with its one already added (`Modulation` does so for all blocks at once), so that
 modulating is a single fused multiply-add: shift + norm(x) * (1 + scale).
@@ -19,218 +22,215 @@ modulating is a single fused multiply-add: shift + norm(x) * (1 + scale).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit_core.model.layers import Attention, CrossAttention, Mlp
+from dit_core.model.modulation import EPS, Modulation, modulated, norm
 
-EPS = 1e-6  # of every LayerNorm
-
-# Modulations of one block, in the order of the released weights. "scale" marks those that are used
-# as 1 + value.
-MODULATIONS: dict[str, tuple[str, ...]] = {
-    "adaln": ("shift", "scale", "shift", "scale"),
-    "adaln-zero": ("shift", "scale", "gate", "shift", "scale", "gate"),
-    "cross-attention": (),
-    "in-context": (),
-}
-FINAL_MODULATIONS = ("shift", "scale")
-LARGEST_PRODUCT = 2**21  # weights, see `modulation_groups`
+Modulations = Sequence[Tensor]
+"""Shift, scale and gate, each (B, 1, d), with the "1 +" of a scale already added."""
 
 
-def norm(x: Tensor) -> Tensor:
-    """Return x (B, T, d) normalised over its channels, without learned weights."""
-    return F.layer_norm(x, x.shape[-1:], None, None, EPS)
+class Embedded(NamedTuple):
+    """Tokens and conditions of one forward pass, before they meet."""
+
+    x: Tensor
+    """Tokens (B, T, d)."""
+    vectors: Sequence[Tensor]
+    """Time, label and, where the data have one, continuous condition, (B, d) each."""
+    context: Tensor | None = None
+    """Sequence that all blocks attend to (B, S, d)."""
+    mask: Tensor | None = None
+    """Which tokens of the sequence are there (B, S)."""
 
 
-def modulation_groups(hidden: int, depth: int, per_block: int) -> list[int]:
-    """Return how many modulations each matrix product makes; they go through the blocks in order,
-    the final layer last.
+class Conditioned(NamedTuple):
+    """What one forward pass sends into the blocks."""
 
-    One product for all blocks is quickest for small networks. Beyond some 8 MB of weights there is
-    nothing left to win, and above 32 MB the C library takes the gradient's memory from the system
-    anew in every step (4 % of S/4's time).
-    """
-    blocks = max(LARGEST_PRODUCT // (per_block * hidden * hidden), 1)
-    groups = [min(blocks, depth - start) * per_block for start in range(0, depth, blocks)]
-    groups[-1] += len(FINAL_MODULATIONS)
-    return groups
-
-
-class Modulation(nn.Module):
-    """The modulations of all blocks and of the final layer from the condition vector.
-
-    Row m * d to (m + 1) * d of the stacked `linears` makes modulation m; the released layout, one
-    linear layer per block and one for the final layer, is these rows cut into pieces
-    (`dit_core/model/weights/layouts.py`).
-    """
-
-    def __init__(self, hidden: int, depth: int, names: Sequence[str]) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.names = tuple(names) * depth + FINAL_MODULATIONS
-        groups = modulation_groups(hidden, depth, len(names))
-        self.linears = nn.ModuleList(nn.Linear(hidden, count * hidden) for count in groups)
-        for i, count in enumerate(groups):
-            self.register_buffer(f"one{i}", torch.empty(count * hidden), persistent=False)
-
-    def reset_buffers(self) -> None:
-        """Put 1 where a modulation is a scale and 0 elsewhere."""
-        scales = torch.tensor([float(n == "scale") for n in self.names], device="cpu")
-        rows = scales.repeat_interleave(self.hidden).split(
-            [len(linear.bias) for linear in self.linears]
-        )
-        for i, one in enumerate(rows):
-            getattr(self, f"one{i}").copy_(one)
-
-    def forward(self, c: Tensor) -> list[Tensor]:
-        """Return the modulations, each (B, 1, d), in the order of `names`, for conditions c (B,
-        d).
-        """
-        c = F.silu(c)
-        out = []
-        for i, linear in enumerate(self.linears):
-            rows = F.linear(c, linear.weight, linear.bias + getattr(self, f"one{i}"))
-            out += rows.view(len(c), -1, 1, self.hidden).unbind(1)
-        return out
+    x: Tensor
+    """Tokens (B, T, d), or (B, T + 2, d) where conditions are tokens."""
+    blocks: Sequence[Modulations | Tensor | None]
+    """The condition c of each block."""
+    context: Tensor | None
+    """Sequence that all blocks attend to (B, S, d)."""
+    mask: Tensor | None
+    """Which tokens of the sequence are there (B, S)."""
+    final: Modulations = ()
+    """Shift and scale of the last norm; nothing where it has weights of its own."""
 
 
-class _Block(nn.Module):
+@dataclass(frozen=True, slots=True)
+class BlockShape:
+    """What a block is built from."""
+
+    hidden: int
+    """Width d of a token."""
+    heads: int
+    """Attention heads."""
+    mlp: int
+    """Width of the feed-forward layer."""
+    qk_norm: bool
+    """Normalise queries and keys."""
+    layer_scale: float | None
+    """Start value of the learned scale on each residual branch; None is no scale."""
+    attends: bool = False
+    """The data have a sequence to attend to."""
+
+
+class Block(nn.Module):
     """What the designs share: the layers, and an optional learned scale on each residual branch."""
 
-    branches = 2
+    branches: ClassVar[int] = 2
 
-    def __init__(
-        self,
-        hidden: int,
-        heads: int,
-        mlp: int,
-        qk_norm: bool,
-        layer_scale: float | None,
-        attends: bool = False,
-    ) -> None:
+    def __init__(self, shape: BlockShape) -> None:
         super().__init__()
-        self.attn = Attention(hidden, heads, qk_norm)
-        self.mlp = Mlp(hidden, mlp)
-        self.start_scale = layer_scale
-        branches = self.branches + attends
-        self.layer_scale = (
-            None if layer_scale is None else nn.Parameter(torch.empty(branches, hidden))
-        )
-        self.cross = CrossAttention(hidden, heads, qk_norm) if attends else None
+        self.shape = shape
+        self.attn = Attention(shape.hidden, shape.heads, shape.qk_norm)
+        self.mlp = Mlp(shape.hidden, shape.mlp)
+        self.layer_scale: nn.Parameter | None = None
+        if shape.layer_scale is not None:
+            branches = self.branches + shape.attends
+            self.layer_scale = nn.Parameter(torch.empty(branches, shape.hidden))
+        self.cross = self._cross() if shape.attends else None
+
+    @staticmethod
+    def enter(given: Embedded, modulation: Modulation | None, depth: int) -> Conditioned:
+        """Return the tokens and the conditions of all `depth` blocks."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def reset_branches(self) -> None:
+        """Set the learned scales of the residual branches to their start value."""
+        if self.layer_scale is not None and self.shape.layer_scale is not None:
+            nn.init.constant_(self.layer_scale, self.shape.layer_scale)
 
     def scaled(self, branch: int, out: Tensor) -> Tensor:
-        """Return out (B, T, d), multiplied by the learned scale of its branch where the model has
-        one.
-        """
+        """Return out (B, T, d) times the learned scale of its branch, where the model has one."""
         return out if self.layer_scale is None else out * self.layer_scale[branch]
 
+    def _cross(self) -> CrossAttention:
+        return CrossAttention(self.shape.hidden, self.shape.heads, self.shape.qk_norm)
+
+
+class _Modulated(Block):
+    """What the two adaLN designs share: one condition vector, regressed to modulations."""
+
+    @staticmethod
+    def enter(given: Embedded, modulation: Modulation | None, depth: int) -> Conditioned:
+        """Return the tokens as they are, and the modulations of the sum of the vectors."""
+        assert modulation is not None, "an adaLN design has modulations"
+        c = functools.reduce(torch.add, given.vectors)  #        (B, d)
+        mods = modulation(c)  #                                  (6N + 2) or (4N + 2) x (B, 1, d)
+        n = modulation.per_block
+        blocks = [mods[i * n : (i + 1) * n] for i in range(depth)]
+        return Conditioned(given.x, blocks, given.context, given.mask, mods[depth * n :])
+
+    def reset_branches(self) -> None:
+        """Also set the attention to a sequence to zero: an adaLN-Zero block stays the identity."""
+        super().reset_branches()
+        if self.cross is not None:
+            nn.init.zeros_(self.cross.proj.weight)
+
     def attended(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
-        """Return tokens x (B, T, d) after an adaLN block's look at the context, where the model has
-        one.
-        """
+        """Return tokens x (B, T, d) after their attention to the context, where there is one."""
         return x if self.cross is None else x + self.scaled(2, self.cross(norm(x), context, mask))
 
 
-class AdaLNZeroBlock(_Block):
-    """adaLN-Zero: the identity at the start, for its gates are zero."""
+class AdaLNZeroBlock(_Modulated):
+    """adaLN-Zero: the identity at the start, since its gates are zero."""
 
     def forward(
         self,
         x: Tensor,
-        c: Sequence[Tensor],
+        c: Modulations,
         context: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d) and six modulations (B, 1, d)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = c
-        x = torch.addcmul(
-            x, gate1, self.scaled(0, self.attn(torch.addcmul(shift1, norm(x), scale1)))
-        )
+        out = self.scaled(0, self.attn(modulated(x, shift1, scale1)))
+        x = torch.addcmul(x, gate1, out)
         x = self.attended(x, context, mask)
-        return torch.addcmul(
-            x, gate2, self.scaled(1, self.mlp(torch.addcmul(shift2, norm(x), scale2)))
-        )
+        out = self.scaled(1, self.mlp(modulated(x, shift2, scale2)))
+        return torch.addcmul(x, gate2, out)
 
 
-class AdaLNBlock(_Block):
+class AdaLNBlock(_Modulated):
     """adaLN: LayerNorm's shift and scale are regressed from the condition."""
 
     def forward(
         self,
         x: Tensor,
-        c: Sequence[Tensor],
+        c: Modulations,
         context: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return (B, T, d) for tokens x (B, T, d) and four modulations (B, 1, d)."""
         shift1, scale1, shift2, scale2 = c
-        x = x + self.scaled(0, self.attn(torch.addcmul(shift1, norm(x), scale1)))
+        x = x + self.scaled(0, self.attn(modulated(x, shift1, scale1)))
         x = self.attended(x, context, mask)
-        return x + self.scaled(1, self.mlp(torch.addcmul(shift2, norm(x), scale2)))
+        return x + self.scaled(1, self.mlp(modulated(x, shift2, scale2)))
 
 
-class CrossAttentionBlock(_Block):
-    """Cross-attention: the tokens look at time and label between self-attention and feed-forward
-    layer.
-    """
+class CrossAttentionBlock(Block):
+    """Cross-attention: tokens attend to time and label between attention and feed-forward layer."""
 
     branches = 3
+    cross: CrossAttention
 
-    def __init__(
-        self,
-        hidden: int,
-        heads: int,
-        mlp: int,
-        qk_norm: bool,
-        layer_scale: float | None,
-        attends: bool = False,
-    ) -> None:
-        super().__init__(hidden, heads, mlp, qk_norm, layer_scale)
-        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(hidden, EPS) for _ in range(3))
-        self.cross = CrossAttention(
-            hidden, heads, qk_norm
-        )  # to a sequence that `attends` may lengthen
+    def __init__(self, shape: BlockShape) -> None:
+        super().__init__(replace(shape, attends=False))  # a sequence lengthens c instead
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(shape.hidden, EPS) for _ in range(3))
+        self.cross = self._cross()
+
+    @staticmethod
+    def enter(given: Embedded, modulation: Modulation | None, depth: int) -> Conditioned:
+        """Return the tokens as they are, and the vectors as a sequence, before that of the data."""
+        c = torch.stack(list(given.vectors), dim=1)  #           (B, 2, d)
+        mask = given.mask
+        if given.context is not None and mask is not None:
+            mask = F.pad(mask, (c.shape[1], 0), value=True)  #   (B, 2 + S)
+            c = torch.cat([c, given.context], dim=1)  #          (B, 2 + S, d)
+        return Conditioned(given.x, [c] * depth, None, mask)
 
     def forward(
         self, x: Tensor, c: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Return (B, T, d) for tokens x (B, T, d) and conditions c (B, 2 and more, d), `mask` (B, 2
-        and more).
-        """
+        """Return (B, T, d) for tokens x (B, T, d), conditions c (B, 2 + S, d), mask (B, 2 + S)."""
         x = x + self.scaled(0, self.attn(self.norm1(x)))
         x = x + self.scaled(1, self.cross(self.norm2(x), c, mask))
         return x + self.scaled(2, self.mlp(self.norm3(x)))
 
 
-class InContextBlock(_Block):
+class InContextBlock(Block):
     """In-context: a plain ViT block; time and label are tokens like any other."""
 
-    def __init__(
-        self,
-        hidden: int,
-        heads: int,
-        mlp: int,
-        qk_norm: bool,
-        layer_scale: float | None,
-        attends: bool = False,
-    ) -> None:
-        super().__init__(hidden, heads, mlp, qk_norm, layer_scale)
-        self.norm1 = nn.LayerNorm(hidden, EPS)
-        self.norm2 = nn.LayerNorm(hidden, EPS)
+    def __init__(self, shape: BlockShape) -> None:
+        super().__init__(shape)
+        self.norm1 = nn.LayerNorm(shape.hidden, EPS)
+        self.norm2 = nn.LayerNorm(shape.hidden, EPS)
+
+    @staticmethod
+    def enter(given: Embedded, modulation: Modulation | None, depth: int) -> Conditioned:
+        """Return the tokens followed by the vectors, each one more token."""
+        more = torch.stack(list(given.vectors), dim=1)  #        (B, 2, d)
+        x = torch.cat([given.x, more], dim=1)  #                 (B, T + 2, d)
+        return Conditioned(x, [None] * depth, None, None)
 
     def forward(self, x: Tensor, c: None, context: None = None, mask: None = None) -> Tensor:
-        """Return (B, T + 2, d) for tokens x (B, T + 2, d); a continuous condition is a third
-        further token.
-        """
+        """Return (B, T + 2, d) for tokens x (B, T + 2, d), those of the conditions among them."""
         x = x + self.scaled(0, self.attn(self.norm1(x)))
         return x + self.scaled(1, self.mlp(self.norm2(x)))
 
 
-BLOCKS: dict[str, type[_Block]] = {
+BLOCKS: dict[str, type[Block]] = {
     "adaln-zero": AdaLNZeroBlock,
     "adaln": AdaLNBlock,
     "cross-attention": CrossAttentionBlock,

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
-from dit_core.model.conditioning import MODULATIONS, modulation_groups
 from dit_core.model.embeddings import fixed_positions
+from dit_core.model.modulation import modulation_groups
+from dit_core.study.catalogue.designs import DESIGNS, design_of
 from dit_core.study.price.cost import out_channels
 from dit_core.study.science.science import Science
 
@@ -274,9 +275,10 @@ def _require_dit(science: Science) -> None:
 def _require_released(science: Science) -> None:
     m = science.model
     extras = [name for name in ("qk_norm", "layer_scale") if getattr(m, name)]
-    if m.conditioning != "adaln-zero":
+    if not design_of(m.conditioning).released:
+        able = " and ".join(repr(row.name) for row in DESIGNS.values() if row.released)
         raise UserError(
-            f"conditioning {m.conditioning!r} has no published layout; only 'adaln-zero' has one"
+            f"conditioning {m.conditioning!r} has no published layout; only {able} has one"
         )
     if extras:
         raise UserError(f"a model with {' and '.join(extras)} has no published layout")
@@ -292,7 +294,7 @@ def _require_released(science: Science) -> None:
 
 def _groups(science: Science) -> list[int]:
     m = science.model
-    return modulation_groups(m.hidden, m.depth, len(MODULATIONS[m.conditioning]))
+    return modulation_groups(m.hidden, m.depth, len(design_of(m.conditioning).modulations))
 
 
 def _positions(weights: Mapping[str, Tensor], science: Science) -> Tensor:

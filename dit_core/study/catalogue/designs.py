@@ -35,6 +35,8 @@ class Design:
     """Each block has a cross-attention to the conditions after its self-attention."""
     takes_sequences: bool = True
     """Conditions that are sequences (context tokens, a map's patches) can enter the blocks."""
+    released: bool = False
+    """Weights were published, so that the layouts of others exist for it."""
 
     @property
     def gated(self) -> bool:
@@ -52,6 +54,7 @@ DESIGNS: dict[str, Design] = {
             line="-",
             marker="o",
             modulations=("shift", "scale", "gate", "shift", "scale", "gate"),
+            released=True,
         ),
         Design(
             name="adaln",

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable
 from typing import overload
 
+from dit_core.study.catalogue.designs import design_of
 from dit_core.study.price import unet_cost
 from dit_core.study.price.cost_conditions import (
     FREQUENCIES,
@@ -30,7 +31,6 @@ from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Ddpm, Science
 from dit_core.study.science.unet import UNet
 
-MODULATIONS = {"adaln-zero": 6, "adaln": 4, "cross-attention": 0, "in-context": 0}  # per block
 FLOPS_PER_MAC = 2
 TRAINING_PASSES = 3  # forward, and a backward pass of twice its cost
 
@@ -71,13 +71,12 @@ def exit_params(science: Science) -> int:
     """Return the parameters of all that comes after the last block: final norm or modulation, final
     layer.
     """
-    m = science.dit
     d = science.dit.hidden
     total = sum(
         (d + 1) * n * out_channels(science)
         for n in science.token_sizes or (math.prod(science.patch_shape),)
     )
-    return total + (2 * (d * d + d) if MODULATIONS[m.conditioning] else 2 * d)
+    return total + (2 * (d * d + d) if modulations(science) else 2 * d)
 
 
 def block_params(science: Science) -> int:
@@ -89,12 +88,12 @@ def block_params(science: Science) -> int:
     norms = 2
     branches = 2
     total = attention + 2 * d * w + w + d
-    total += MODULATIONS[m.conditioning] * (d * d + d)
+    total += modulations(science) * (d * d + d)
     if attended_tokens(science):
         total = total + attention
         norms = 3
         branches = 3
-    if not MODULATIONS[m.conditioning]:
+    if not modulations(science):  # norms have weights of their own
         total += norms * 2 * d
     if m.qk_norm:
         total += (branches - 1) * 2 * (d // m.heads)
@@ -117,41 +116,39 @@ def entry_macs(science: Science) -> int:
 
 def exit_macs(science: Science) -> int:
     """Return the multiply-accumulates of all that comes after the last block."""
-    m = science.dit
     data = science.data
     d = science.dit.hidden
     total = data.height * data.width * d * out_channels(science)
-    return total + (2 * d * d if MODULATIONS[m.conditioning] else 0)
+    return total + (2 * d * d if modulations(science) else 0)
 
 
 def block_macs(science: Science) -> int:
     """Return the multiply-accumulates of one block, its modulations included."""
-    m = science.dit
     d = science.dit.hidden
     w = mlp_width(science)
     T = block_tokens(science)
     total = T * (4 * d * d + 2 * d * w) + 2 * T * T * d
-    total += MODULATIONS[m.conditioning] * d * d
+    total += modulations(science) * d * d
     if S := attended_tokens(science):
         total += 2 * d * d * (T + S) + 2 * T * S * d
     return total
 
 
+def modulations(science: Science) -> int:
+    """Return the number of vectors that are regressed for each block; 0 where norms are plain."""
+    return len(design_of(science.dit.conditioning).modulations)
+
+
 def block_tokens(science: Science) -> int:
-    """Return the length of the sequence that goes through the blocks, in-context condition tokens
-    included.
-    """
-    return science.tokens + (
-        condition_tokens(science) if science.dit.conditioning == "in-context" else 0
-    )
+    """Return the length of the sequence that passes through the blocks."""
+    joins = design_of(science.dit.conditioning).joins_tokens
+    return science.tokens + (condition_tokens(science) if joins else 0)
 
 
 def attended_tokens(science: Science) -> int:
-    """Return the length of the sequence that a block's cross-attention looks at; 0 where it has
-    none.
-    """
-    own = condition_tokens(science) if science.dit.conditioning == "cross-attention" else 0
-    return own + sequence_tokens(science)
+    """Return the length of the sequence that a block's cross-attention reads; 0 without one."""
+    attends = design_of(science.dit.conditioning).attends
+    return (condition_tokens(science) if attends else 0) + sequence_tokens(science)
 
 
 @overload
@@ -228,17 +225,19 @@ def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) 
     data = science.data
     d = science.dit.hidden
     T = science.tokens
-    modulations = MODULATIONS[m.conditioning]
     block = block_tokens(science) * _block_token_bytes(science, narrow)
     block += attended_tokens(science) * 2 * d * narrow
     blocks = (
         (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
     )
-    ends = T * (patch_inputs(science) * narrow + d * narrow + d * 4 + (d * 4 if modulations else 0))
+    ends = T * (
+        patch_inputs(science) * narrow + d * narrow + d * 4 + (d * 4 if modulations(science) else 0)
+    )
     # Condition: waves, time MLP (twice its width), its SiLU, sequences, modulations. Loss: a dozen
     # maps of the input.
     condition = 4 * (FREQUENCIES + (4 + sequence_tokens(science)) * d)
-    condition += 4 * (m.depth * modulations + 2) * d if modulations else 0
+    if modulations(science):
+        condition += 4 * (m.depth * modulations(science) + 2) * d
     loss = 4 * 12 * data.channels * data.height * data.width
     return micro_batch * (blocks + ends + condition + loss)
 
@@ -251,10 +250,9 @@ def _block_token_bytes(science: Science, narrow: int) -> int:
     d = science.dit.hidden
     w = mlp_width(science)
     branches = 3 if attended_tokens(science) else 2
-    modulated = m.conditioning in ("adaln", "adaln-zero")
-    gated = m.conditioning == "adaln-zero"
+    design = design_of(m.conditioning)
     wide = (
-        4 * branches * (d * (2 if modulated else 1) + 2)
+        4 * branches * (d * (2 if design.modulations else 1) + 2)
     )  # residual stream, its normalised copy, mean and deviation
     linear = (
         branches * d + (3 * d + d) + 2 * w
@@ -264,7 +262,7 @@ def _block_token_bytes(science: Science, narrow: int) -> int:
     if m.qk_norm:
         linear += (3 if branches == 2 else 5) * d  # queries and keys before and after their norm
     linear += (
-        branches * d * (int(gated) + int(m.layer_scale is not None))
+        branches * d * (int(design.gated) + int(m.layer_scale is not None))
     )  # results of the branches
     return wide + narrow * linear + 4 * m.heads * (branches - 1)
 

@@ -56,7 +56,7 @@ def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
             "block at least"
         )
     element = 2 if science.train.precision == "bf16" else 4
-    vector = d if cost.MODULATIONS[m.conditioning] else 0
+    vector = d if cost.modulations(science) else 0
     sequence = cost.attended_tokens(science) * d
     tokens = cost.block_tokens(science) * d * element
     stages: list[Stage] = []

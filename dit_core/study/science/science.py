@@ -8,11 +8,12 @@ their ids.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from dit_core.errors import nearest
+from dit_core.study.catalogue.designs import DESIGNS, design_of
 from dit_core.study.science.data import Data as Data
 from dit_core.study.science.frozen import Fraction as Fraction
 from dit_core.study.science.frozen import Frozen as Frozen
@@ -20,7 +21,10 @@ from dit_core.study.science.frozen import Positive as Positive
 from dit_core.study.science.frozen import neutral as neutral
 from dit_core.study.science.unet import UNet
 
-Conditioning = Literal["adaln-zero", "adaln", "cross-attention", "in-context"]
+if TYPE_CHECKING:
+    Conditioning = str
+else:
+    Conditioning = Literal[tuple(DESIGNS)]  # the rows of the catalogue, for pydantic and the schema
 Positions = Literal["sincos-2d", "sincos-1d", "learned", "none"]
 
 # name: (depth, hidden, heads). S, B, L, XL are Table 1 of the paper; the others are for small data.
@@ -248,12 +252,12 @@ class Science(Frozen):
         model = self.dit
         data = self.data
         by_attention = self.sequences
-        if by_attention and model.conditioning == "in-context":
+        if by_attention and not design_of(model.conditioning).takes_sequences:
+            able = ", ".join(row.name for row in DESIGNS.values() if row.takes_sequences)
             raise ValueError(
                 f"{' and '.join(by_attention)} enter by cross-attention, which conditioning "
-                "'in-context' has not; "
-                "take adaln-zero, adaln or cross-attention (a map may also enter by map_entry: "
-                "concat)"
+                f"{model.conditioning!r} lacks; choose one of {able} (a map may also enter by "
+                "map_entry: concat)"
             )
         if not data.map_channels:
             return

@@ -13,8 +13,8 @@ from torch import nn
 
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
-from dit_core.model.conditioning import modulation_groups, norm
 from dit_core.model.embeddings import sincos_1d, sincos_2d
+from dit_core.model.modulation import modulation_groups, norm
 from dit_core.model.tokens import patchify, unpatchify
 from dit_core.model.weights.layouts import from_released, to_released
 from dit_core.study.science.science import Data, Ddpm, Flow, Model, dims_of
@@ -94,7 +94,7 @@ def test_grouping_the_modulations_changes_nothing(monkeypatch):
     science = small(depth=5)
     outs = []
     for largest in (2**21, 2 * 6 * 48 * 48, 1):
-        monkeypatch.setattr("dit_core.model.conditioning.LARGEST_PRODUCT", largest)
+        monkeypatch.setattr("dit_core.model.modulation.LARGEST_PRODUCT", largest)
         network = build_model(science)
         released = {
             n: torch.sin(torch.arange(t.numel()) + len(n)).view(t.shape) * 0.1
