@@ -11,6 +11,7 @@ from dit_core.study.grid.expand import Expansion
 from dit_core.study.language.study_model import Study
 from dit_core.study.price import cost, predict
 from dit_core.study.price.facts import cost_facts, network_facts
+from dit_core.study.price.memory import memory_bytes
 from dit_core.study.price.predict import Calibration
 from dit_core.study.price.prefixes import si
 from dit_core.study.science.run import Run
@@ -95,7 +96,7 @@ def run_row(run: Run, state: Standing) -> dict[str, Any]:
         "seed": science.train.seed,
         **cost_facts(science),
         "sampling_flops": sum(float(cost.FLOPS_PER_MAC) * each for each in macs),
-        "memory_bytes": cost.memory_bytes(science, run.execution),
+        "memory_bytes": memory_bytes(science, run.execution),
         "images": science.train.images,
         "evaluations": len(run.evaluations),
         "evaluated": state.evaluated,

@@ -1,8 +1,7 @@
-"""What a science costs, in closed form: parameters, multiply-accumulates, memory.
+"""What a science costs, in closed form: parameters and multiply-accumulates; nothing is built.
 
-No network is built.
-
-Here are the Transformer's forms and what all networks share; a U-Net's own are in `unet_cost.py`.
+The Transformer's forms, and what all networks share. A U-Net's are in `unet_cost.py`, memory in
+`memory.py`.
 
 Multiply-accumulates follow the paper's "Gflops" (Table 4): linear layers, attention and patch
 embedding count one per multiply-add; norms, activations, softmax and element-wise products count
@@ -18,7 +17,6 @@ from typing import overload
 from dit_core.study.catalogue.designs import design_of
 from dit_core.study.price import unet_cost
 from dit_core.study.price.cost_conditions import (
-    FREQUENCIES,
     condition_macs,
     condition_params,
     condition_tokens,
@@ -26,7 +24,6 @@ from dit_core.study.price.cost_conditions import (
     sequence_tokens,
 )
 from dit_core.study.price.steps import passes
-from dit_core.study.science.execution import Execution
 from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Ddpm, Science
 from dit_core.study.science.unet import UNet
@@ -54,23 +51,19 @@ def params(science: Science) -> int:
 
 
 def entry_params(science: Science) -> int:
-    """Return the parameters of all that comes before the first block: embeddings of tokens, time
-    and conditions.
-    """
+    """Return the parameters before the first block: embeddings of tokens, time and conditions."""
     m = science.dit
-    data = science.data
-    d = science.dit.hidden
+    d = m.hidden
     total = sum(n * d + d for n in science.token_sizes or (patch_inputs(science),))
-    total += data.map_channels if m.map_entry == "concat" else 0  # the map's null
-    return (
-        total + condition_params(science) + (science.tokens * d if m.positions == "learned" else 0)
-    )
+    if m.map_entry == "concat":
+        total += science.data.map_channels  # the map's null
+    if m.positions == "learned":
+        total += science.tokens * d
+    return total + condition_params(science)
 
 
 def exit_params(science: Science) -> int:
-    """Return the parameters of all that comes after the last block: final norm or modulation, final
-    layer.
-    """
+    """Return the parameters after the last block: final norm or modulation, and final layer."""
     d = science.dit.hidden
     total = sum(
         (d + 1) * n * out_channels(science)
@@ -90,7 +83,7 @@ def block_params(science: Science) -> int:
     total = attention + 2 * d * w + w + d
     total += modulations(science) * (d * d + d)
     if attended_tokens(science):
-        total = total + attention
+        total += attention
         norms = 3
         branches = 3
     if not modulations(science):  # norms have weights of their own
@@ -108,14 +101,14 @@ def fwd_macs(science: Science) -> int:
 
 
 def entry_macs(science: Science) -> int:
-    """Return the multiply-accumulates of all that comes before the first block."""
+    """Return the multiply-accumulates before the first block."""
     d = science.dit.hidden
     tokens = science.data.width if science.token_sizes else science.tokens * patch_inputs(science)
     return tokens * d + condition_macs(science)
 
 
 def exit_macs(science: Science) -> int:
-    """Return the multiply-accumulates of all that comes after the last block."""
+    """Return the multiply-accumulates after the last block."""
     data = science.data
     d = science.dit.hidden
     total = data.height * data.width * d * out_channels(science)
@@ -171,24 +164,20 @@ def train_flops(science: Science) -> int:
 
 
 def sampling_macs(science: Science, evaluation: Evaluation) -> int:
-    """Return the multiply-accumulates of all samples of an evaluation; a guided step costs two
-    passes.
-    """
+    """Return the multiply-accumulates of sampling for an evaluation."""
     return fwd_macs(science) * forwards(science, evaluation)
 
 
 def forwards(science: Science, evaluation: Evaluation) -> int:
-    """Return how often an evaluation sends one sample through the network, over all samples."""
-    return (
-        passes(science.objective, evaluation.sampling, science.data.channels) * evaluation.samples
-    )
+    """Return the single-sample forward passes of an evaluation, over all its samples."""
+    per_sample = passes(science.objective, evaluation.sampling, science.data.channels)
+    return per_sample * evaluation.samples
 
 
 class Prices:
-    """The same costs for many runs that share sections, as those of a grid do: each network is
-    priced once.
+    """The same costs for many runs: each network that runs of a grid share is priced once.
 
-    Sections are told apart by `id()`; the object keeps them alive so that no id is used twice.
+    Sections are recognised by `id()`; this object keeps them alive so that no id is used twice.
     """
 
     def __init__(self) -> None:
@@ -205,79 +194,3 @@ class Prices:
         return train_flops_of(macs, science.train.images), [
             FLOPS_PER_MAC * macs * forwards(science, one) for one in evaluations
         ]
-
-
-def activation_bytes(science: Science, micro_batch: int, grad_checkpoint: bool) -> int:
-    """Return the bytes that one training step keeps for its backward pass, for `micro_batch`
-    images.
-
-    Attention is the fused one, which keeps no T x T matrix. With `grad_checkpoint` a block keeps
-    its input alone, and one block at a time is computed again.
-    """
-    narrow = (
-        2 if science.train.precision == "bf16" else 4
-    )  # bytes of what a linear layer takes and gives
-    if isinstance(science.model, UNet):
-        return micro_batch * unet_cost.activation_bytes(
-            science.model, science.data, narrow, grad_checkpoint
-        )
-    m = science.dit
-    data = science.data
-    d = science.dit.hidden
-    T = science.tokens
-    block = block_tokens(science) * _block_token_bytes(science, narrow)
-    block += attended_tokens(science) * 2 * d * narrow
-    blocks = (
-        (m.depth * block_tokens(science) * d * 4 + block) if grad_checkpoint else m.depth * block
-    )
-    ends = T * (
-        patch_inputs(science) * narrow + d * narrow + d * 4 + (d * 4 if modulations(science) else 0)
-    )
-    # Condition: waves, time MLP (twice its width), its SiLU, sequences, modulations. Loss: a dozen
-    # maps of the input.
-    condition = 4 * (FREQUENCIES + (4 + sequence_tokens(science)) * d)
-    if modulations(science):
-        condition += 4 * (m.depth * modulations(science) + 2) * d
-    loss = 4 * 12 * data.channels * data.height * data.width
-    return micro_batch * (blocks + ends + condition + loss)
-
-
-def _block_token_bytes(science: Science, narrow: int) -> int:
-    """Return the bytes per token that one block keeps: float32 around the norms, `narrow` around
-    the linear layers.
-    """
-    m = science.dit
-    d = science.dit.hidden
-    w = mlp_width(science)
-    branches = 3 if attended_tokens(science) else 2
-    design = design_of(m.conditioning)
-    wide = (
-        4 * branches * (d * (2 if design.modulations else 1) + 2)
-    )  # residual stream, its normalised copy, mean and deviation
-    linear = (
-        branches * d + (3 * d + d) + 2 * w
-    )  # inputs of the branches, q k v, attention's result, hidden layer
-    if branches == 3:
-        linear += 2 * d
-    if m.qk_norm:
-        linear += (3 if branches == 2 else 5) * d  # queries and keys before and after their norm
-    linear += (
-        branches * d * (int(design.gated) + int(m.layer_scale is not None))
-    )  # results of the branches
-    return wide + narrow * linear + 4 * m.heads * (branches - 1)
-
-
-def memory_bytes(science: Science, execution: Execution) -> int:
-    """Return the bytes one training process needs: weights, gradients, two moments, EMA,
-    activations.
-
-    Leaves out what the framework itself and its workspaces take (0.3 to 1 GB).
-    """
-    share = -(-science.train.batch // execution.processes)
-    micro_batch = min(execution.micro_batch or share, share)
-    per_param = 5 * 4 + (
-        2 if science.train.precision == "bf16" else 0
-    )  # bf16: the cast copy of the weights
-    return params(science) * per_param + activation_bytes(
-        science, micro_batch, execution.grad_checkpoint
-    )

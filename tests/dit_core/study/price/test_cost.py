@@ -12,6 +12,7 @@ from dit_core.diffusion.objective import make_objective
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
 from dit_core.study.price import cost
+from dit_core.study.price.memory import activation_bytes, memory_bytes
 from dit_core.study.price.steps import check_sampler, levels, passes, respaced
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.sampling import Evaluation, Sampling
@@ -112,7 +113,7 @@ def kept_bytes(science, batch: int, grad_checkpoint: bool) -> int:
 def test_activation_bytes_are_what_autograd_keeps(design, extra):
     wide = small(data=LATENT, depth=4, hidden=192, heads=6, patch=4, conditioning=design, **extra)
     for science, batch in ((small(conditioning=design, **extra), 64), (wide, 4)):
-        assert cost.activation_bytes(science, batch, False) == pytest.approx(
+        assert activation_bytes(science, batch, False) == pytest.approx(
             kept_bytes(science, batch, False), rel=0.05
         )
 
@@ -122,28 +123,27 @@ def test_activation_bytes_are_what_autograd_keeps(design, extra):
 )
 def test_activation_bytes_of_a_unet_are_what_autograd_keeps(shape):
     science = unet(channels=16, **shape)
-    assert cost.activation_bytes(science, 64, False) == pytest.approx(
+    assert activation_bytes(science, 64, False) == pytest.approx(
         kept_bytes(science, 64, False), rel=0.05
     )
-    saving = cost.activation_bytes(science, 64, True)
-    assert kept_bytes(science, 64, True) < saving < cost.activation_bytes(science, 64, False)
+    saving = activation_bytes(science, 64, True)
+    assert kept_bytes(science, 64, True) < saving < activation_bytes(science, 64, False)
 
 
 def test_gradient_checkpointing_needs_less():
     science = published("XL", 2)
-    plain, saving = (cost.activation_bytes(science, 8, on) for on in (False, True))
+    plain, saving = (activation_bytes(science, 8, on) for on in (False, True))
     assert saving < plain / 8
 
 
 def test_memory_scales_with_micro_batch_and_processes():
     science = published("B", 4)
     whole, micro, shared = (
-        cost.memory_bytes(science, Execution(**e))
-        for e in ({}, {"micro_batch": 32}, {"processes": 8})
+        memory_bytes(science, Execution(**e)) for e in ({}, {"micro_batch": 32}, {"processes": 8})
     )
     assert micro == shared < whole
-    assert micro - cost.activation_bytes(science, 32, False) == 20 * cost.params(science)
+    assert micro - activation_bytes(science, 32, False) == 20 * cost.params(science)
     half = science.model_copy(
         update={"train": science.train.model_copy(update={"precision": "bf16"})}
     )
-    assert cost.memory_bytes(half, Execution()) < whole
+    assert memory_bytes(half, Execution()) < whole
