@@ -30,7 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_source_archive_holds_what_a_project_has(tmp_path: Path):
-    names = tarfile.open(build("sdist", tmp_path)).getnames()
+    with tarfile.open(build("sdist", tmp_path)) as archive:
+        names = archive.getnames()
     inside = {name.partition("/")[2] for name in names}
     assert {*PROJECT_FILES, "docs/tutorial.md", "studies/digits.yaml"} <= inside
     assert not any(name.startswith(("results/runs", ".venv", "build/")) for name in inside)

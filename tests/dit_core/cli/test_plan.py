@@ -158,6 +158,7 @@ def test_a_calibrated_machine_predicts_the_time(store):
     assert "about 10.7 minutes on this machine" in ditlab("plan", study).stdout
 
 
+@pytest.mark.slow
 def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was_used(
     store, tmp_path: Path
 ):
@@ -183,7 +184,7 @@ def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was
     write_json(calibration, {"schema": 1, "devices": {device_name(): entry}})
     study = tmp_path / "a.yaml"
     base = "base: {model: {size: XXXS, patch: 4}, train: {duration: 4 steps, batch: 8}}"
-    rest = "evaluate: [{protocol: digits, sampler: ddim, steps: 1}]"
+    rest = "evaluate: [{protocol: digits, sampler: ddim, steps: 1, samples: 100}]"
     study.write_text(f"study: a\nquestion: q\n{base}\n{rest}\n")
     assert ditlab("run", str(study)).returncode == 0
     calibration.unlink()
