@@ -130,7 +130,8 @@ class _Worker:
         data = os.read(self.pipe, 1 << 16)
         if not data:
             return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
         return [json.loads(line) for line in lines]
 
     def ask_to_leave(self) -> None:
@@ -147,7 +148,7 @@ class _Worker:
 
     def _start(self) -> None:
         self.pipe, theirs = os.pipe()
-        self._rest = b""
+        self._rest: bytes = b""
         self.ready = False
         environment = environment_to_train(self._crew.threads)
         if self._crew.gpus:

@@ -263,9 +263,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse aliases."""
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(
-                f"line {self.peek_event().start_mark.line + 1}: aliases are not allowed"
-            )
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]  # PyYAML
+            raise yaml.YAMLError(f"line {line}: aliases are not allowed")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

@@ -19,7 +19,8 @@ from slurm.submission.actions import release_held
 from slurm.submission.cluster import check_asks
 from slurm.submission.decide import Array, Decision, arrange, decide
 from slurm.submission.hours import Bill, bill
-from slurm.submission.submit import Submission, lock, make_site, perform, settle
+from slurm.submission.site import lock, make_site
+from slurm.submission.submit import Submission, perform, settle
 
 
 @dataclass(frozen=True, slots=True)

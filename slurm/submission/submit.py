@@ -1,46 +1,26 @@
-"""Carries a decision out: an intent for every array, then sbatch, then the job's id.
+"""Submits what was decided: an intent for every array, then sbatch, then the job's id.
 
 May be killed at any line.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import stat
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dit_core.errors import EnvironmentProblem, UserError
-from dit_core.records.disk import lease
+from dit_core.errors import EnvironmentProblem
 from dit_core.records.paths import Store
-from dit_core.records.provenance import provenance
 from dit_core.study.science.run import Run
 from slurm.orders import intent as intents
-from slurm.orders.intent import Intent
 from slurm.orders.payload import Payload
-from slurm.orders.snapshot import Code, take_snapshot
 from slurm.scheduler.commands import SUBMIT_TIMEOUT_S, Answer, ask
 from slurm.scheduler.profile import Profile
 from slurm.scheduler.queue import Queue, read_accounting, read_queue
 from slurm.scheduler.script import Job, render
+from slurm.submission import sbatch
 from slurm.submission.decide import Array
-
-# What sbatch says where a limit on queued tasks is reached: wait, do not fail.
-_LIMIT = re.compile(
-    r"MaxSubmit|MaxJobCount|JobLimit|[Jj]ob (?:submit )?limit|Resource temporarily "
-    r"unavailable|MaxJobs"
-)
-# What it says where the request may or may not have reached the controller.
-_UNSURE = re.compile(
-    r"timed? ?out|time limit|Unable to contact|Connection (?:refused|reset)|Zero Bytes|Transport "
-    r"end"
-)
-_LOCK_WAIT_S = 60.0
-LOOK_S = (0.5, 2.0, 5.0)
-"""Pauses before each look for a job whose acceptance is in doubt."""
+from slurm.submission.site import Site
 
 
 @dataclass
@@ -51,51 +31,6 @@ class Submission:
     tasks: int = 0
     waiting: int = 0
     said: list[str] | None = None
-
-
-@dataclass(frozen=True)
-class Site:
-    """Everything a submission needs besides what to submit."""
-
-    store: Store
-    study: str
-    profile: Profile
-    code: Code
-    commit: str
-    reached: Callable[[str], None] = lambda step: None
-    """Called with the name of every step; tests end the process here."""
-
-
-def make_site(
-    store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None
-) -> Site:
-    """Return the site of a submission, with a copy of the code; refuse world-writable folders."""
-    _refuse_open_folders(store, study)
-    facts = provenance()
-    commit = f"{facts['commit'] or ''}{'+dirty' if facts['dirty'] else ''}"
-    return Site(store, study, profile, take_snapshot(store.code), commit, reached)
-
-
-def lock(store: Store, study: str, wait_s: float = _LOCK_WAIT_S) -> lease.Lease:
-    """Return the claim on submitting this study; raise EnvironmentProblem after `wait_s` seconds.
-
-    A courtesy that saves double work. Two submitters that got past it would still not train a run
-    twice: tasks claim their run before they begin.
-    """
-    path = store.submit_lock(study)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            return lease.acquire(path)
-        except lease.LeaseHeld as held:
-            owner = held.owner
-            if time.monotonic() > deadline:
-                raise EnvironmentProblem(
-                    f"study {study!r} is being submitted by process {owner['pid']} on "
-                    f"{owner['host']} since "
-                    f"{owner.get('at')}; wait for it to end"
-                ) from None
-            time.sleep(0.2)
 
 
 def settle(store: Store, study: str, queue: Queue | None = None) -> list[str]:
@@ -160,8 +95,8 @@ def _no_room(
     site: Site, group: list[Array], k: int, runs: dict[str, Run], done: Submission, answer: Answer
 ) -> int:
     """Submit half of an array that Slurm refused for a full queue; else raise its words."""
-    if not _LIMIT.search(answer.trouble):
-        raise EnvironmentProblem(f"sbatch refused: {answer.trouble}{_advice(answer.trouble)}")
+    if not sbatch.is_full(answer):
+        raise EnvironmentProblem(f"sbatch refused: {answer.trouble}{sbatch.advice(answer)}")
     size = len(group[0].tasks)
     if k > 0 or size == 1:
         # Followers of a placed training are submitted by the next call, when their training is
@@ -187,24 +122,8 @@ def _submit_one(
     Return (None, answer) where Slurm certainly refused it.
     """
     study_intents = site.store.intents(site.study)
-    folder = study_intents / uuid
-    name = f"{site.study}-{uuid}"
-    minutes = site.profile.minutes
-    if array.evaluates:
-        minutes = site.profile.evaluation_minutes or minutes
-    job = Job(name, folder, array.indices, array.processes, minutes, after)
-    code = {"folder": str(site.code.folder), "sha256": site.code.sha256, "commit": site.commit}
-    payload = Payload(
-        uuid,
-        site.study,
-        str(site.store.root),
-        code,
-        site.profile.requeue,
-        array.tasks,
-        array.indices,
-        array.processes,
-        followers,
-    )
+    job = _job(site, array, study_intents / uuid, after)
+    payload = _payload(site, array, uuid, followers)
     needed = {item.run for task in array.tasks for item in task}
     site.reached("before intent")
     script = render(site.profile, job, site.code, site.commit)
@@ -212,53 +131,36 @@ def _submit_one(
     site.reached("after intent")
     answer = ask("sbatch", "--parsable", str(intent.script), timeout_s=SUBMIT_TIMEOUT_S)
     site.reached("after sbatch")
-    found = _job_id(answer) or _look_up(intent, name, answer)
+    said = sbatch.job_id(answer)
+    found = said or sbatch.look_up(job.name, answer)
     if found is None:
         intents.withdraw(intent, answer.trouble)
         return None, answer
-    intents.record_job(intent, found, "sbatch" if _job_id(answer) else "adopted")
+    intents.record_job(intent, found, "sbatch" if said else "adopted")
     site.reached("after record")
     return found, answer
 
 
-def _job_id(answer: Answer) -> str | None:
-    """Return the job id in sbatch's answer ("123" or "123;cluster"), ignoring banners around it."""
-    if not answer.ok:
-        return None
-    hits = [
-        re.fullmatch(r"(?:Submitted batch job )?(\d+)(?:;[A-Za-z0-9_.-]+)?", line.strip())
-        for line in answer.out.splitlines()
-    ]
-    ids = [hit.group(1) for hit in hits if hit]
-    return ids[-1] if ids else None
+def _job(site: Site, array: Array, folder: Path, after: str | None) -> Job:
+    minutes = site.profile.minutes
+    if array.evaluates:
+        minutes = site.profile.evaluation_minutes or minutes
+    name = f"{site.study}-{folder.name}"
+    return Job(name, folder, array.indices, array.processes, minutes, after)
 
 
-def _look_up(intent: Intent, name: str, answer: Answer) -> str | None:
-    """Return the job that carries the intent's name, where sbatch's answer does not say.
-
-    None is a certain refusal.
-
-    Raises EnvironmentProblem where nobody can tell: the intent then stays open and the next call
-    settles it.
-    """
-    sure = answer.code not in (0, None) and not _UNSURE.search(answer.trouble)
-    if sure and _LIMIT.search(answer.trouble):
-        return None
-    for pause_s in (0.0,) if sure else LOOK_S:
-        time.sleep(pause_s)
-        queue = read_queue()
-        accounting = read_accounting((), (name,)) if queue.trouble is None else Queue()
-        for task in (*queue.tasks.values(), *accounting.tasks.values()):
-            if task.name == name:
-                return task.key.split("_")[0]
-        if queue.trouble is None and sure:
-            return None
-    if queue.trouble is None:
-        return None
-    raise EnvironmentProblem(
-        f"sbatch: {answer.trouble}; and {queue.trouble}. Whether Slurm took job {name} is not "
-        "known yet: "
-        "the same command finds out when Slurm answers again"
+def _payload(site: Site, array: Array, uuid: str, followers: tuple[str, ...]) -> Payload:
+    code = {"folder": str(site.code.folder), "sha256": site.code.sha256, "commit": site.commit}
+    return Payload(
+        uuid=uuid,
+        study=site.study,
+        results=str(site.store.root),
+        code=code,
+        requeue=site.profile.requeue,
+        tasks=array.tasks,
+        indices=array.indices,
+        processes=array.processes,
+        followers=followers,
     )
 
 
@@ -294,32 +196,3 @@ def _absolute(run: Run, profile: Profile) -> Run:
     given = {**run.execution.data_roots, **profile.data_roots}
     roots = {name: str(Path(root).expanduser().absolute()) for name, root in given.items()}
     return replace(run, execution=run.execution.model_copy(update={"data_roots": roots}))
-
-
-def _refuse_open_folders(store: Store, study: str) -> None:
-    for folder in (
-        store.root,
-        store.code,
-        store.studies,
-        store.study(study),
-        store.runs,
-    ):
-        try:
-            mode = os.stat(folder).st_mode
-        except FileNotFoundError:
-            continue
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise UserError(
-                f"{folder}: everybody may write here, and what lies here runs as you; chmod o-w it "
-                "first"
-            )
-
-
-def _advice(words: str) -> str:
-    hints = {
-        "partition": "; `ditlab clusters` shows the partitions of this cluster",
-        "qos": "; `sacctmgr show qos` shows what there is",
-        "account": "; `sacctmgr show assoc user=$USER` shows your accounts",
-        "node configuration": "; no node has the GPUs, cores or memory that the profile asks for",
-    }
-    return next((hint for key, hint in hints.items() if key in words.lower()), "")

@@ -11,6 +11,8 @@ import pytest
 from submissions import PARKED, ended, expected_work, go, in_child, killer, live_work, runs_in
 
 import slurm.scheduler.commands
+import slurm.submission.sbatch
+import slurm.submission.site
 import slurm.submission.submit
 from dit_core.errors import EnvironmentProblem
 from dit_core.records.paths import Store
@@ -18,7 +20,7 @@ from slurm.orders.intent import all_intents, undecided
 from slurm.orders.snapshot import take_snapshot
 from slurm.scheduler.commands import Answer
 from slurm.scheduler.profile import Profile
-from slurm.submission.submit import _job_id
+from slurm.submission.sbatch import job_id
 
 pytestmark = pytest.mark.cluster
 
@@ -29,7 +31,7 @@ def one_copy(tmp_path: Path, monkeypatch):
     copying.
     """
     code = take_snapshot(tmp_path / "code")
-    monkeypatch.setattr(slurm.submission.submit, "take_snapshot", lambda folder: code)
+    monkeypatch.setattr(slurm.submission.site, "take_snapshot", lambda folder: code)
 
 
 def test_killed_at_every_step(one_copy, cluster, tmp_path: Path, write_study, record_property):
@@ -118,7 +120,7 @@ def test_sbatch_hangs(cluster, store, write_study, fake, monkeypatch, accepted: 
     """After its time limit the job is looked up by its name."""
     fake("sbatch", ('$REAL "$@" > /dev/null; ' if accepted else "") + "exec sleep 60")
     monkeypatch.setattr(slurm.submission.submit, "SUBMIT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(slurm.submission.submit, "LOOK_S", (0.1, 0.3))
+    monkeypatch.setattr(slurm.submission.sbatch, "LOOK_S", (0.1, 0.3))
     study = write_study(seeds=2)
     if accepted:
         assert go(store, study).submission.tasks == 4
@@ -148,8 +150,8 @@ def test_odd_answers(cluster, store, write_study, fake):
         "1.5\n": None,
         "123\nBye\n": "123",
     }.items():
-        assert _job_id(Answer(0, out, "")) == job, out
-    assert _job_id(Answer(1, "123\n", "")) is None
+        assert job_id(Answer(0, out, "")) == job, out
+    assert job_id(Answer(1, "123\n", "")) is None
     fake(
         "sbatch", 'echo "Welcome to lab, 42 users"; $REAL "$@" > /dev/null; echo "have a nice day"'
     )

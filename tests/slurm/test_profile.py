@@ -16,7 +16,7 @@ from dit_core.records.paths import Store
 from slurm.orders.snapshot import Code
 from slurm.scheduler.profile import EXTRA, Profile, load_profile, parse_profile, read_profiles
 from slurm.scheduler.script import EXIT_SETUP, Job, render
-from slurm.submission.submit import make_site
+from slurm.submission.site import make_site
 
 FULL = {
     "partition": "gpu,long",
@@ -251,7 +251,7 @@ def test_others_must_not_be_able_to_change_what_runs(tmp_path: Path):
     for folder in (store.root, store.study("s"), store.root / "code", store.runs):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
-        with pytest.raises(UserError, match="everybody may write here"):
+        with pytest.raises(UserError, match="world-writable"):
             make_site(store, "s", Profile())
         folder.chmod(0o755)
     assert make_site(store, "s", Profile()).code.folder.is_dir()

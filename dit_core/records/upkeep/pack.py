@@ -25,8 +25,9 @@ MAX_FILE = 1 << 30
 MAX_FILES = 10_000_000
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._+=,-]*"
 _ALLOWED = re.compile(
-    rf"runs/[0-9a-f]{{2}}/[0-9a-f]{{16}}/(?:run\.yaml|outcome\.json|attempts/\d{{4,}}/{_NAME}|evals/{_NAME}"
-    rf"|snapshots/\d{{12,}}/{_NAME})|studies/[a-z0-9][a-z0-9._-]{{0,63}}/(?:{_NAME}/){{0,3}}{_NAME}"
+    r"runs/[0-9a-f]{2}/[0-9a-f]{16}/"
+    rf"(?:run\.yaml|outcome\.json|attempts/\d{{4,}}/{_NAME}|evals/{_NAME}|snapshots/\d{{12,}}/{_NAME})"
+    rf"|studies/[a-z0-9][a-z0-9._-]{{0,63}}/(?:{_NAME}/){{0,3}}{_NAME}"
 )
 
 
