@@ -12,6 +12,7 @@ from analysis.select.points import at_the_end, main_setting, one_protocol
 from analysis.select.source import Source
 from dit_core.errors import UserError, nearest
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.metrics import METRICS
 from dit_core.study.science.claim import OF_RUNS, Selection, Statement
 
 _EVERY_POINT = ("images_seen", "train_flops")  # columns that have a value per training point
@@ -137,9 +138,7 @@ def _with_curve_metric(metric: str, source: Source) -> pd.DataFrame:
 
 
 def _metrics(frame: pd.DataFrame) -> list[str]:
-    known = [
-        c for c in ("fid", "fd_digits", "sfid", "is", "precision", "recall", "kid") if c in frame
-    ]
+    known = [name for name in METRICS if name in frame]
     return sorted({*known, *(c.removesuffix("_low") for c in frame.columns if c.endswith("_low"))})
 
 

@@ -210,6 +210,6 @@ def statistics(found: Correlation, line: Line, metric: str) -> str:
     if found.low is not None:
         text += f"\n{found.level * 100:g} % interval {found.low:.2f} to {found.high:.2f}"
     if line.status == "ok" and line.slope is not None:
-        name = style.METRICS.get(metric, (metric, True))[0]
+        name = style.metric_name(metric)
         text += f"\n{name} = {line.intercept:.2f} {'-' if line.slope < 0 else '+'} {abs(line.slope):.2f} log₁₀ G"
     return text.replace("-", "\N{MINUS SIGN}")

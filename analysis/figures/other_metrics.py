@@ -17,29 +17,11 @@ from analysis.laws.correlation import SEED, correlate
 from analysis.select.configuration import config_key
 from analysis.select.points import Points, average_seeds, final_points
 from dit_core.errors import UserError
+from dit_core.study.catalogue.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-OTHERS = (
-    "sfid",
-    "is",
-    "kid",
-    "precision",
-    "recall",
-    "completion_mean_ratio",
-    "detail_mean_ratio",
-    "slant_r2",
-    "width_r2",
-    "quadratic_accuracy",
-    "mmd2",
-    "memorised",
-    "fd_digits",
-    "agreement",
-    "fid_infinity",
-    "fd_digits_infinity",
-)
 
 
 def other_metrics(
@@ -57,7 +39,8 @@ def other_metrics(
     `printed` gives correlations that a paper prints, shown beside ours. Raises UserError where
     there is no such metric.
     """
-    found = [m for m in OTHERS if m != metric and m in frame and frame[m].notna().any()][:6]
+    panels = [name for name, row in METRICS.items() if row.panel]
+    found = [m for m in panels if m != metric and m in frame and frame[m].notna().any()][:6]
     if not found:
         raise UserError(
             f"other-metrics: the records hold no metric besides {metric!r}; a protocol that "
@@ -92,7 +75,7 @@ def _panel(ax: Axes, points: Points, printed: float | None) -> None:
         for end, end_of in (("low", "min"), ("high", "max"))
     )
     room = (high - low) * 0.45 or 1.0
-    lower = style.METRICS.get(metric, (metric, True))[1]
+    lower = metric not in METRICS or METRICS[metric].better == "lower"
     ax.set_ylim(low - (0.2 * room if lower else 0.25 * room), high + room)
     found = correlate(
         np.log10(points.frame["fwd_gmacs"].astype(float)),

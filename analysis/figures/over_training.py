@@ -147,7 +147,7 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
             finish(ax, rows, points.metric, room=_room(names, columns))
             ax.set_title(style.clean(panel[2], 24))
             ax.set_ylabel("")
-        cells[0].set_ylabel(style.METRICS.get(points.metric, (points.metric, True))[0])
+        cells[0].set_ylabel(style.metric_name(points.metric))
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
     style.footer(fig, [_counted(points, rows), _source(provenance, rows)])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.order import size_order
+from dit_core.study.catalogue.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,55 +27,21 @@ ACCENT = "#b3261e"
 WIDTH_IN = 7.2  # a page's text width; half of it is a column
 FORMATS = ("png", "svg", "pdf")
 MARKERS = {1: "D", 2: "o", 4: "s", 8: "^", 16: "v"}
-METRICS: dict[
-    str, tuple[str, bool | None]
-] = {  # column: (name on an axis, lower is better; None: neither)
-    "fid": ("FID", True),
-    "fd_digits": ("fd_digits", True),
-    "sfid": ("sFID", True),
-    "kid": ("KID", True),
-    "fid_infinity": ("FID, infinite samples", True),
-    "fd_digits_infinity": ("fd_digits, infinite samples", True),
-    "is": ("Inception score", False),
-    "precision": ("Precision", False),
-    "recall": ("Recall", False),
-    "agreement": ("Class agreement", False),
-    "completion_rmse": ("Completion error", True),
-    "completion_mean_rmse": ("Mean completion's error", True),
-    "class_mean_rmse": ("Class mean's error", True),
-    "completion_ratio": ("Completion error / class mean's", True),
-    "completion_mean_ratio": ("Mean completion's / class mean's", True),
-    "detail_rmse": ("Refinement error", True),
-    "detail_mean_rmse": ("Mean refinement's error", True),
-    "adjusted_mean_rmse": ("Moved mean's error", True),
-    "detail_ratio": ("Refinement error / moved mean's", True),
-    "detail_mean_ratio": ("Mean refinement's / moved mean's", True),
-    "power_error": ("Error of the power spectrum, dex", True),
-    "cross_correlation": ("Correlation with the real map", False),
-    "field_rmse": ("Map's error", True),
-    "field_mean_rmse": ("Mean map's error", True),
-    "mean_map_rmse": ("Training mean's error", True),
-    "field_ratio": ("Map's error / training mean's", True),
-    "field_mean_ratio": ("Mean map's / training mean's", True),
-    "ink_r2": ("Ink obeyed, R²", False),
-    "ink_slope": ("Ink obeyed, slope", None),
-    "slant_r2": ("Slant obeyed, R²", False),
-    "slant_slope": ("Slant obeyed, slope", None),
-    "width_r2": ("Width obeyed, R²", False),
-    "width_slope": ("Width obeyed, slope", None),
-    "two_sample_accuracy": ("Told apart by a forest", True),
-    "quadratic_accuracy": ("Told apart, quadratic", True),
-    "mmd2": ("MMD², unbiased", True),
-    "memorised": ("Share of copies", True),
-    "loss": ("Training loss", True),
-}
 GMACS_LABEL = "Forward Gflops per image (multiply-accumulates, as in the paper)"
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name for an axis; the column's name for an unknown one."""
+    known = METRICS.get(metric)
+    return known.label if known else metric
 
 
 def metric_label(metric: str) -> str:
     """Return a metric's name for an axis, with the direction that is better."""
-    name, lower = METRICS.get(metric, (metric, None))
-    return name if lower is None else f"{name} ({'lower' if lower else 'higher'} is better)"
+    known = METRICS.get(metric)
+    if known is None or known.better is None:
+        return metric_name(metric)
+    return f"{known.label} ({known.better} is better)"
 
 
 @cache

@@ -22,6 +22,7 @@ from analysis.select.points import final_points
 from analysis.select.source import Source
 from dit_core import __version__
 from dit_core.errors import UserError
+from dit_core.study.catalogue.metrics import METRICS
 from dit_core.study.catalogue.figures import FIGURES
 from dit_core.study.science.claim_kinds import Claim
 
@@ -173,9 +174,12 @@ def _rows(source: Source) -> tuple[list[dict[str, Any]], list[list[dict[str, str
     sorted by.
     """
     frame = source.results
+    further = sorted(
+        (m for m in METRICS.values() if m.report_column), key=lambda m: m.report_column
+    )
     metrics = [
         source.metric,
-        *(c for c in ("precision", "recall", "is", "sfid") if c in frame and c != source.metric),
+        *(m.name for m in further if m.name in frame and m.name != source.metric),
     ]
     described = [c for c in COLUMNS if c[0] in frame and frame[c[0]].notna().any()]
     spans = [

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.select.configuration import MODEL, config_key
 from dit_core.errors import UserError, nearest
+from dit_core.study.catalogue.metrics import METRICS
 
 _RARE = (
     "eta",
@@ -58,7 +59,7 @@ def need(frame: pd.DataFrame, metric: str, command: str = "ditlab run STUDY") ->
     """Raise UserError where no row holds `metric`; the message names the measured ones."""
     if metric in frame.columns and frame[metric].notna().any():
         return
-    known = [c for c in frame.columns if f"{c}_low" in frame.columns or c in ("fid", "fd_digits")]
+    known = [c for c in frame.columns if f"{c}_low" in frame.columns or c in METRICS]
     have = ", ".join(c for c in known if frame[c].notna().any()) or "none"
     raise UserError(
         f"no evaluation holds the metric {metric!r}{nearest(metric, known)}; metrics in the "

@@ -13,8 +13,8 @@ from analysis.tables.checked_json import count, document, number, origin, part, 
 from analysis.tables.columns import evaluation_name, tables
 from dit_core.records.paths import RunPaths
 from dit_core.records.rows import Problem
+from dit_core.study.catalogue.metrics import METRICS
 
-_NEVER_ZERO = ("fd", "fid", "sfid")
 MAX_MET = 4096
 _settings_met: dict[str, dict[str, Any] | str] = {}
 _protocols_met: dict[str, str] = {}
@@ -93,7 +93,7 @@ def _add_metric(
         kind = "nonfinite" if isinstance(value, float) else "type"
         problems.append(Problem(path, kind, f"{name} is {str(value)[:40]!r}; left out"))
         return
-    if found <= 0 and name.partition("_")[0] in _NEVER_ZERO:
+    if found <= 0 and name in METRICS and METRICS[name].positive:
         problems.append(
             Problem(path, "type", f"{name} is {found}, which no distance can be; left out")
         )

@@ -17,6 +17,7 @@ from dit_core.evaluate.protocol.assets import INCEPTION, find_asset
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.pixels import from_uint8
 from dit_core.records.disk.files import sha256_of
+from dit_core.study.catalogue.metrics import metric_of
 
 # First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023
 # numbers.
@@ -114,13 +115,8 @@ def make_extractor(
 
 def layers_of(protocol: Protocol) -> tuple[str, ...]:
     """Return the layers that the protocol's metrics need."""
-    layers = [protocol.layer]
-    if "agreement" in protocol.metrics:
-        layers.append("logits")
-    if "is" in protocol.metrics:
-        layers.append("logits_unbiased")
-    if "sfid" in protocol.metrics:
-        layers.append(SPATIAL)
+    further = [metric_of(name).layer for name in protocol.metrics]
+    layers = [protocol.layer, *(layer for layer in further if layer)]
     if protocol.pixels:
         layers.append(PIXELS)
     return tuple(layers)

@@ -20,6 +20,7 @@ from dit_core.evaluate.protocol.assets import find_asset, reference_asset
 from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.records.disk.files import write_atomic
+from dit_core.study.catalogue.metrics import metric_of
 
 FORMAT = "ditlab-reference-1"
 
@@ -158,9 +159,10 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
             f"{path}: has no spatial statistics, which sfid of protocol {protocol.name!r} needs"
         )
     features = tensors.get("features")
-    if features is None and {"precision", "recall", "kid"} & set(protocol.metrics):
+    needing = [name for name in protocol.metrics if metric_of(name).needs == "kept features"]
+    if features is None and needing:
         raise DataError(
-            f"{path}: has no features, which precision, recall and kid of protocol "
+            f"{path}: has no features, which {', '.join(needing)} of protocol "
             f"{protocol.name!r} need"
         )
     return Reference(

@@ -34,7 +34,7 @@ def errors(samples: Tensor, truth: Truth) -> tuple[Metric, ...]:
     """Return root mean squared errors of samples (N, P) in [-1, 1], sample i against row i mod n,
     and two ratios.
 
-    In the order of `metric_names.COMPLETION`: of single samples, of the mean of a row's samples, of
+    In the order of the family "completion": of single samples, of the mean of a row's samples, of
     the guess, first over third, second over third. A draw from the true distribution errs by 2^1/2
     times its mean's error, so the second says what is known and the first what one sample is worth.
     Intervals: 95 %, bootstrap over rows, all of a row's samples together. The first has the errors

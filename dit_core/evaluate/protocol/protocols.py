@@ -6,15 +6,8 @@ Rows of two never share an axis unless asked.
 from __future__ import annotations
 
 from dit_core.errors import UserError, nearest
-from dit_core.evaluate.protocol.metric_names import (
-    COMPLETION,
-    DETAIL,
-    FIELDS,
-    OBEDIENCE,
-    SPECTRA,
-    TWO_SAMPLE,
-)
 from dit_core.evaluate.protocol.protocol import Decoder, Protocol
+from dit_core.study.catalogue.metrics import family
 from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Data
 
@@ -81,7 +74,7 @@ PROTOCOLS: dict[str, Protocol] = {
         name="digits-completion",
         says="Error of the hidden half of held-out digits, of one completion and of the mean of all of a digit's",
         main="completion_ratio",
-        metrics=(*COMPLETION, "fd_digits", "agreement"),
+        metrics=(*family("completion"), "fd_digits", "agreement"),
         data="digits-half",
         pixels=True,
     ),
@@ -90,7 +83,7 @@ PROTOCOLS: dict[str, Protocol] = {
         name="digits-coarse",
         says="Error of 8x8 digits made of the 4x4 ones of held-out digits",
         main="detail_ratio",
-        metrics=(*DETAIL, "fd_digits", "agreement"),
+        metrics=(*family("detail"), "fd_digits", "agreement"),
         data="digits-coarse",
         pixels=True,
     ),
@@ -99,7 +92,7 @@ PROTOCOLS: dict[str, Protocol] = {
         name="digits-obedience",
         says="Ink, slant and width that were asked for against those measured on the samples",
         main="ink_r2",
-        metrics=(*OBEDIENCE, "fd_digits", "agreement"),
+        metrics=(*family("obedience"), "fd_digits", "agreement"),
         data="digits-measured",
         pixels=True,
     ),
@@ -108,14 +101,14 @@ PROTOCOLS: dict[str, Protocol] = {
         name="vectors",
         says="Can generated rows be told from real ones: by two classifiers, by a kernel distance, as copies",
         main="two_sample_accuracy",
-        metrics=TWO_SAMPLE,
+        metrics=family("two samples"),
     ),
     "fields": Protocol(
         **_AS_THEY_ARE,
         name="fields",
         says="Maps against the real one of their row: power at each scale, place of structures, error",
         main="power_error",
-        metrics=(*SPECTRA, *FIELDS),
+        metrics=(*family("spectra"), *family("fields")),
         fields=True,
     ),
     "dit-scaling": Protocol(

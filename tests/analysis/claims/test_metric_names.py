@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from analysis.figures.style import METRICS, metric_label
+from analysis.figures.style import metric_label
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.metrics import METRICS
 
 
 def test_figures_know_every_metric_of_every_protocol():
     measured = {metric for protocol in PROTOCOLS.values() for metric in protocol.metrics}
     assert measured <= METRICS.keys()
-    assert {metric for metric in measured if METRICS[metric][1] is None} == {
+    assert {metric for metric in measured if METRICS[metric].better is None} == {
         "ink_slope",
         "slant_slope",
         "width_slope",
@@ -23,4 +24,4 @@ def test_a_slope_is_neither_better_high_nor_low():
 
 
 def test_names_fit_an_axis():
-    assert max(len(name) for name, _ in METRICS.values()) <= 34
+    assert max(len(metric.label) for metric in METRICS.values()) <= 34

@@ -16,8 +16,9 @@ from dit_core.evaluate.digits import classifier, make
 from dit_core.evaluate.digits.extractor import NAME, register
 from dit_core.evaluate.features.extractors import make_extractor
 from dit_core.evaluate.features.moments import Moments
+from dit_core.evaluate.metrics.feature_scores import inception_score, kid
 from dit_core.evaluate.metrics.frechet import frechet
-from dit_core.evaluate.metrics.measure import inception_score, kid, precision_recall
+from dit_core.evaluate.metrics.precision_recall import precision_recall
 from dit_core.evaluate.protocol.protocols import PROTOCOLS
 
 

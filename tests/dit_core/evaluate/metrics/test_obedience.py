@@ -12,13 +12,15 @@ from dit_core.data.sets.digits import digits
 from dit_core.data.sets.measures import MEASURES, measures
 from dit_core.errors import DataError
 from dit_core.evaluate.metrics.obedience import agreement_of, obedience, requested_of
-from dit_core.evaluate.protocol.metric_names import OBEDIENCE
 from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.model.conditions import Conditions
+from dit_core.study.catalogue.metrics import family
 
 
 def test_the_names_are_those_of_the_measures():
-    assert tuple(f"{name}_{what}" for name in MEASURES for what in ("r2", "slope")) == OBEDIENCE
+    assert tuple(f"{name}_{what}" for name in MEASURES for what in ("r2", "slope")) == family(
+        "obedience"
+    )
 
 
 def test_r2_counts_a_wrong_slope_and_a_bias_against_the_samples():
@@ -35,7 +37,9 @@ def test_r2_counts_a_wrong_slope_and_a_bias_against_the_samples():
 def test_real_digits_obey_their_own_measures():
     x, _ = digits()
     found = obedience(x, measures(x))
-    assert [found[name]["value"] for name in OBEDIENCE] == pytest.approx([1.0] * 6, abs=1e-5)
+    assert [found[name]["value"] for name in family("obedience")] == pytest.approx(
+        [1.0] * 6, abs=1e-5
+    )
     mixed = obedience(x, measures(x).roll(1, 0))
     assert mixed["ink_r2"]["high"] < 0
     assert mixed["ink_slope"]["value"] == pytest.approx(0, abs=0.1)
