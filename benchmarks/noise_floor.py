@@ -21,9 +21,9 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import digits_reference
 from dit_core.evaluate.metrics.frechet import frechet
 from dit_core.evaluate.one_evaluation import evaluate
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.records.paths import Store
 from dit_core.records.run_record import read_science
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.ids import eval_id
 from dit_core.study.science.run import PlannedEvaluation

@@ -11,8 +11,8 @@ from analysis.claims.spikes import final_loss, loss_spikes
 from analysis.select.points import at_the_end, main_setting, one_protocol
 from analysis.select.source import Source
 from dit_core.errors import UserError, nearest
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.study.catalogue.metrics import METRICS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.science.claim import OF_RUNS, Selection, Statement
 
 _EVERY_POINT = ("images_seen", "train_flops")  # columns that have a value per training point

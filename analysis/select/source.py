@@ -168,7 +168,7 @@ def main_metric(evals: pd.DataFrame) -> str:
 
     Raises UserError where nothing was measured.
     """
-    from dit_core.evaluate.protocol.protocols import PROTOCOLS
+    from dit_core.study.catalogue.protocols import PROTOCOLS
 
     if "protocol" not in evals or evals["protocol"].dropna().empty:
         raise UserError(

@@ -22,14 +22,15 @@ from dit_core.evaluate.features.extractors import Extractor, Unchanged, make_ext
 from dit_core.evaluate.features.progress import Parts
 from dit_core.evaluate.features.reference import Reference, reference_of, rows_reference
 from dit_core.evaluate.metrics.measure import measure
-from dit_core.evaluate.protocol.protocol import Protocol
-from dit_core.evaluate.protocol.protocols import problems, protocol_of
+from dit_core.evaluate.protocol.fit import misfits
 from dit_core.evaluate.samples.generate import Generator, network_of
 from dit_core.evaluate.samples.pixels import to_uint8
 from dit_core.evaluate.samples.real_rows import Rows, rows_of
 from dit_core.evaluate.validate import is_calibrated
 from dit_core.records.evals import read_eval, write_eval
 from dit_core.records.paths import RunPaths
+from dit_core.study.catalogue.protocol import Protocol
+from dit_core.study.catalogue.protocols import protocol_of
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.ids import canonical, canonical_json
 from dit_core.study.science.run import PlannedEvaluation
@@ -123,11 +124,12 @@ def _prepare(
     evaluation = planned.evaluation
     protocol = protocol_of(evaluation.protocol)
     check_sampler(science.objective, evaluation.sampling)
-    wrong = problems(protocol, science.data, evaluation, few)
+    wrong = misfits(protocol, science.data, evaluation, few)
     if wrong:
         raise UserError(
             "\n".join(
-                f"evaluation {planned.eval_id} of run {planned.run_id}: {line}" for line in wrong
+                f"evaluation {planned.eval_id} of run {planned.run_id}: {misfit.text}"
+                for misfit in wrong
             )
         )
     device = torch.device(device_for(execution.device, "execution.device"))

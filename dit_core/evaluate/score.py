@@ -18,8 +18,8 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import Reference, check_moments
 from dit_core.evaluate.metrics.intervals import Metric
 from dit_core.evaluate.metrics.measure import measure
-from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.sources import Source, npz_header, npz_rows
+from dit_core.study.catalogue.protocol import Protocol
 
 Progress = Callable[[int, int], None]
 BATCH = 64

@@ -11,9 +11,9 @@ from dit_core.errors import RecordError, UserError
 from dit_core.evaluate.features.extractors import Extractor, Unchanged
 from dit_core.evaluate.features.reference import Reference
 from dit_core.evaluate.metrics.intervals import Metric
-from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.provenance import now, provenance
+from dit_core.study.catalogue.protocol import Protocol
 
 # Sample batches that their authors published with numbers, by file name. Source: the README of
 # ADM's evaluation suite.

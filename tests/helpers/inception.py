@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.records.disk.files import sha256_of
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 LAYER = "192"
 

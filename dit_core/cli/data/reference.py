@@ -15,7 +15,7 @@ from dit_core.errors import UserError
 if TYPE_CHECKING:
     from dit_core.evaluate.features.extractors import Extractor
     from dit_core.evaluate.features.reference import Reference
-    from dit_core.evaluate.protocol.protocol import Protocol
+    from dit_core.study.catalogue.protocol import Protocol
 
 WeightsOption = Annotated[
     Path | None,
@@ -59,8 +59,8 @@ def reference(
     """
     from dit_core.evaluate.features.reference import write_reference
     from dit_core.evaluate.protocol.assets import assets_folder
-    from dit_core.evaluate.protocol.protocols import protocol_of
     from dit_core.records.disk.files import sha256_of
+    from dit_core.study.catalogue.protocols import protocol_of
 
     chosen = protocol_of(protocol)
     if chosen.reference == "digits":

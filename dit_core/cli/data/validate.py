@@ -38,10 +38,10 @@ def calibrate(
     that passed say so.
     """
     from dit_core.evaluate.features.reference import reference_of
-    from dit_core.evaluate.protocol.protocols import protocol_of
     from dit_core.evaluate.samples.sources import open_source, require_count
     from dit_core.evaluate.score import score
     from dit_core.evaluate.validate import compare, expected_of, write_calibration
+    from dit_core.study.catalogue.protocols import protocol_of
 
     chosen = protocol_of(protocol)
     if chosen.extractor == "ditlab-digits":

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from dit_core.errors import DataError, EnvironmentProblem, UserError
 from dit_core.evaluate.protocol.assets import INCEPTION, find_asset
-from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.pixels import from_uint8
 from dit_core.records.disk.files import sha256_of
 from dit_core.study.catalogue.metrics import metric_of
+from dit_core.study.catalogue.protocol import Protocol
 
 # First 7 of the 192 channels of mixed_6/conv in the TensorFlow graph, 17 x 17, channels last: 2023
 # numbers.

@@ -17,10 +17,10 @@ from dit_core.errors import DataError
 from dit_core.evaluate.features.extractors import SPATIAL, Extractor
 from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.protocol.assets import find_asset, reference_asset
-from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.records.disk.files import write_atomic
 from dit_core.study.catalogue.metrics import metric_of
+from dit_core.study.catalogue.protocol import Protocol
 
 FORMAT = "ditlab-reference-1"
 

@@ -30,9 +30,9 @@ from dit_core.evaluate.metrics.row_errors import (
 )
 from dit_core.evaluate.metrics.spectra import spectrum_metrics
 from dit_core.evaluate.metrics.two_sample import memorised, mmd2, two_sample_accuracy
-from dit_core.evaluate.protocol.protocol import Protocol
 from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.study.catalogue.metrics import family
+from dit_core.study.catalogue.protocol import Protocol
 
 # Up to this many features the Fréchet distance is bootstrapped; beyond, the delta method is cheaper.
 BOOTSTRAP_WIDTH = 256

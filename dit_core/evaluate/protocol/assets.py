@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit_core.errors import EnvironmentProblem
-from dit_core.evaluate.protocol.protocol import Decoder, Protocol
+from dit_core.study.catalogue.protocol import Decoder, Protocol
 
 
 @dataclass(frozen=True, slots=True)

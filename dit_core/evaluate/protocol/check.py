@@ -1,15 +1,13 @@
-"""What a study asks of protocols and claims, held against what can be measured before anything is
-spent.
-"""
+"""Whether a study's evaluations and claims can be measured, checked before anything is spent."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dit_core.errors import nearest
-from dit_core.evaluate.protocol.protocols import PROTOCOLS, problems, protocol_of
+from dit_core.evaluate.protocol.fit import Misfit, misfits
+from dit_core.study.catalogue.protocols import PROTOCOLS, protocol_of
 from dit_core.study.grid.resolve import agrees
 from dit_core.study.language.study_model import Study
 from dit_core.study.price.facts import network_facts
@@ -20,13 +18,13 @@ from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data
 
 _SETTINGS = ("protocol", "samples", "sampler", "steps", "guidance", "images_seen")
+_SHOWN = 10
 
 
 def check_study(study: Study, runs: Sequence[Run], few: bool = False) -> None:
-    """Raise StudyError naming every evaluation that its protocol does not allow, and every claim
-    about nothing.
+    """Raise StudyError naming each evaluation and each claim that cannot be measured.
 
-    `few` allows fewer samples than a protocol, as in `protocols.problems`.
+    `few` allows fewer samples than a protocol, as in `fit.misfits`.
     """
     found = Problems()
     _check_evaluations(study, runs, few, found)
@@ -39,28 +37,27 @@ def unmeasured(study: Study, runs: Iterable[Run]) -> list[str]:
 
     It stays undecided until `ditlab evaluate` measures what it is about.
     """
-    evaluations = (
-        list({planned.evaluation for run in runs for planned in run.evaluations})
-        if study.claims
-        else []
-    )
-    given = {*OF_RUNS, *(metric for e in evaluations for metric in protocol_of(e.protocol).metrics)}
+    if not study.claims:
+        return []
+    evaluations = list({planned.evaluation for run in runs for planned in run.evaluations})
+    measured = {metric for e in evaluations for metric in protocol_of(e.protocol).metrics}
     settings = {column: {_setting(e, column) for e in evaluations} for column in _SETTINGS}
     lines = []
     for claim in study.claims:
-        if claim.metric not in given:
-            names = ", ".join(
-                name for name, protocol in PROTOCOLS.items() if claim.metric in protocol.metrics
-            )
+        if claim.metric in OF_RUNS:
+            continue
+        if claim.metric not in measured:
+            rows = PROTOCOLS.values()
+            names = ", ".join(row.name for row in rows if claim.metric in row.metrics)
             lines.append(
                 f"claim {claim.id}: no evaluation of this study measures {claim.metric}; "
                 f"protocols: {names}"
             )
-        for _, column, value in claim.selected() if claim.metric not in OF_RUNS else ():
-            if column in settings and value not in settings[column]:
-                lines.append(
-                    f"claim {claim.id}: no evaluation of this study has {column} {show(value)}"
-                )
+        lines += [
+            f"claim {claim.id}: no evaluation of this study has {column} {show(value)}"
+            for _, column, value in claim.selected()
+            if column in settings and value not in settings[column]
+        ]
     return lines
 
 
@@ -69,33 +66,27 @@ def _setting(evaluation: Evaluation, column: str) -> Any:
 
 
 def _check_evaluations(study: Study, runs: Iterable[Run], few: bool, found: Problems) -> None:
-    """Note what protocols do not allow; what all runs share is looked at once."""
+    """Note what protocols do not allow; what several runs share is looked at once."""
     seen: set[tuple[Data, str, int, Sampling]] = set()
-    first: dict[
-        str, tuple[Place, str]
-    ] = {}  # the problem: where it is written, the first run that has it
+    first: dict[str, tuple[Place, str]] = {}  # text: (where it is written, first run that has it)
     for run in runs:
+        data = run.science.data
         for planned in run.evaluations:
             evaluation = planned.evaluation
-            data = run.science.data
             key = (data, evaluation.protocol, evaluation.samples, evaluation.sampling)
             if key in seen:
                 continue
             seen.add(key)
-            for line in problems(protocol_of(evaluation.protocol), data, evaluation, few):
-                if line not in first:
-                    first[line] = _place(study, run, evaluation, line), run.name
-    for line, (place, name) in first.items():
-        found.add(place, "evaluate", f"{line} (run {name or 'base'})")
+            for misfit in misfits(protocol_of(evaluation.protocol), data, evaluation, few):
+                if misfit.text not in first:
+                    first[misfit.text] = (_place(study, run, evaluation, misfit), run.name)
+    for text, (place, name) in first.items():
+        found.add(place, "evaluate", f"{text} (run {name or 'base'})")
 
 
-def _place(study: Study, run: Run, evaluation: Evaluation, line: str) -> Place:
-    """Return where the setting that a problem begins with is written, in the block that asks this
-    run for it.
-    """
-    named = re.match(r"(\w+) is ", line)
-    key = named[1] if named else "protocol"
-    value = (evaluation.sampling.model_dump() | {"samples": evaluation.samples}).get(key)
+def _place(study: Study, run: Run, evaluation: Evaluation, misfit: Misfit) -> Place:
+    """Return where the setting of a misfit is written, in the block that plans the evaluation."""
+    key = misfit.setting
     default = (Evaluation.model_fields["protocol"].default,)
     point = {half: getattr(run.science, half).__dict__ for half in type(run.science).model_fields}
     blocks = [
@@ -104,42 +95,37 @@ def _place(study: Study, run: Run, evaluation: Evaluation, line: str) -> Place:
         if evaluation.protocol in block.values.get("protocol", default)
         and all(agrees(path, wanted, point) for path, wanted in block.where.items())
     ]
-    blocks.sort(
-        key=lambda i: value not in study.evaluate[i].values.get(key, ())
-    )  # first those that give the setting
+    # A block that writes the value out comes before one that leaves it to a default.
+    value = _setting(evaluation, key)
+    blocks.sort(key=lambda i: value not in study.evaluate[i].values.get(key, ()))
     return study.place(f"evaluate[{blocks[0]}].{key}", f"evaluate[{blocks[0]}]")
 
 
 def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
-    """Note metrics that no protocol has, and values of runs' columns that no run of the study
-    has.
-    """
-    metrics = [
-        *OF_RUNS,
-        *dict.fromkeys(metric for protocol in PROTOCOLS.values() for metric in protocol.metrics),
-    ]
+    """Note metrics that no protocol measures, and values of columns that no run of the study has."""
+    measured = [metric for row in PROTOCOLS.values() for metric in row.metrics]
+    metrics = [*OF_RUNS, *dict.fromkeys(measured)]
     columns = _columns(runs) if study.claims else {}
     for i, claim in enumerate(study.claims):
         path = f"claims[{i}]"
         if claim.metric not in metrics:
-            text = f"unknown metric {claim.metric!r}{nearest(claim.metric, metrics)}; metrics are {', '.join(metrics)}"
+            hint = nearest(claim.metric, metrics)
+            text = f"unknown metric {claim.metric!r}{hint}; metrics are {', '.join(metrics)}"
             found.add(study.place(f"{path}.metric", path), f"{path}.metric", text)
         for key, column, value in claim.selected():
             if column in columns and not _among(value, columns[column]):
-                have = ", ".join(map(show, sorted(columns[column], key=str)[:10]))
+                have = ", ".join(map(show, sorted(columns[column], key=str)[:_SHOWN]))
                 text = f"no run of this study has {column} {show(value)}; they have {have}"
                 found.add(study.place(f"{path}.{key}", path), f"{path}.{key}", text)
 
 
 def _among(value: Any, have: set[Any]) -> bool:
-    """Return whether a value is among those, true and 1 told apart."""
+    """Return whether a value is among those; true is not 1."""
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in have)
 
 
 def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
-    """Return the columns that a claim may name and a plan knows, and the values they take in these
-    runs.
-    """
+    """Return the columns known before any run, each with the values it takes in these runs."""
     columns: dict[str, set[Any]] = {}
     fields = [
         (column, *column.split("_", 1))
@@ -151,10 +137,8 @@ def _columns(runs: Iterable[Run]) -> dict[str, set[Any]]:
         facts = {
             column: getattr(getattr(science, half), field, None) for column, half, field in fields
         }
-        facts |= network_facts(science) | {
-            "objective": science.objective.name,
-            "seed": science.train.seed,
-        }
+        facts |= network_facts(science)
+        facts |= {"objective": science.objective.name, "seed": science.train.seed}
         for column, value in facts.items():
             columns.setdefault(column, set()).add(value)
     return columns

@@ -14,8 +14,8 @@ from dit_core.evaluate.protocol.assets import (
     local_asset,
     reference_asset,
 )
-from dit_core.evaluate.protocol.protocol import Protocol
-from dit_core.evaluate.protocol.protocols import protocol_of
+from dit_core.study.catalogue.protocol import Protocol
+from dit_core.study.catalogue.protocols import protocol_of
 from dit_core.study.science.data import BUILT_IN
 from dit_core.study.science.run import Run
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.evaluate.protocol.assets import decoder_place
-from dit_core.evaluate.protocol.protocol import Protocol
+from dit_core.study.catalogue.protocol import Protocol
 from dit_core.study.science.science import Data
 
 # Images of 256 x 256 per pass: the decoder's activations of one take about 1 GB in float32. Larger

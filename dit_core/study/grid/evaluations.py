@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from dit_core.errors import UserError
+from dit_core.study.catalogue.protocols import protocol_of
 from dit_core.study.grid.resolve import agrees
 from dit_core.study.language.fields import evaluation_fields
 from dit_core.study.language.study_model import EvaluateBlock
 from dit_core.study.price.steps import check_sampler
 from dit_core.study.science.duration import point_of
-from dit_core.study.science.sampling import PROTOCOL_SAMPLES, SAMPLERS_OF, Evaluation, Sampling
+from dit_core.study.science.sampling import SAMPLERS_OF, Evaluation, Sampling
 from dit_core.study.science.science import Science
 
 Key = tuple[Any, ...]
@@ -110,6 +111,6 @@ def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
     )
     protocol = values.get("protocol", Evaluation.model_fields["protocol"].default)
     if values.get("samples") is None:
-        values["samples"] = PROTOCOL_SAMPLES[protocol]
+        values["samples"] = protocol_of(protocol).default_samples
     check_sampler(science.objective, sampling)
     return Evaluation(images_seen=at, sampling=sampling, **values)

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from dit_core.errors import nearest
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.problems import show
 from dit_core.study.science.duration import FORMS, parse_duration, parse_point
 from dit_core.study.science.execution import Execution
-from dit_core.study.science.sampling import PROTOCOL_SAMPLES, Evaluation, Sampling
+from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import SIZES, Science
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
@@ -348,7 +349,7 @@ def evaluation_fields() -> dict[str, Field]:
             if field.path not in ("images_seen", "sampling"):
                 table[field.path] = field
     # Records may name a protocol of another version of ditlab; a study may not.
-    table["protocol"] = _replace(table["protocol"], annotation=Literal[tuple(PROTOCOL_SAMPLES)])
+    table["protocol"] = _replace(table["protocol"], annotation=Literal[tuple(PROTOCOLS)])
     return table
 
 

@@ -13,26 +13,6 @@ SAMPLERS_OF: dict[str, tuple[str, ...]] = {
     "ddpm": ("ddpm", "ddim", "dpm-solver++"),
     "flow": ("euler", "heun"),
 }
-# Samples a protocol takes where a study gives no number.
-PROTOCOL_SAMPLES: dict[str, int] = {
-    "digits": 1797,
-    "digits-completion": 1797,
-    "digits-coarse": 1797,
-    "digits-obedience": 1797,
-    "vectors": 1797,
-    "fields": 1797,
-    "fid-50k": 50_000,
-    "fid-10k": 10_000,
-    "dit-scaling": 50_000,
-    "dit-table2": 50_000,
-    "dit-fig10": 10_000,
-    "dit-scaling-512": 50_000,
-    "dit-table2-cfg100": 50_000,
-    "dit-table2-cfg125": 50_000,
-    "dit-table3": 50_000,
-    "dit-table3-cfg100": 50_000,
-    "dit-table3-cfg125": 50_000,
-}
 
 
 class Sampling(Frozen):
@@ -83,7 +63,7 @@ class Evaluation(Frozen):
     images_seen: Positive
     """Training point whose EMA snapshot is measured (all results of the paper use the EMA)."""
     protocol: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "digits"
-    """Name of the protocol (`dit_core/evaluate/protocol/protocols.py`)."""
+    """Name of the protocol (`dit_core/study/catalogue/protocols.py`)."""
     samples: Positive
     """Number of generated samples."""
     sampling: Sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.figures.style import metric_label
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.catalogue.metrics import METRICS
 
 

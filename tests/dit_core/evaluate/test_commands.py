@@ -11,8 +11,9 @@ from command_line import call
 from PIL import Image
 
 from dit_core.cli.app import main
-from dit_core.evaluate.protocol.protocol import Protocol
-from dit_core.evaluate.protocol.protocols import PROTOCOLS, problems, protocol_of
+from dit_core.evaluate.protocol.fit import misfits
+from dit_core.study.catalogue.protocol import Protocol
+from dit_core.study.catalogue.protocols import PROTOCOLS, protocol_of
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data
 
@@ -176,13 +177,13 @@ PAPERS = [
 def test_a_protocol_accepts_its_own_settings_and_no_others(name: str):
     protocol = protocol_of(name)
     data = Data() if name == "digits" else LATENTS
-    assert problems(protocol, data, evaluation(protocol)) == []
-    assert problems(protocol, data, evaluation(protocol, samples=40))
+    assert misfits(protocol, data, evaluation(protocol)) == []
+    assert misfits(protocol, data, evaluation(protocol, samples=40))
     if name != "digits":
-        assert problems(protocol, data, evaluation(protocol, steps=17))
-        assert problems(protocol, data, evaluation(protocol, guidance=4.0))
-        assert problems(protocol, data, evaluation(protocol, sampler="ddim"))
-        assert problems(protocol, Data(), evaluation(protocol))
+        assert misfits(protocol, data, evaluation(protocol, steps=17))
+        assert misfits(protocol, data, evaluation(protocol, guidance=4.0))
+        assert misfits(protocol, data, evaluation(protocol, sampler="ddim"))
+        assert misfits(protocol, Data(), evaluation(protocol))
 
 
 def test_protocols_are_pinned():
@@ -210,10 +211,11 @@ def test_protocols_are_pinned():
     }
 
 
-def test_the_study_language_knows_the_samples_of_every_protocol():
-    from dit_core.study.science.sampling import PROTOCOL_SAMPLES
-
-    assert {name: p.samples or 1797 for name, p in PROTOCOLS.items()} == PROTOCOL_SAMPLES
+def test_a_study_that_gives_no_number_takes_the_samples_of_its_protocol():
+    taken = {name: row.default_samples for name, row in PROTOCOLS.items()}
+    assert {name: row.samples or 1797 for name, row in PROTOCOLS.items()} == taken
+    assert taken["dit-scaling"] == taken["fid-50k"] == 50_000
+    assert taken["dit-fig10"] == 10_000
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.metrics.feature_scores import inception_score, kid
 from dit_core.evaluate.metrics.frechet import frechet
 from dit_core.evaluate.metrics.precision_recall import precision_recall
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 
 def test_weights_are_small_and_those_of_the_protocol():

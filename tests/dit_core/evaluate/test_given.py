@@ -17,9 +17,10 @@ from dit_core.cli.app import main
 from dit_core.data.load import load_data
 from dit_core.errors import DataError, UserError
 from dit_core.evaluate.one_evaluation import evaluate
-from dit_core.evaluate.protocol.protocols import PROTOCOLS, problems, protocol_of
+from dit_core.evaluate.protocol.fit import misfits
 from dit_core.evaluate.samples.generate import Generator
 from dit_core.evaluate.samples.real_rows import rows_of
+from dit_core.study.catalogue.protocols import PROTOCOLS, protocol_of
 from dit_core.study.science.data import BUILT_IN, Data
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Ddpm, Model, Science, Train
@@ -219,7 +220,8 @@ def test_protocols_that_do_not_fit_are_refused_before_sampling(
 ):
     evaluation = Evaluation(images_seen=1, protocol=protocol, samples=100, sampling=Sampling())
     assert any(
-        words in line for line in problems(protocol_of(protocol), BUILT_IN[data], evaluation)
+        words in misfit.text
+        for misfit in misfits(protocol_of(protocol), BUILT_IN[data], evaluation)
     )
     monkeypatch.setattr(module, "network_of", lambda *_: pytest.fail("built a network"))
     run = trained_run(store, science_of(data))
@@ -231,7 +233,7 @@ def test_protocols_that_do_not_fit_are_refused_before_sampling(
 @pytest.mark.parametrize("protocol", list(CASES))
 def test_protocols_accept_their_own_data(protocol):
     evaluation = Evaluation(images_seen=1, protocol=protocol, samples=100, sampling=Sampling())
-    assert problems(PROTOCOLS[protocol], BUILT_IN[CASES[protocol]], evaluation) == []
+    assert misfits(PROTOCOLS[protocol], BUILT_IN[CASES[protocol]], evaluation) == []
 
 
 def test_a_plan_says_what_does_not_fit(tmp_path, capsys):

@@ -18,11 +18,11 @@ from dit_core.cli.app import main
 from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.evaluate.features.extractors import make_extractor
 from dit_core.evaluate.one_evaluation import evaluate
-from dit_core.evaluate.protocol.protocol import Decoder
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.evaluate.samples.decoder import make_decoder
 from dit_core.evaluate.samples.generate import Generator
 from dit_core.records.disk.files import sha256_of
+from dit_core.study.catalogue.protocol import Decoder
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.science import Data
 

@@ -17,7 +17,7 @@ from dit_core.evaluate.features.extractors import SPATIAL, make_extractor
 from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import Reference
 from dit_core.evaluate.metrics.measure import measure
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from dit_core.evaluate.features.reference import (
     write_reference,
 )
 from dit_core.evaluate.metrics.frechet import frechet
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.evaluate.samples.sources import npz_rows, open_source, require_count
 from dit_core.evaluate.score import reference_from_adm, reference_from_images, score
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 COUNT = 80
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dit_core.evaluate.metrics.spectra import row_spectra, shells, spectrum_metrics
-from dit_core.evaluate.protocol.protocols import problems, protocol_of
+from dit_core.evaluate.protocol.fit import misfits
+from dit_core.study.catalogue.protocols import protocol_of
 from dit_core.study.science.data import BUILT_IN, Data
 from dit_core.study.science.sampling import Evaluation, Sampling
 
@@ -99,7 +100,7 @@ def test_several_samples_of_a_row_are_averaged_and_a_flat_channel_has_no_value()
 )
 def test_which_data_are_fields(data, words):
     evaluation = Evaluation(images_seen=16, protocol="fields", samples=100, sampling=Sampling())
-    found = problems(protocol_of("fields"), data, evaluation)
+    found = misfits(protocol_of("fields"), data, evaluation)
     assert (words is None and not found) or (
-        words is not None and any(words in line for line in found)
+        words is not None and any(words in misfit.text for misfit in found)
     ), found

@@ -13,7 +13,7 @@ from dit_core.cli.app import main
 from dit_core.errors import StudyError
 from dit_core.evaluate.protocol.check import check_study, unmeasured
 from dit_core.evaluate.protocol.needs import missing_files
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.grid.expand import expand
 from dit_core.study.language.spec import load_study
 from dit_core.study.language.study_model import Study

@@ -6,8 +6,8 @@ import pytest
 
 from dit_core.errors import UserError
 from dit_core.evaluate.metrics.measure import FUNCTIONS
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
 from dit_core.study.catalogue.metrics import METRICS, family, metric_of
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 
 def test_every_row_has_a_function_and_every_function_a_row():

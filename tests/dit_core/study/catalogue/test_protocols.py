@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dit_core.evaluate.protocol.protocols import PROTOCOLS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 DEFINITIONS = {
     "fid-50k": "2f55583b6f4efc9c0ecb68f4b6274792abedcd325d7dc57702fe469543163a09",

@@ -1,7 +1,4 @@
-"""What a protocol is: one frozen, hashed way of measuring.
-
-A change of any field that changes numbers is a new version; `definition_sha256` shows it.
-"""
+"""What a protocol is: one frozen, hashed way of measuring."""
 
 from __future__ import annotations
 
@@ -10,12 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from dit_core.study.science.frozen import Frozen, Positive, neutral
 from dit_core.study.science.ids import canonical, canonical_json
-from dit_core.study.science.science import Frozen, Positive, neutral
 
+# Samples of a protocol that leaves their number open, where a study gives none: one per digit.
+DEFAULT_SAMPLES = 1797
 # Rounds to the nearest grey level: the rule of the DiT and EDM samplers. ((x + 1) / 2 * 255) would
-# truncate and shift every image by half a level; without the clamp values outside [-1, 1] would
-# wrap around.
+# truncate and shift every image by half a level; without the clamp, values outside [-1, 1] wrap.
 UINT8_RULE = "clamp(127.5 x + 128, 0, 255)"
 
 
@@ -27,18 +25,16 @@ class Decoder(Frozen):
     revision: str
     """Commit that is fetched where no folder is given."""
     weights_sha256: str = ""
-    """Leading digits of the sha256 of diffusion_pytorch_model.safetensors; empty accepts any and
-    records it.
-    """
+    """Leading digits of the weights file's sha256; empty accepts any file and records its hash."""
 
 
 class Protocol(Frozen):
     """One way of measuring. `None` under a setting means that the evaluation chooses it."""
 
     name: str
-    """Name by which a study asks for it."""
+    """Name in a study."""
     version: Positive = 1
-    """Raised with every change that changes numbers."""
+    """Increases with every change that changes numbers."""
     says: str
     """What it measures, in one line."""
     main: str
@@ -46,9 +42,7 @@ class Protocol(Frozen):
     metrics: tuple[str, ...]
     """Metrics in a record."""
     extractor: Literal["ditlab-digits", "inception-v3-compat", "none"]
-    """Feature extractor, as registered with torch-fidelity; "none" takes vectors and maps as they
-    are.
-    """
+    """Feature extractor in torch-fidelity's registry; "none" takes vectors and maps as they are."""
     weights_sha256: str
     """Leading digits of the sha256 of the extractor's weights file."""
     layer: str
@@ -60,15 +54,17 @@ class Protocol(Frozen):
     uint8: str = UINT8_RULE
     """Rule from network range to 8-bit images."""
     reference: str
-    """Name of the reference statistics; "data" takes the name of the study's data set, "rows" its
-    real rows.
+    """Name of the reference statistics.
+
+    "data" takes the name of the study's data set, "rows" its real rows.
     """
     samples: Positive | None = None
-    """Number of generated samples."""
+    """Number of generated samples; None leaves it to the study."""
     labels: Literal["balanced", "drawn", "data"] = "balanced"
     """Label mode: balanced over the classes, drawn at random, or those of the data's rows.
 
-    Data with more conditions than labels are always asked for those of their rows."""
+    Where data have more conditions than labels, the conditions are always those of the rows.
+    """
     weights: Literal["ema"] = "ema"
     """Which weights are sampled."""
     sampler: str | None = None
@@ -84,9 +80,7 @@ class Protocol(Frozen):
     image: tuple[Positive, Positive, Positive] | None = None
     """Shape (C, H, W) of the measured images."""
     is_splits: Positive = 10
-    """Inception Score: number of splits, in the order of the samples (the ADM suite does not
-    shuffle).
-    """
+    """Inception Score: number of splits, in sample order (the ADM suite does not shuffle)."""
     neighbours: Positive = 3
     """Precision and recall: k of the nearest neighbours (Kynkäänniemi et al. 2019)."""
     kid_subsets: Positive = 100
@@ -96,9 +90,14 @@ class Protocol(Frozen):
     data: str = Field("", json_schema_extra=neutral(""))
     """The only data set it can be measured on, by name; empty is any that fits."""
     pixels: bool = Field(False, json_schema_extra=neutral(False))
-    """Keep the images besides their features, to hold them against real ones element by element."""
+    """Keep the images beside their features, to compare them with real ones pixel by pixel."""
     fields: bool = Field(False, json_schema_extra=neutral(False))
     """Samples are maps, taken as floats, channel by channel."""
+
+    @property
+    def default_samples(self) -> int:
+        """Return the number of samples of an evaluation that gives none."""
+        return self.samples or DEFAULT_SAMPLES
 
     @property
     def definition_sha256(self) -> str:
@@ -106,5 +105,5 @@ class Protocol(Frozen):
         return hashlib.sha256(f"ditlab-protocol-1\n{canonical_json(self)}".encode()).hexdigest()
 
     def plain(self) -> dict[str, Any]:
-        """Return the definition as plain values with its hash, as it stands in a record."""
+        """Return the definition with its hash, as plain values for a record."""
         return {**canonical(self), "definition_sha256": self.definition_sha256}
