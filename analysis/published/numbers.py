@@ -21,7 +21,7 @@ from dit_core.study.science.science import Ddpm
 
 BATCH = 256  # paper section 4
 PAPER_R = -0.93  # annotation in figure 8
-# what `dit_core/evaluate/protocol/protocols.py` calls the paper's way of measuring in section 5
+# what `dit_core/study/catalogue/protocols.py` calls the paper's way of measuring in section 5
 PAPER_PROTOCOL = "dit-scaling"
 FIG10_PROTOCOL = "dit-fig10"
 PROTOCOLS = {"ft-MSE": PAPER_PROTOCOL, "ft-EMA": "paper-ft-ema"}

@@ -22,8 +22,8 @@ from analysis.select.points import final_points
 from analysis.select.source import Source
 from dit_core import __version__
 from dit_core.errors import UserError
-from dit_core.study.catalogue.metrics import METRICS
 from dit_core.study.catalogue.figures import FIGURES
+from dit_core.study.catalogue.metrics import METRICS
 from dit_core.study.science.claim_kinds import Claim
 
 CURVE_POINTS = (

@@ -22,6 +22,7 @@ from dit_core.evaluate.features.extractors import Extractor, Unchanged, make_ext
 from dit_core.evaluate.features.progress import Parts
 from dit_core.evaluate.features.reference import Reference, reference_of, rows_reference
 from dit_core.evaluate.metrics.measure import measure
+from dit_core.evaluate.protocol.definition import recorded
 from dit_core.evaluate.protocol.fit import misfits
 from dit_core.evaluate.samples.generate import Generator, network_of
 from dit_core.evaluate.samples.pixels import to_uint8
@@ -144,7 +145,7 @@ def _prepare(
         range(i, min(i + size, evaluation.samples)) for i in range(0, evaluation.samples, size)
     ]
     identity = {
-        **protocol.plain(),
+        **recorded(protocol),
         "samples": evaluation.samples,
         "weights_sha256": extractor.weights_sha256,
         "reference_sha256": reference.sha256,

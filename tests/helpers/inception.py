@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def protocol_for(weights: Path, **changes):
         "image": (3, 32, 32),
     }
     small = {"kid_subsets": 5, "kid_subset_size": 16, "is_splits": 2, "samples": None}
-    return PROTOCOLS["dit-scaling"].model_copy(update={**narrow, **small, **changes})
+    return replace(PROTOCOLS["dit-scaling"], **{**narrow, **small, **changes})
 
 
 def pictures(seed: int, count: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,7 +75,7 @@ def reference(
             "set"
         )
     if size is not None:
-        chosen = chosen.model_copy(update={"image": (3, size, size)})
+        chosen = replace(chosen, image=(3, size, size))
     extractor = extractor_for(chosen, weights, device)
     made = _make(source, chosen, extractor, keep, vae)
     target = out or assets_folder() / f"reference-{called}.safetensors"

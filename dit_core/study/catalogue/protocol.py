@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from pydantic import Field
-
-from dit_core.study.science.frozen import Frozen, Positive, neutral
-from dit_core.study.science.ids import canonical, canonical_json
 
 # Samples of a protocol that leaves their number open, where a study gives none: one per digit.
 DEFAULT_SAMPLES = 1797
@@ -17,7 +12,13 @@ DEFAULT_SAMPLES = 1797
 UINT8_RULE = "clamp(127.5 x + 128, 0, 255)"
 
 
-class Decoder(Frozen):
+def _younger(neutral: object) -> dict[str, Any]:
+    """Mark a field as younger than version 1: it enters no hash while it equals `neutral`."""
+    return {"neutral": neutral}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
     """A VAE whose decoder makes images of latents."""
 
     hub: str
@@ -28,12 +29,13 @@ class Decoder(Frozen):
     """Leading digits of the weights file's sha256; empty accepts any file and records its hash."""
 
 
-class Protocol(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
     """One way of measuring. `None` under a setting means that the evaluation chooses it."""
 
     name: str
     """Name in a study."""
-    version: Positive = 1
+    version: int = 1
     """Increases with every change that changes numbers."""
     says: str
     """What it measures, in one line."""
@@ -47,7 +49,7 @@ class Protocol(Frozen):
     """Leading digits of the sha256 of the extractor's weights file."""
     layer: str
     """Layer of the Fréchet distance, KID, precision and recall."""
-    width: Positive
+    width: int
     """Features in that layer: fewer samples than this give no covariance of full rank."""
     resize: str
     """How images come to the extractor's size."""
@@ -58,7 +60,7 @@ class Protocol(Frozen):
 
     "data" takes the name of the study's data set, "rows" its real rows.
     """
-    samples: Positive | None = None
+    samples: int | None = None
     """Number of generated samples; None leaves it to the study."""
     labels: Literal["balanced", "drawn", "data"] = "balanced"
     """Label mode: balanced over the classes, drawn at random, or those of the data's rows.
@@ -69,7 +71,7 @@ class Protocol(Frozen):
     """Which weights are sampled."""
     sampler: str | None = None
     """Sampler."""
-    steps: tuple[Positive, ...] = ()
+    steps: tuple[int, ...] = ()
     """Allowed sampling steps; empty allows any."""
     guidance: float | None = None
     """Guidance scale."""
@@ -77,33 +79,24 @@ class Protocol(Frozen):
     """Guided channels."""
     decoder: Decoder | None = None
     """VAE whose decoder makes images of latents; its hashes are in every record."""
-    image: tuple[Positive, Positive, Positive] | None = None
+    image: tuple[int, int, int] | None = None
     """Shape (C, H, W) of the measured images."""
-    is_splits: Positive = 10
+    is_splits: int = 10
     """Inception Score: number of splits, in sample order (the ADM suite does not shuffle)."""
-    neighbours: Positive = 3
+    neighbours: int = 3
     """Precision and recall: k of the nearest neighbours (Kynkäänniemi et al. 2019)."""
-    kid_subsets: Positive = 100
+    kid_subsets: int = 100
     """KID: number of subsets."""
-    kid_subset_size: Positive = 1000
+    kid_subset_size: int = 1000
     """KID: samples per subset."""
-    data: str = Field("", json_schema_extra=neutral(""))
+    data: str = field(default="", metadata=_younger(""))
     """The only data set it can be measured on, by name; empty is any that fits."""
-    pixels: bool = Field(False, json_schema_extra=neutral(False))
+    pixels: bool = field(default=False, metadata=_younger(False))
     """Keep the images beside their features, to compare them with real ones pixel by pixel."""
-    fields: bool = Field(False, json_schema_extra=neutral(False))
+    fields: bool = field(default=False, metadata=_younger(False))
     """Samples are maps, taken as floats, channel by channel."""
 
     @property
     def default_samples(self) -> int:
         """Return the number of samples of an evaluation that gives none."""
         return self.samples or DEFAULT_SAMPLES
-
-    @property
-    def definition_sha256(self) -> str:
-        """Return the sha256 of the canonical definition."""
-        return hashlib.sha256(f"ditlab-protocol-1\n{canonical_json(self)}".encode()).hexdigest()
-
-    def plain(self) -> dict[str, Any]:
-        """Return the definition with its hash, as plain values for a record."""
-        return {**canonical(self), "definition_sha256": self.definition_sha256}

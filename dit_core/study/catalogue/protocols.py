@@ -7,17 +7,11 @@ unless told to.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from dit_core.study.catalogue.lookup import row_of
 from dit_core.study.catalogue.metrics import family
 from dit_core.study.catalogue.protocol import Decoder, Protocol
-
-
-def _like(row: Protocol, **changes: Any) -> Protocol:
-    """Return a checked row that differs from another in what is given."""
-    return Protocol(**{**row.__dict__, **changes})
-
 
 # The VAE decoders of the released DiT code.
 FT_MSE = Decoder(
@@ -79,7 +73,7 @@ _SCALING = Protocol(
     image=(3, 256, 256),
 )
 _WITHOUT_SFID = ("fid", "fid_infinity", "is", "kid", "precision", "recall")
-_PIXELS = _like(
+_PIXELS = replace(
     _SCALING,
     name="fid-50k",
     says="FID of 50,000 samples in pixel space against the study's own data set; any sampler "
@@ -92,7 +86,7 @@ _PIXELS = _like(
     decoder=None,
     image=None,
 )
-_TABLE_2 = _like(
+_TABLE_2 = replace(
     _SCALING,
     name="dit-table2",
     says="FID-50K of the paper's table 2: 250 DDPM steps, guidance 1.5 on three channels, ft-EMA "
@@ -101,7 +95,7 @@ _TABLE_2 = _like(
     guidance_channels="first-3",
     decoder=FT_EMA,
 )
-_TABLE_3 = _like(
+_TABLE_3 = replace(
     _TABLE_2,
     name="dit-table3",
     says="FID-50K of the paper's table 3: 250 DDPM steps, guidance 1.5, ft-EMA decoder",
@@ -111,7 +105,7 @@ _TABLE_3 = _like(
 
 _ROWS = (
     _DIGITS,
-    _like(
+    replace(
         _DIGITS,
         name="digits-completion",
         says="Error of the hidden half of held-out digits, of one completion and of the mean of "
@@ -121,7 +115,7 @@ _ROWS = (
         data="digits-half",
         pixels=True,
     ),
-    _like(
+    replace(
         _DIGITS,
         name="digits-coarse",
         says="Error of 8x8 digits made of the 4x4 ones of held-out digits",
@@ -130,7 +124,7 @@ _ROWS = (
         data="digits-coarse",
         pixels=True,
     ),
-    _like(
+    replace(
         _DIGITS,
         name="digits-obedience",
         says="Ink, slant and width that were asked for against those measured on the samples",
@@ -140,7 +134,7 @@ _ROWS = (
         pixels=True,
     ),
     _VECTORS,
-    _like(
+    replace(
         _VECTORS,
         name="fields",
         says="Maps against the real one of their row: power at each scale, place of structures, "
@@ -150,7 +144,7 @@ _ROWS = (
         fields=True,
     ),
     _PIXELS,
-    _like(
+    replace(
         _PIXELS,
         name="fid-10k",
         says="FID of 10,000 samples in pixel space against the study's own data set; any sampler "
@@ -159,7 +153,7 @@ _ROWS = (
     ),
     _SCALING,
     _TABLE_2,
-    _like(
+    replace(
         _SCALING,
         name="dit-fig10",
         says="FID-10K against sampling steps (figure 10): 16 to 1000 DDPM steps, no guidance, "
@@ -168,7 +162,7 @@ _ROWS = (
         samples=10_000,
         steps=(16, 32, 64, 128, 256, 1000),
     ),
-    _like(
+    replace(
         _SCALING,
         name="dit-scaling-512",
         says="FID-50K of 512 px without guidance (the paper's table 4): 250 DDPM steps, ft-MSE "
@@ -176,28 +170,28 @@ _ROWS = (
         reference="imagenet-512",
         image=(3, 512, 512),
     ),
-    _like(
+    replace(
         _TABLE_2,
         name="dit-table2-cfg100",
         says="FID-50K of the paper's table 2: 250 DDPM steps, guidance 1.0, ft-EMA decoder",
         guidance=1.0,
         guidance_channels=None,
     ),
-    _like(
+    replace(
         _TABLE_2,
         name="dit-table2-cfg125",
         says="FID-50K of the paper's table 2: 250 DDPM steps, guidance 1.25, ft-EMA decoder",
         guidance=1.25,
     ),
     _TABLE_3,
-    _like(
+    replace(
         _TABLE_3,
         name="dit-table3-cfg100",
         says="FID-50K of the paper's table 3: 250 DDPM steps, guidance 1.0, ft-EMA decoder",
         guidance=1.0,
         guidance_channels=None,
     ),
-    _like(
+    replace(
         _TABLE_3,
         name="dit-table3-cfg125",
         says="FID-50K of the paper's table 3: 250 DDPM steps, guidance 1.25, ft-EMA decoder",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.figures.style import metric_label
-from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.catalogue.metrics import METRICS
+from dit_core.study.catalogue.protocols import PROTOCOLS
 
 
 def test_figures_know_every_metric_of_every_protocol():

@@ -5,6 +5,7 @@ random networks.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,14 +126,14 @@ def test_another_vae_or_latent_shape_is_refused_before_sampling(
     latent_run, execution, protocol, monkeypatch
 ):
     monkeypatch.setattr(Generator, "images", lambda *_: pytest.fail("sampled"))
-    other = protocol.decoder.model_copy(update={"weights_sha256": "ab" * 32})
-    monkeypatch.setitem(PROTOCOLS, "small", protocol.model_copy(update={"decoder": other}))
+    other = replace(protocol.decoder, weights_sha256="ab" * 32)
+    monkeypatch.setitem(PROTOCOLS, "small", replace(protocol, decoder=other))
     planned = latent_run.plan(samples=70, protocol="small")
     with pytest.raises(
         EnvironmentProblem, match=r"sha256.*but protocol 'small' is defined with abababab"
     ):
         evaluate(latent_run.paths, latent_run.science, planned, execution)
-    monkeypatch.setitem(PROTOCOLS, "small", protocol.model_copy(update={"image": (3, 64, 64)}))
+    monkeypatch.setitem(PROTOCOLS, "small", replace(protocol, image=(3, 64, 64)))
     with pytest.raises(UserError, match="data is 4x4x4, but images of 64 pixels"):
         evaluate(latent_run.paths, latent_run.science, planned, execution)
 
@@ -299,7 +300,7 @@ def test_any_pixel_data_has_a_reference_of_its_own_name(
         "samples": 70,
         "metrics": ("fid",),
     }
-    monkeypatch.setitem(PROTOCOLS, "fid-10k", PROTOCOLS["fid-10k"].model_copy(update=narrow))
+    monkeypatch.setitem(PROTOCOLS, "fid-10k", replace(PROTOCOLS["fid-10k"], **narrow))
     real = save_npz(tmp_path / "real.npz", pictures(2, 80))
     out = tmp_path / "reference.safetensors"
     words = [

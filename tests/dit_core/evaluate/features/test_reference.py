@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,7 +247,7 @@ def test_hostile_references_are_refused(protocol, extractor, made, tmp_path):
     path.write_bytes(made[0].read_bytes()[:1000])
     with pytest.raises(DataError, match="not readable as reference statistics"):
         read_reference(path, protocol[0], extractor)
-    wide = protocol[0].model_copy(update={"width": 2048})
+    wide = replace(protocol[0], width=2048)
     with pytest.raises(DataError, match="wanted is width 2048"):
         read_reference(made[0], wide, extractor)
     print(f"hostile references refused: {refused + 2} of {len(cases) + 2}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dit_core.evaluate.protocol.definition import definition_sha256
 from dit_core.study.catalogue.protocols import PROTOCOLS
 
 DEFINITIONS = {
@@ -26,4 +27,4 @@ DEFINITIONS = {
 
 
 def test_no_definition_changes():
-    assert {name: row.definition_sha256 for name, row in PROTOCOLS.items()} == DEFINITIONS
+    assert {name: definition_sha256(row) for name, row in PROTOCOLS.items()} == DEFINITIONS
