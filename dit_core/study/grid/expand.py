@@ -17,9 +17,9 @@ from dit_core.errors import StudyError
 from dit_core.study.grid.evaluations import Planner
 from dit_core.study.grid.grid import Grid, Point, count, grids_of
 from dit_core.study.grid.names import distinct, run_name, short_names, word
-from dit_core.study.grid.resolve import SECTIONS, Flat
+from dit_core.study.grid.resolve import Flat
 from dit_core.study.language.fields import sections
-from dit_core.study.language.study_model import Study
+from dit_core.study.language.study_model import SECTIONS, Study
 from dit_core.study.problems import Place, Problems
 from dit_core.study.science.duration import Duration
 from dit_core.study.science.ids import Hasher

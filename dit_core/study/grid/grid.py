@@ -14,7 +14,6 @@ from typing import Any
 
 from dit_core.errors import StudyError
 from dit_core.study.grid.resolve import (
-    SECTIONS,
     Flat,
     agrees,
     defaults_of,
@@ -22,7 +21,7 @@ from dit_core.study.grid.resolve import (
     resolve_section,
     section_depends,
 )
-from dit_core.study.language.study_model import Study, Values
+from dit_core.study.language.study_model import SECTIONS, Study, Values
 from dit_core.study.problems import Place
 
 LARGEST = 1_000_000

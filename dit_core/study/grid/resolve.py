@@ -10,10 +10,9 @@ from typing import Any
 from dit_core.study.language.fields import model_facts, sections
 from dit_core.study.science.data import BUILT_IN, FACTS, NEEDED
 from dit_core.study.science.duration import Duration, images_of
-from dit_core.study.science.science import SIZES, Science
+from dit_core.study.science.science import SIZES
 
 Flat = dict[str, Any]
-SECTIONS = tuple(Science.model_fields)
 DIMS = ("depth", "hidden", "heads")
 # The paths a value depends on besides itself.
 DEPENDS: dict[str, tuple[str, ...]] = {

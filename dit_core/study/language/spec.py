@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.study.catalogue.figures import figure_name
-from dit_core.study.grid.resolve import SECTIONS
 from dit_core.study.language.claims_of import read_claims
 from dit_core.study.language.fields import (
     Field,
@@ -19,7 +18,7 @@ from dit_core.study.language.fields import (
     science_fields,
 )
 from dit_core.study.language.source import Source, merge_source, read_source
-from dit_core.study.language.study_model import EvaluateBlock, Rows, Study, Values
+from dit_core.study.language.study_model import SECTIONS, EvaluateBlock, Rows, Study, Values
 from dit_core.study.language.yaml_loader import Node, decode
 from dit_core.study.problems import Place, Problems, show, strange_letter, unknown_key
 from dit_core.study.science.execution import Execution

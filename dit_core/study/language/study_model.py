@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dit_core.study.problems import Place
 from dit_core.study.science.execution import Execution
+from dit_core.study.science.science import Science
 
+SECTIONS = tuple(Science.model_fields)
 Values = dict[str, tuple[Any, ...]]
 """Key path to the values it takes."""
 
