@@ -1,4 +1,4 @@
-"""Quality against compute spent: on training (the paper's figure 9) and on sampling (figure 10)."""
+"""Lines of quality against compute, which training (figure 9) and sampling (figure 10) share."""
 
 from __future__ import annotations
 
@@ -17,64 +17,13 @@ from analysis.figures.curves import (
 )
 from analysis.figures.provenance import Provenance
 from analysis.select.configuration import config_names
-from analysis.select.points import Points, whole_lines
-from dit_core.errors import UserError
+from analysis.select.points import Points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_compute(
-    points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
-) -> Figure:
-    """Return quality against training compute, one line per model; `points.frame` holds many
-    training points per run.
-
-    `overlay` holds the paper's lines, drawn thin and grey, where they were measured alike.
-
-    Raises UserError where no run was measured at two training points.
-    """
-    points = whole_lines(points, "images_seen")
-    rows = points.frame
-    if rows.groupby("run_id")["images_seen"].nunique().max() < 2:
-        raise UserError(
-            "training-compute: no run was measured at two training points; write `at: [25%, 50%, "
-            "100%]` "
-            "in `evaluate:` and `ditlab run STUDY` (trained runs keep their weights at new points "
-            "only "
-            "where a snapshot was kept)"
-        )
-    label = "Training compute (FLOP = 2 × 3 × MACs × images, log scale)"
-    return _lines(
-        points, "train_flops", label, provenance, "Training compute against quality", overlay
-    )
-
-
-def sampling_compute(
-    points: Points, *, overlay: pd.DataFrame | None = None, provenance: Provenance | None = None
-) -> Figure:
-    """Return quality against sampling compute per image, one line per model over its numbers of
-    sampling steps.
-
-    `overlay` as in `training_compute`.
-
-    Raises UserError where no run was sampled with two numbers of steps.
-    """
-    points = whole_lines(points, "steps")
-    rows = points.frame
-    if rows.groupby("run_id")["steps"].nunique().max() < 2:
-        raise UserError(
-            "sampling-compute: no run was sampled with two numbers of steps; write `steps: [10, "
-            "50, 250]` "
-            "in `evaluate:` and `ditlab run STUDY` (nothing is trained again)"
-        )
-    label = "Sampling compute per image (Gflops = 10⁹ MACs, log scale)"
-    return _lines(
-        points, "sampling_gmacs", label, provenance, "Sampling compute against quality", overlay
-    )
-
-
-def _lines(
+def compute_lines(
     points: Points,
     x: str,
     label: str,
@@ -82,6 +31,10 @@ def _lines(
     title: str,
     overlay: pd.DataFrame | None,
 ) -> Figure:
+    """Return quality against one column of compute, one line per model.
+
+    `overlay` holds other lines of the same columns, drawn thin and grey.
+    """
     rows = points.frame
     metric = points.metric
     looks = model_looks(rows)

@@ -128,7 +128,7 @@ def name_ends(
     Call last: it settles.
     """
     ends = [(name, line[x].iloc[-1], line[y].iloc[-1]) for name, line in lines.items() if len(line)]
-    fig = ax.get_figure()
+    fig = ax.get_figure(root=True)
     if fig is None or not 0 < len(ends) <= NAMED_ENDS:
         return
     style.settle(fig)
@@ -157,8 +157,9 @@ def name_ends(
 
 
 def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions at least `gap` apart, in the order wanted, as near as can be; all within low
-    and high.
+    """Return positions at least `gap` apart, in the order wanted, as near as can be.
+
+    All lie within `low` and `high`.
     """
     values = np.asarray(list(wanted), float)
     order = np.argsort(values, kind="stable")
@@ -170,10 +171,11 @@ def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list
             break
         for i in np.flatnonzero(close):
             push = (gap - (places[i + 1] - places[i])) / 2
-            places[i], places[i + 1] = places[i] - push, places[i + 1] + push
+            places[i] -= push
+            places[i + 1] += push
         places = places.clip(low, high)
-    for i in range(1, len(places)):  # whatever the relaxation left is settled from below
-        places[i] = max(places[i], places[i - 1] + gap)
+    for j in range(1, len(places)):  # whatever the relaxation left is settled from below
+        places[j] = max(places[j], places[j - 1] + gap)
     out = np.empty_like(places)
     out[order] = places
     return [float(v) for v in out]
@@ -182,8 +184,9 @@ def spread(wanted: Iterable[float], gap: float, low: float, high: float) -> list
 def legend(
     ax: Axes, looks: Iterable[Look], title: str | None = None, most: int = LEGEND_ENTRIES, **kw: Any
 ) -> None:
-    """Draw a legend of at most `most` looks, the rest counted, also of names that begin with an
-    underscore.
+    """Draw a legend of at most `most` looks; the rest are counted.
+
+    Names that begin with an underscore are shown too.
     """
     from matplotlib.lines import Line2D
 
@@ -194,9 +197,8 @@ def legend(
         Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks
     ]
     words = [style.clean(k.label, 32) for k in looks]
-    words = [
-        "\u200a" + w if w.startswith("_") else w for w in words
-    ]  # a leading underscore would hide the entry
+    # Matplotlib hides an entry whose name begins with an underscore.
+    words = ["\u200a" + w if w.startswith("_") else w for w in words]
     if more > 0:
         handles.append(Line2D([], [], lw=0))
         words.append(f"and {more} more")

@@ -38,7 +38,7 @@ def label_points(
     whisker, and stays inside the axes; where there is none, the place with the least overlap.
     Deterministic.
     """
-    fig = ax.get_figure()
+    fig = ax.get_figure(root=True)
     if fig is None:
         return
     style.settle(fig)

@@ -98,10 +98,15 @@ _RC: dict[str, Any] = {
 
 def new_figure(
     columns: int = 1, rows: int = 1, *, width: float = WIDTH_IN, height: float = 3.4, **kw: Any
-) -> Any:
-    """Return (Figure, axes) in the house theme; width and height in inches for the whole figure."""
-    plt = _plt()
-    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **kw)
+) -> tuple[Figure, Any]:
+    """Return (Figure, axes) in the house theme; width and height in inches for the whole figure.
+
+    The axes are one Axes, or an array of them as `plt.subplots` returns it.
+    """
+    figure, axes = _plt().subplots(
+        rows, columns, figsize=(width, height), layout="constrained", **kw
+    )
+    return figure, axes
 
 
 def size_colours(sizes: Iterable[str]) -> dict[str, Any]:

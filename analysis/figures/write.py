@@ -13,6 +13,7 @@ from analysis.select.source import Source
 from analysis.write import paper_tables
 from dit_core.errors import UserError
 from dit_core.records.disk.files import write_atomic
+from dit_core.study.catalogue.figures import FIGURES
 
 
 @dataclass
@@ -48,7 +49,7 @@ def write_all(
         except UserError as error:
             done.missing[name] = str(error)
             continue
-        done.files += style.save(fig, folder / catalogue.stem(name), formats)
+        done.files += style.save(fig, folder / FIGURES[name].stem, formats)
     if wanted and not done.files:
         raise UserError("\n".join(done.missing[name] for name in wanted))
     if with_tables:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.figures.gmacs_quality import correlation_of, gmacs_quality
+from analysis.figures.paper.gmacs_quality import correlation_of, gmacs_quality
 from analysis.laws.correlation import Correlation
 from analysis.select.join import join
 from analysis.select.points import final_points, need

@@ -10,7 +10,7 @@ import pytest
 from study_frames import own_runs
 
 from analysis.figures import style
-from analysis.figures.gmacs_quality import correlation_of, gmacs_quality, panel, whiskers
+from analysis.figures.paper.gmacs_quality import correlation_of, gmacs_quality, panel, whiskers
 from analysis.published import numbers as published
 from analysis.select.points import average_seeds, final_points
 from dit_core.errors import UserError

@@ -9,10 +9,13 @@ import pandas as pd
 from study_frames import own_runs, study_of
 
 from analysis.claims.rows import rows_of
-from analysis.figures import catalogue, sample_grid, style
-from analysis.figures.compute import sampling_compute, training_compute
-from analysis.figures.loss_curves import loss_curves
-from analysis.figures.over_training import conditioning, size_patch
+from analysis.figures import catalogue, style
+from analysis.figures.paper import sample_grid
+from analysis.figures.paper.conditioning import conditioning
+from analysis.figures.paper.loss_curves import loss_curves
+from analysis.figures.paper.sampling_compute import sampling_compute
+from analysis.figures.paper.size_patch import size_patch
+from analysis.figures.paper.training_compute import training_compute
 from analysis.select.configuration import config_names
 from analysis.select.points import average_seeds, final_points
 from analysis.select.sampling_cost import sampling_gmacs

@@ -15,7 +15,7 @@ import pytest
 from study_frames import many, own_runs, stated, study_of
 
 from analysis.claims.judge import judge
-from analysis.figures.gmacs_quality import correlation_of
+from analysis.figures.paper.gmacs_quality import correlation_of
 from analysis.laws.all_laws import fit_all
 from analysis.published.claims import core_claims
 from analysis.report.collect import collect

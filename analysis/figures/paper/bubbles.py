@@ -10,8 +10,11 @@ import pandas as pd
 from analysis.figures import style
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
+from analysis.figures.rows import provenance_of, rows_of
+from analysis.published import numbers as published
 from analysis.select.configuration import config_names
-from analysis.select.points import Points, average_seeds
+from analysis.select.points import Points, average_seeds, final_points
+from analysis.select.source import Source
 from analysis.tables.order import size_order
 from dit_core.study.catalogue.designs import DESIGNS
 
@@ -24,6 +27,14 @@ _PATCH_COLOURS = {1: "#3b1f5b", 2: "#0b4f8a", 4: "#d55e00", 8: "#e69f00", 16: "#
 _LARGEST = 900.0  # area of the largest bubble, points squared
 _DOT = 20.0  # a smaller one gets a ring in place of the dot in its middle
 _HATCHES = {4: "///", 8: "..."}
+
+
+def draw(source: Source, mix: bool) -> Figure:
+    """Return the figure of a study, or of the paper with the systems of its Table 2 beside it."""
+    rows = rows_of(source, "paper_scaling12")
+    points = final_points(rows, source.metric, mix=mix)
+    systems = published.systems(256) if source.is_published else None
+    return bubbles(points, systems, provenance=provenance_of(source, rows))
 
 
 def bubbles(

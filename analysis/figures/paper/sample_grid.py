@@ -12,7 +12,10 @@ import pandas as pd
 
 from analysis.figures import style
 from analysis.figures.provenance import Provenance
+from analysis.figures.rows import provenance_of
 from analysis.select.configuration import config_names
+from analysis.select.points import final_points
+from analysis.select.source import Source
 from analysis.tables.order import size_order
 from dit_core.errors import UserError
 
@@ -27,6 +30,40 @@ class Grid:
     row: str
     column: str
     path: Path
+
+
+def draw(source: Source, mix: bool) -> Figure:
+    """Return the samples without guidance, by model size and patch."""
+    rows = pictured("sample-grid", source)
+    rows = rows[rows["guidance"] == 1.0]
+    if rows.empty:
+        raise no_pictures("sample-grid", "`guidance: 1.0`", source)
+    points = final_points(rows, source.metric)
+    return sample_grid(
+        grids_of(points.frame, source.pictures),
+        title="Samples",
+        footer=points.footer,
+        provenance=provenance_of(source, points.frame),
+    )
+
+
+def pictured(name: str, source: Source) -> pd.DataFrame:
+    """Return the results that have a picture of samples; raises UserError for the paper."""
+    if source.is_published:
+        raise UserError(
+            f"{name}: the paper's pictures are not part of this project; `ditlab figures STUDY` "
+            "draws it from your own samples"
+        )
+    rows = source.results
+    return rows[rows["eval_id"].isin(set(source.pictures))] if "eval_id" in rows else rows.iloc[:0]
+
+
+def no_pictures(name: str, setting: str, source: Source) -> UserError:
+    """Return the error of a study without pictures of samples at a setting."""
+    return UserError(
+        f"{name}: no pictures of such samples; write {setting} in `evaluate:` and `ditlab run "
+        f"{source.name}` (nothing is trained again)"
+    )
 
 
 def sample_grid(

@@ -12,13 +12,33 @@ from analysis.claims.spikes import SMOOTH
 from analysis.figures import style
 from analysis.figures.curves import LEGEND_ROW_IN, Look, legend, model_looks
 from analysis.figures.provenance import Provenance
+from analysis.figures.rows import provenance_of
 from analysis.select.configuration import config_names
+from analysis.select.points import one_design
+from analysis.select.source import Source
 from dit_core.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ENTRIES = 12  # models named in a panel
+
+
+def draw(source: Source, mix: bool) -> Figure:
+    """Return the figure of a study; raises UserError for the paper, which prints no values."""
+    if source.is_published:
+        raise UserError(
+            "loss-curves: the paper's figure 13 has no published values; `ditlab figures STUDY` "
+            "draws it from your own runs"
+        )
+    chosen, left_out = one_design(source.runs)
+    return loss_curves(
+        chosen,
+        source.metrics,
+        left_out=left_out,
+        of=source.runs["run_id"].nunique(),
+        provenance=provenance_of(source, source.metrics),
+    )
 
 
 def loss_curves(

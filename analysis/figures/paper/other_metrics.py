@@ -11,17 +11,38 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import style
-from analysis.figures.gmacs_quality import label_models, scatter, whiskers
+from analysis.figures.paper.gmacs_quality import label_models, scatter, whiskers
 from analysis.figures.provenance import Provenance
+from analysis.figures.rows import provenance_of, rows_of
 from analysis.laws.correlation import SEED, correlate
 from analysis.select.configuration import config_key
 from analysis.select.points import Points, average_seeds, final_points
+from analysis.select.source import Source
 from dit_core.errors import UserError
 from dit_core.study.catalogue.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# What the paper prints of its figure 12, as quoted again in results/published/facts.md.
+PRINTED_R = {"sfid": -0.86, "is": 0.90, "precision": 0.93, "recall": 0.86}
+
+
+def draw(source: Source, mix: bool) -> Figure:
+    """Return the figure of a study, or of replications of the paper's models by others."""
+    rows = rows_of(source, "third_party_replication")
+    provenance = provenance_of(source, rows)
+    if not source.is_published:
+        return other_metrics(rows, source.metric, mix=mix, provenance=provenance)
+    return other_metrics(
+        rows,
+        source.metric,
+        mix=mix,
+        remark="Values: replications in the U-DiT paper; the DiT paper prints none.",
+        provenance=provenance,
+        printed=PRINTED_R,
+    )
 
 
 def other_metrics(

@@ -12,15 +12,32 @@ import pandas as pd
 from analysis.figures import style
 from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
+from analysis.figures.rows import is_measured_as, provenance_of, rows_of
 from analysis.laws.correlation import SEED, Correlation, correlate
 from analysis.laws.fits import Line, ols
 from analysis.published import numbers as published
 from analysis.select.configuration import config_key, config_names
 from analysis.select.points import Points, average_seeds, final_points
+from analysis.select.source import Source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def draw(source: Source, mix: bool) -> Figure:
+    """Return the figure of the paper, or of a study with the paper's models beside or behind it."""
+    rows = rows_of(source, "paper_scaling12")
+    is_alike = is_measured_as(source, published.PAPER_PROTOCOL)
+    return gmacs_quality(
+        rows,
+        source.metric,
+        title="The paper's twelve models" if source.is_published else source.title,
+        mix=mix,
+        beside_paper=not source.is_published and not is_alike,
+        overlay=published.scaling() if is_alike else None,
+        provenance=provenance_of(source, rows),
+    )
 
 
 def gmacs_quality(
@@ -106,9 +123,10 @@ def panel(ax: Axes, points: Points) -> Correlation:
     ax.set_ylim(0 if y.min() >= 0 else None, top * 1.2 if top > 0 else None)
     line = ols(np.log10(x), y)
     if line.status == "ok":
-        ends = np.array(ax.get_xlim())
+        limits = ax.get_xlim()
+        ends = np.array(limits)
         ax.plot(ends, line.at(np.log10(ends)), color=style.QUIET, ls=(0, (5, 3)), lw=1.1, zorder=1)
-        ax.set_xlim(ends)
+        ax.set_xlim(limits)
     scatter(ax, rows, "fwd_gmacs", points.metric)
     found = correlation_of(points)
     words = statistics(found, line, points.metric)
@@ -211,5 +229,6 @@ def statistics(found: Correlation, line: Line, metric: str) -> str:
         text += f"\n{found.level * 100:g} % interval {found.low:.2f} to {found.high:.2f}"
     if line.status == "ok" and line.slope is not None:
         name = style.metric_name(metric)
-        text += f"\n{name} = {line.intercept:.2f} {'-' if line.slope < 0 else '+'} {abs(line.slope):.2f} log₁₀ G"
+        sign = "-" if line.slope < 0 else "+"
+        text += f"\n{name} = {line.intercept:.2f} {sign} {abs(line.slope):.2f} log₁₀ G"
     return text.replace("-", "\N{MINUS SIGN}")
