@@ -1,6 +1,4 @@
-"""The errors a user may see: one readable line with the remedy, and an exit code; never a
-traceback.
-"""
+"""The errors a user may see: one readable line with the remedy and an exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -18,6 +16,17 @@ class UserError(DitlabError):
     """The user asked for something that cannot be: wrong study file, wrong option, wrong value."""
 
     exit_code = 2
+
+
+class FieldError(ValueError):
+    """Values that do not go together; `fields` names the fields they are written in.
+
+    Raised by the models of a study, which pydantic reports as an error of the whole model.
+    """
+
+    def __init__(self, text: str, *fields: str) -> None:
+        self.fields = fields
+        super().__init__(text)
 
 
 class StudyError(UserError):

@@ -1,6 +1,4 @@
-"""Problems found in a study, each with file, line and key path; all are collected before any is
-raised.
-"""
+"""Problems of a study, each with file, line and key path, collected before any is raised."""
 
 from __future__ import annotations
 
@@ -22,6 +20,13 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """Return "studies/x.yaml:12"."""
         return f"{self.file}:{self.line}"
+
+
+class Fault(NamedTuple):
+    """What is wrong with a section of a run or with an evaluation, and the fields to look at."""
+
+    text: str
+    fields: tuple[str, ...] = ()
 
 
 class Problems:
@@ -46,9 +51,7 @@ class Problems:
 
 
 def show(value: Any) -> str:
-    """Return the value as the user wrote it, on one line, cut to 60 characters, strange characters
-    escaped.
-    """
+    """Return the value as the user wrote it: one line of at most 60 characters, escaped."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -68,9 +71,7 @@ def show(value: Any) -> str:
 
 
 def strange_letter(text: str) -> str:
-    """Return " (holds U+0430 CYRILLIC SMALL LETTER A)" for the first character outside ASCII, or an
-    empty string.
-    """
+    """Return " (holds U+0430 CYRILLIC …)" for the first character outside ASCII, or nothing."""
     for letter in text:
         if ord(letter) > 126 or ord(letter) < 32:
             return f" (holds U+{ord(letter):04X} {unicodedata.name(letter, 'CONTROL CHARACTER')})"
@@ -78,7 +79,6 @@ def strange_letter(text: str) -> str:
 
 
 def unknown_key(key: str, allowed: list[str]) -> str:
-    """Return the text for a key that does not exist, with the nearest one and all that are
-    allowed.
-    """
-    return f"unknown key {show(key)}{strange_letter(key)}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+    """Return the text for an unknown key, with the nearest one and all that are allowed."""
+    given = f"unknown key {show(key)}{strange_letter(key)}"
+    return f"{given}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"

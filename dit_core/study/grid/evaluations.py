@@ -9,34 +9,36 @@ from pydantic import ValidationError
 
 from dit_core.errors import UserError
 from dit_core.study.catalogue.protocols import protocol_of
+from dit_core.study.grid.faults import faults_of
 from dit_core.study.grid.resolve import agrees
 from dit_core.study.language.fields import evaluation_fields
 from dit_core.study.language.study_model import EvaluateBlock
 from dit_core.study.price.steps import check_sampler
+from dit_core.study.problems import Fault
 from dit_core.study.science.duration import point_of
 from dit_core.study.science.sampling import SAMPLERS_OF, Evaluation, Sampling
 from dit_core.study.science.science import Science
 
 Key = tuple[Any, ...]
+BlockFault = tuple[int, Fault]
+"""Number of the block of `evaluate`, and what is wrong with it."""
 
 
 class Planner:
-    """The evaluations of runs; equal answers are computed once, so that a large study shares its
-    frozen values.
-    """
+    """The evaluations of runs; equal ones are computed once, so that runs share frozen values."""
 
     def __init__(self, blocks: tuple[EvaluateBlock, ...]) -> None:
         self.blocks = blocks
         self.selected = [0] * len(blocks)
         """How many runs each block's `where` selected."""
         self._where: list[dict[Key, bool]] = [{} for _ in blocks]
-        self._built: dict[Key, tuple[tuple[Evaluation, ...], tuple[str, ...]]] = {}
+        self._built: dict[Key, tuple[tuple[Evaluation, ...], tuple[BlockFault, ...]]] = {}
         self._alive: list[
             Any
         ] = []  # keeps sections whose id() is a key from being freed and their id re-used
 
-    def of(self, science: Science) -> tuple[tuple[Evaluation, ...], list[tuple[int, str]]]:
-        """Return (the run's evaluations without repeats, problems as (block, text))."""
+    def of(self, science: Science) -> tuple[tuple[Evaluation, ...], tuple[BlockFault, ...]]:
+        """Return (the run's evaluations without repeats, faults with the block's number)."""
         chosen = tuple(i for i in range(len(self.blocks)) if self._selects(i, science))
         for i in chosen:
             self.selected[i] += 1
@@ -44,12 +46,7 @@ class Planner:
         key = (chosen, science.objective, train.images, train.batch, science.data.images)
         if key not in self._built:
             self._built[key] = self._build(chosen, science)
-        evaluations, texts = self._built[key]
-        problems = []
-        for text in texts:
-            number, _, what = text.partition(":")
-            problems.append((int(number), what))
-        return evaluations, problems
+        return self._built[key]
 
     def _selects(self, i: int, science: Science) -> bool:
         where = self.blocks[i].where
@@ -65,18 +62,18 @@ class Planner:
 
     def _build(
         self, chosen: tuple[int, ...], science: Science
-    ) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[Evaluation, ...], tuple[BlockFault, ...]]:
         found: dict[Evaluation, None] = {}
-        texts: dict[str, None] = {}
+        faults: dict[BlockFault, None] = {}
         for i in chosen:
             evaluations, problems = evaluations_of(self.blocks[i], science)
             found.update(dict.fromkeys(evaluations))
-            texts.update(dict.fromkeys(f"{i}:{problem}" for problem in problems))
-        return tuple(sorted(found, key=lambda e: e.images_seen)), tuple(texts)
+            faults.update(dict.fromkeys((i, problem) for problem in problems))
+        return tuple(sorted(found, key=lambda e: e.images_seen)), tuple(faults)
 
 
-def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluation], list[str]]:
-    """Return (the evaluations a block asks of a run, problems); `where` is not looked at."""
+def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluation], list[Fault]]:
+    """Return (the evaluations of a run that a block states, faults); `where` is not applied."""
     fitting = SAMPLERS_OF[science.objective.name]
     lists = {name: list(values) for name, values in block.values.items()}
     lists.setdefault("sampler", [fitting[0]])
@@ -85,22 +82,21 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
     lists["sampler"] = [name for name in given if name in fitting]
     if not lists["sampler"]:
         wrong = ", ".join(map(str, given))
-        return [], [
+        text = (
             f"sampler: {wrong} cannot sample objective {science.objective.name!r}; "
             f"allowed: {', '.join(fitting)} (or leave these runs out with `where`)"
-        ]
+        )
+        return [], [Fault(text, ("sampler",))]
     evaluations: list[Evaluation] = []
-    problems: dict[str, None] = {}
+    faults: dict[Fault, None] = {}
     for values in itertools.product(*lists.values()):
         try:
             evaluations.append(_evaluation(dict(zip(lists, values, strict=True)), science))
         except ValidationError as error:
-            problems.update(
-                dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors())
-            )
+            faults.update(dict.fromkeys(faults_of(error)))
         except (ValueError, UserError) as error:
-            problems[str(error)] = None
-    return evaluations, list(problems)
+            faults[Fault(str(error))] = None
+    return evaluations, list(faults)
 
 
 def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from dit_core.errors import StudyError
 from dit_core.study.grid.evaluations import Planner
+from dit_core.study.grid.faults import faults_of
 from dit_core.study.grid.grid import Grid, Point, count, grids_of
 from dit_core.study.grid.names import distinct, run_name, short_names, word
 from dit_core.study.grid.resolve import Flat
 from dit_core.study.language.fields import sections
 from dit_core.study.language.study_model import SECTIONS, Study
-from dit_core.study.problems import Place, Problems
+from dit_core.study.problems import Fault, Place, Problems
 from dit_core.study.science.duration import Duration
 from dit_core.study.science.ids import Hasher
 from dit_core.study.science.run import PlannedEvaluation, Run
@@ -28,6 +28,7 @@ from dit_core.study.science.sampling import Evaluation
 from dit_core.study.science.science import Science
 
 MAX_RUNS = 100_000
+ALLOW = "allow it with --allow-empty"
 
 __all__ = ["MAX_RUNS", "Expansion", "count", "expand"]
 
@@ -98,9 +99,9 @@ def _why_empty(study: Study) -> str:
     for rows in (study.axes, *study.zip, *study.include):
         for path, values in rows.values.items():
             if not values:
-                return f"{rows.places[path]}: {path}: an empty axis leaves no run; allow it with --allow-empty"
+                return f"{rows.places[path]}: {path}: an empty axis leaves no run; {ALLOW}"
     place = study.place("exclude", "axes")
-    return f"{place}: exclude: leaves no run out of {grids_of(study)[0].size:,}; allow it with --allow-empty"
+    return f"{place}: exclude: leaves no run out of {grids_of(study)[0].size:,}; {ALLOW}"
 
 
 @dataclass(slots=True)
@@ -139,11 +140,16 @@ class _Expander:
         self.merged = 0
         self.failures: dict[tuple[str, str], _Failure] = {}
         self.labels: dict[str, str] = {}
+        # Of the grid being expanded: sections by the indices they depend on, words by axis value.
+        self.built: dict[tuple[Any, ...], tuple[BaseModel | None, list[Fault]]] = {}
+        self.words: dict[tuple[int, int], tuple[dict[str, Any], list[str]]] = {}
 
     def expand(self) -> Expansion:
         grids = grids_of(self.study)
         self.labels = short_names(dict.fromkeys(path for grid in grids for path in grid.paths))
         for grid in grids:
+            self.built.clear()
+            self.words.clear()
             for point in grid.points():
                 self._take(grid, point)
         self._report()
@@ -163,9 +169,9 @@ class _Expander:
                 self._collision(run_id, grid, point)
             self.merged += 1
             return
-        evaluations, problems = self.planner.of(science)
-        for block, text in problems:
-            self._fail(f"evaluate[{block}]", text, grid, point)
+        evaluations, faults = self.planner.of(science)
+        for block, fault in faults:
+            self._fail(f"evaluate[{block}]", fault, grid, point)
         self.hashes[run_id] = full
         swept, parts = self._swept(grid, point)
         self.drafts[run_id] = _Draft(run_id, run_name(parts, run_id), science, swept, evaluations)
@@ -173,42 +179,39 @@ class _Expander:
     def _science(self, grid: Grid, point: Point) -> Science | None:
         built_sections: dict[str, Any] = {}
         for name in SECTIONS:
-            built, problems = self._section(grid, name, point)
-            for text in problems:
-                self._fail(name, text, grid, point)
+            built, faults = self._section(grid, name, point)
+            for fault in faults:
+                self._fail(name, fault, grid, point)
             built_sections[name] = built
         if any(built is None for built in built_sections.values()):
             return None
         try:
             return Science(**built_sections)
         except ValidationError as error:
-            for text in _texts(error):
-                self._fail("model", text, grid, point)
+            for fault in faults_of(error):
+                self._fail("model", fault, grid, point)
             return None
 
-    def _section(self, grid: Grid, name: str, point: Point) -> tuple[BaseModel | None, list[str]]:
-        key = ("model of", name, *[point[i] for i in grid.section_dimensions[name]])
-        if key not in grid.cache:
-            fields, problems = grid.section(name, point)
-            grid.cache[key] = (None, problems) if problems else build_section(name, fields)
-        found: tuple[BaseModel | None, list[str]] = grid.cache[key]
-        return found
+    def _section(self, grid: Grid, name: str, point: Point) -> tuple[BaseModel | None, list[Fault]]:
+        key = (name, *[point[i] for i in grid.section_dimensions[name]])
+        if key not in self.built:
+            fields, faults = grid.section(name, point)
+            self.built[key] = (None, faults) if faults else build_section(name, fields)
+        return self.built[key]
 
     def _swept(self, grid: Grid, point: Point) -> tuple[dict[str, Any], list[str]]:
         swept: dict[str, Any] = {}
         parts: list[str] = []
         for number, (dimension, index) in enumerate(zip(grid.dimensions, point, strict=True)):
-            key = ("words", number, index)
-            if key not in grid.cache:
+            key = (number, index)
+            if key not in self.words:
                 pairs = dict(zip(dimension.paths, dimension.rows[index], strict=True))
                 plain = {
                     path: str(v) if isinstance(v, Duration) else v for path, v in pairs.items()
                 }
-                grid.cache[key] = (
-                    plain,
-                    [f"{self.labels[path]}={word(v)}" for path, v in plain.items()],
-                )
-            plain, words = grid.cache[key]
+                words = [f"{self.labels[path]}={word(v)}" for path, v in plain.items()]
+                self.words[key] = (plain, words)
+            plain, words = self.words[key]
             swept.update(plain)
             parts += words
         return swept, parts
@@ -241,10 +244,11 @@ class _Expander:
             ]
         )
 
-    def _fail(self, part: str, text: str, grid: Grid, point: Point) -> None:
-        if (part, text) not in self.failures:
-            self.failures[part, text] = _Failure(self._place(part, text, grid), [])
-        failure = self.failures[part, text]
+    def _fail(self, part: str, fault: Fault, grid: Grid, point: Point) -> None:
+        key = (part, fault.text)
+        if key not in self.failures:
+            self.failures[key] = _Failure(self._place(part, fault, grid), [])
+        failure = self.failures[key]
         failure.count += 1
         if len(failure.names) < 3:
             failure.names.append(run_name(self._swept(grid, point)[1], "x" * 8))
@@ -270,38 +274,25 @@ class _Expander:
                 )
         problems.raise_any()
 
-    def _place(self, part: str, text: str, grid: Grid) -> Place:
-        """Return the line to look at: of a field the text names, swept before base, else of the
-        section.
-        """
+    def _place(self, part: str, fault: Fault, grid: Grid) -> Place:
+        """Return the line to look at: of a field at fault, swept before base, else of the part."""
         study = self.study
         if part.startswith("evaluate"):
-            return study.place(f"{part}.{text.split(':')[0]}", part)
-        words = set(re.findall(r"\w+", text))
+            return study.place(*[f"{part}.{name}" for name in fault.fields], part)
         swept = [path for path in grid.places if path.startswith(f"{part}.")]
         for path in swept:
-            if path.rpartition(".")[2] in words:
+            if path.rpartition(".")[2] in fault.fields:
                 return grid.places[path]
-        named = [
-            f"base.{part}.{word}" for word in sorted(words) if f"base.{part}.{word}" in study.places
-        ]
+        written = [f"base.{part}.{name}" for name in sorted(fault.fields)]
+        named = [path for path in written if path in study.places]
         if swept and not named:
             return grid.places[swept[0]]
         return study.place(*named, f"base.{part}", "base", "study")
 
 
-def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[str]]:
-    """Return (the validated model of a section, no problems), or (None, what is wrong with it)."""
+def build_section(name: str, fields: Flat) -> tuple[BaseModel | None, list[Fault]]:
+    """Return (the validated model of a section, no faults), or (None, what is wrong with it)."""
     try:
         return sections()[name].model(fields).model_validate(fields), []
     except ValidationError as error:
-        return None, _texts(error)
-
-
-def _texts(error: ValidationError) -> list[str]:
-    texts = []
-    for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"])
-        text = item["msg"].removeprefix("Value error, ")
-        texts.append(f"{path}: {text}" if path else text)
-    return texts
+        return None, faults_of(error)

@@ -1,6 +1,4 @@
-"""The grid of a study: its dimensions, its excludes, counted without being built and walked point
-by point.
-"""
+"""The grid of a study: dimensions and excludes, counted without being built, walked by point."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from dit_core.study.grid.resolve import (
     section_depends,
 )
 from dit_core.study.language.study_model import SECTIONS, Study, Values
-from dit_core.study.problems import Place
+from dit_core.study.problems import Fault, Place
 
 LARGEST = 1_000_000
 Point = tuple[int, ...]
@@ -31,9 +29,7 @@ Point = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a grid: one path, or several that move together; `rows[i]` are the values of
-    index i.
-    """
+    """One dimension: one path, or several that move together; `rows[i]` holds values of index i."""
 
     paths: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -48,7 +44,6 @@ class Grid:
     excludes: tuple[Values, ...] = ()
     places: dict[str, Place] = field(default_factory=dict)
     """Where each swept path was written, for messages."""
-    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -93,16 +88,17 @@ class Grid:
             flat.update(zip(dimension.paths, dimension.rows[index], strict=True))
         return flat
 
-    def section(self, name: str, point: Point) -> tuple[Flat, list[str]]:
-        """Return (fields, problems) of a section at a point; computed once per combination of its
-        dimensions.
-        """
+    def section(self, name: str, point: Point) -> tuple[Flat, list[Fault]]:
+        """Return (fields, faults) of a section; resolved once per combination of its dimensions."""
         key = (name, *(point[i] for i in self.section_dimensions[name]))
-        if key not in self.cache:
+        if key not in self._resolved:
             others = {"data": self.section("data", point)[0]} if name == "train" else {}
-            self.cache[key] = resolve_section(name, self._given(name, point), others)
-        found: tuple[Flat, list[str]] = self.cache[key]
-        return found
+            self._resolved[key] = resolve_section(name, self._given(name, point), others)
+        return self._resolved[key]
+
+    @cached_property
+    def _resolved(self) -> dict[tuple[Any, ...], tuple[Flat, list[Fault]]]:
+        return {}  # of `section`, whose results follow from the fields alone
 
     @cached_property
     def _base(self) -> dict[str, Flat]:
@@ -124,8 +120,9 @@ class Grid:
         return flat
 
     def count(self) -> int:
-        """Return the number of points that are not excluded, without building one: in about
-        excludes x values steps.
+        """Return the number of points that are not excluded, without building one.
+
+        Takes about excludes x values steps.
         """
         if not self.excludes or not self.size:
             return self.size
@@ -148,9 +145,7 @@ class Grid:
         return alive[0] * rest
 
     def idle_excludes(self) -> list[int]:
-        """Return the excludes that agree with no point: in some group of dimensions no combination
-        suits them.
-        """
+        """Return the excludes that agree with no point of the grid."""
         if not self.excludes or not self.size:
             return []
         never = 0
@@ -178,8 +173,7 @@ class Grid:
 
     @cached_property
     def _masks(self) -> dict[tuple[int, ...], dict[Point, int]]:
-        """Return for each group of dimensions, per combination of indices, which excludes it agrees
-        with (bits).
+        """Return per group of dimensions and combination of indices the excludes it meets (bits).
 
         Keys of an exclude that read several dimensions at once (a duration and a batch) tie these
         into one group.

@@ -1,6 +1,4 @@
-"""From the settings of one point to the plain fields of its sections: sizes, durations and data
-spelled out.
-"""
+"""From the settings of one point to the fields of its sections, sizes and durations resolved."""
 
 from __future__ import annotations
 
@@ -8,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dit_core.study.language.fields import model_facts, sections
-from dit_core.study.science.data import BUILT_IN, FACTS, NEEDED
+from dit_core.study.problems import Fault
+from dit_core.study.science.data import BUILT_IN, FACTS, NEEDED, Data
 from dit_core.study.science.duration import Duration, images_of
 from dit_core.study.science.science import SIZES
 
@@ -46,34 +45,36 @@ def section_depends(section: str) -> tuple[str, ...]:
 
 def resolve_section(
     section: str, given: Flat, others: Mapping[str, Flat]
-) -> tuple[Flat, list[str]]:
-    """Return (fields of the section's model, problems); `given` are the section's settings,
-    `others` all sections'.
+) -> tuple[Flat, list[Fault]]:
+    """Return (fields of the section's model, faults).
+
+    `given` are the settings of the section, `others` the fields of sections resolved before.
     """
     fields = dict(given)
-    problems: list[str] = []
+    faults: list[Fault] = []
     if section == "model" and fields.get("family") != "unet":
-        problems += _spell_out_size(fields)
+        faults += _spell_out_size(fields)
     elif section == "data":
-        problems += _fill_data(fields)
+        faults += _fill_data(fields)
     elif section == "train":
-        problems += _resolve_duration(fields, others.get("data", {}))
+        faults += _resolve_duration(fields, others.get("data", {}))
     kinds = sections()[section]
     model = kinds.model(fields)
     known, required, defaults = model_facts(model)
     if kinds.key:
         fields.setdefault(kinds.key, defaults[kinds.key])
     for name in fields.keys() - known:
-        problems.append(
+        text = (
             f"{section}.{name} does not belong to {kinds.key} {fields[kinds.key]!r}; leave it out "
-            "there "
-            "(an `include` entry may set it for the others), its fields are "
+            "there (an `include` entry may set it for the others), its fields are "
             f"{', '.join(model.model_fields)}"
         )
+        faults.append(Fault(text, (name,)))
     missing = [name for name in required if name not in fields]
-    if missing and not problems:
-        problems.append(f"missing: {', '.join(f'{section}.{name}' for name in missing)}")
-    return fields, problems
+    if missing and not faults:
+        text = f"missing: {', '.join(f'{section}.{name}' for name in missing)}"
+        faults.append(Fault(text, tuple(missing)))
+    return fields, faults
 
 
 def defaults_of(section: str, fields: Flat) -> Flat:
@@ -82,9 +83,7 @@ def defaults_of(section: str, fields: Flat) -> Flat:
 
 
 def value_at(path: str, point: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Return the value of a resolved point at a science path, None where its variant has no such
-    field.
-    """
+    """Return the value of a resolved point at a science path; None where it has no such field."""
     section, name = path.split(".", 1)
     fields = point[section]
     if path == "model.size":
@@ -96,9 +95,7 @@ def value_at(path: str, point: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def agrees(path: str, wanted: tuple[Any, ...], point: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether a resolved point has one of the wanted values at `path`; durations are
-    compared in images.
-    """
+    """Return whether a resolved point has a wanted value at `path`; durations count in images."""
     value = value_at(path, point)
     for want in wanted:
         if isinstance(want, Duration):
@@ -111,75 +108,79 @@ def agrees(path: str, wanted: tuple[Any, ...], point: Mapping[str, Mapping[str, 
     return False
 
 
-def _spell_out_size(fields: Flat) -> list[str]:
+def _spell_out_size(fields: Flat) -> list[Fault]:
     size = fields.pop("size", None)
     spelled = [name for name in DIMS if name in fields]
     if size is not None and spelled:
-        return [
+        text = (
             f"size {size!r} and {', '.join(spelled)} given together; give the size or depth, "
             "hidden and heads"
-        ]
+        )
+        return [Fault(text, ("size", *spelled))]
     if size is not None:
         fields.update(zip(DIMS, SIZES[size], strict=True))
         return []
-    missing = [name for name in DIMS if name not in fields]
     if not spelled:
-        return [
+        text = (
             f"missing: model.size (one of {', '.join(SIZES)}), or model.depth, model.hidden and "
             "model.heads"
-        ]
-    return (
-        [f"missing: {', '.join(f'model.{name}' for name in missing)} (or give model.size instead)"]
-        if missing
-        else []
-    )
+        )
+        return [Fault(text, ("size", *DIMS))]
+    missing = [f"model.{name}" for name in DIMS if name not in fields]
+    if not missing:
+        return []
+    text = f"missing: {', '.join(missing)} (or give model.size instead)"
+    return [Fault(text, tuple(spelled))]
 
 
-def _fill_data(fields: Flat) -> list[str]:
+def _fill_data(fields: Flat) -> list[Fault]:
     name = fields.setdefault("name", "digits")
     known = BUILT_IN.get(name)
     if known is not None:
-        facts = {n: getattr(known, n) for n in FACTS}
-        wrong = [n for n in FACTS if n in fields and fields[n] != facts[n]]
-        fields.update(facts)
-        is_built_in = ", ".join(f"{n} {facts[n]}" for n in FACTS if n in NEEDED or n in wrong)
-        return (
-            [f"data {name!r} is built in with {is_built_in}; {', '.join(wrong)} given otherwise"]
-            if wrong
-            else []
-        )
-    missing = [n for n in NEEDED if n not in fields]
+        return _fill_built_in(known, fields)
+    missing = [f"data.{n}" for n in NEEDED if n not in fields]
     if missing:
-        return [
-            f"data {name!r} is not built in; missing: {', '.join(f'data.{n}' for n in missing)}"
-        ]
-    if fields["kind"] in {data.kind for data in BUILT_IN.values()}:
-        sets = ", ".join(n for n, data in BUILT_IN.items() if data.kind == fields["kind"])
-        return [
-            f"kind {fields['kind']!r} is of the built-in {sets}; data {name!r} wants images, npz "
-            "or latents"
-        ]
+        text = f"data {name!r} is not built in; missing: {', '.join(missing)}"
+        return [Fault(text, ("name",))]
+    kind = fields["kind"]
+    same_kind = [n for n, data in BUILT_IN.items() if data.kind == kind]
+    if same_kind:
+        text = (
+            f"kind {kind!r} is of the built-in {', '.join(same_kind)}; data {name!r} wants "
+            "images, npz or latents"
+        )
+        return [Fault(text, ("kind", "name"))]
     return []
 
 
-def _resolve_duration(fields: Flat, data: Flat) -> list[str]:
+def _fill_built_in(known: Data, fields: Flat) -> list[Fault]:
+    facts = {n: getattr(known, n) for n in FACTS}
+    wrong = [n for n in FACTS if n in fields and fields[n] != facts[n]]
+    fields.update(facts)
+    if not wrong:
+        return []
+    stated = ", ".join(f"{n} {facts[n]}" for n in FACTS if n in NEEDED or n in wrong)
+    text = f"data {known.name!r} is built in with {stated}; {', '.join(wrong)} given otherwise"
+    return [Fault(text, tuple(wrong))]
+
+
+def _resolve_duration(fields: Flat, data: Flat) -> list[Fault]:
     duration = fields.pop("duration", None)
     fields.setdefault("batch", defaults_of("train", fields)["batch"])
+    if duration is None and "images" in fields:
+        return []
     if duration is None:
-        return (
-            []
-            if "images" in fields
-            else ['missing: train.duration ("400k steps", "30 epochs", ...)']
-        )
+        return [Fault('missing: train.duration ("400k steps", "30 epochs", ...)')]
     if "images" in fields:
-        return [
+        text = (
             f"duration {str(duration)!r} and images {fields['images']} given together; give one of "
             "them"
-        ]
+        )
+        return [Fault(text, ("duration", "images"))]
     if "images" not in data and duration.unit == "epochs":
         return []  # the data section has its own problem
     try:
         fields["images"] = images_of(duration, fields["batch"], data.get("images", 1))
     except ValueError as error:
-        return [f"duration {error}"]
+        return [Fault(f"duration {error}", ("duration", "batch"))]
     return []

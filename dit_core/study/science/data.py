@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dit_core.errors import FieldError
 from dit_core.study.catalogue.data_sets import DATA_SETS, DataSet
 from dit_core.study.science.frozen import Frozen, Positive, neutral
 
@@ -91,31 +92,39 @@ class Data(Frozen):
         self._all_or_none("context_tokens", "context_width")
         self._all_or_none("map_channels", "map_height", "map_width")
         if self.conditions and self.kind not in CONDITIONED:
-            raise ValueError(
+            raise FieldError(
                 f"data of kind {self.kind!r} carry labels alone, no "
                 f"{' or '.join(self.conditions)}; "
-                f"kinds with more conditions are {', '.join(CONDITIONED)}"
+                f"kinds with more conditions are {', '.join(CONDITIONED)}",
+                "kind",
             )
         if self.flip and (self.conditions or self.vectors):
             what = " and ".join(self.conditions) or "order of features"
-            raise ValueError(
-                f"flip would mirror a sample and leave its {what} as it is; set flip: false"
+            raise FieldError(
+                f"flip would mirror a sample and leave its {what} as it is; set flip: false",
+                "flip",
             )
         return self
 
     @model_validator(mode="after")
     def _vectors_whole(self) -> Data:
         if self.vectors and (self.channels, self.height) != (1, 1):
-            raise ValueError(
+            raise FieldError(
                 f"vectors have channels 1 and height 1, given {self.channels} and {self.height}; "
-                "width is the number of features"
+                "width is the number of features",
+                "channels",
+                "height",
+                "vectors",
             )
         if self.kind == "table" and not self.vectors:
-            raise ValueError("data of kind 'table' are vectors; set vectors: true")
+            raise FieldError(
+                "data of kind 'table' are vectors; set vectors: true", "vectors", "kind"
+            )
         if self.modules and (not self.vectors or sum(self.module_sizes) != self.width):
             of = f"{self.width} features" if self.vectors else "images, which have none"
-            raise ValueError(
-                f"modules {self.modules!r} group {sum(self.module_sizes)} features of {of}"
+            raise FieldError(
+                f"modules {self.modules!r} group {sum(self.module_sizes)} features of {of}",
+                "modules",
             )
         return self
 
@@ -123,9 +132,9 @@ class Data(Frozen):
         given = [name for name in names if getattr(self, name)]
         if given and len(given) < len(names):
             missing = ", ".join(name for name in names if name not in given)
-            raise ValueError(
-                f"{', '.join(given)} given without {missing}; a condition needs all of them, or "
-                "none"
+            raise FieldError(
+                f"{', '.join(given)} given without {missing}; a condition needs all or none",
+                *given,
             )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dit_core.errors import FieldError
 from dit_core.study.science.science import Frozen, Positive
 
 Sampler = Literal["ddpm", "ddim", "dpm-solver++", "euler", "heun"]
@@ -46,13 +47,17 @@ class Sampling(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Sampling:
         if self.eta and self.sampler != "ddim":
-            raise ValueError(
-                f"eta {self.eta} has no meaning for sampler {self.sampler!r}; only ddim takes it"
+            raise FieldError(
+                f"eta {self.eta} has no meaning for sampler {self.sampler!r}; only ddim takes it",
+                "eta",
+                "sampler",
             )
         if self.guidance_start >= self.guidance_end:
-            raise ValueError(
+            raise FieldError(
                 f"guidance_start {self.guidance_start} is not below guidance_end "
-                f"{self.guidance_end}"
+                f"{self.guidance_end}",
+                "guidance_start",
+                "guidance_end",
             )
         return self
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dit_core.errors import nearest
+from dit_core.errors import FieldError, nearest
 from dit_core.study.catalogue.designs import DESIGNS, design_of
 from dit_core.study.science.data import Data as Data
 from dit_core.study.science.frozen import Fraction as Fraction
@@ -97,17 +97,17 @@ class Model(Frozen):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Model:
         if self.hidden % self.heads:
-            fits = [
-                h
-                for h in range(1, self.hidden + 1)
-                if self.hidden % h == 0 and self.hidden // h >= 8
-            ]
-            raise ValueError(
-                f"heads {self.heads} do not divide hidden {self.hidden}; these do: {fits}"
+            fits = [h for h in range(1, self.hidden + 1) if self.hidden % h == 0]
+            raise FieldError(
+                f"heads {self.heads} do not divide hidden {self.hidden}; these do: {fits}",
+                "heads",
+                "hidden",
             )
         if self.positions == "sincos-2d" and self.hidden % 4:
-            raise ValueError(
-                f"hidden {self.hidden} is not a multiple of 4, which 2-D sine-cosine positions need"
+            raise FieldError(
+                f"hidden {self.hidden} is not a multiple of 4, as 2-D sine-cosine positions need",
+                "hidden",
+                "positions",
             )
         return self
 
@@ -195,8 +195,10 @@ class Train(Frozen):
     @model_validator(mode="after")
     def _whole_steps(self) -> Train:
         if self.images % self.batch:
-            raise ValueError(
-                f"images {self.images} is not a whole number of steps of batch {self.batch}"
+            raise FieldError(
+                f"images {self.images} is not a whole number of steps of batch {self.batch}",
+                "images",
+                "batch",
             )
         return self
 
@@ -218,7 +220,7 @@ class Science(Frozen):
     def _data_fit_network(self) -> Science:
         if isinstance(self.model, UNet):
             if misfit := self.model.misfit(self.data):
-                raise ValueError(misfit)
+                raise FieldError(misfit, "levels")
             return self
         self._patch_divides_input()
         self._tokens_of_data()
@@ -230,22 +232,26 @@ class Science(Frozen):
         (ph, pw) = self.patch_shape
         if self.dit.tokens == "patches" and (h % ph or w % pw):
             fits = [q for q in range(1, w + 1) if w % q == 0 and (self.data.vectors or h % q == 0)]
-            raise ValueError(f"patch {pw} does not divide the input {h}x{w}; these do: {fits}")
+            text = f"patch {pw} does not divide the input {h}x{w}; these do: {fits}"
+            raise FieldError(text, "patch")
 
     def _tokens_of_data(self) -> None:
         if self.dit.tokens != "patches" and not self.data.vectors:
-            raise ValueError(
-                f"tokens {self.dit.tokens!r} are made of vectors; data {self.data.name!r} are "
-                "images"
+            raise FieldError(
+                f"tokens {self.dit.tokens!r} need vectors; data {self.data.name!r} are images",
+                "tokens",
             )
         if self.dit.tokens == "modules" and not self.data.modules:
-            raise ValueError(
-                "tokens 'modules' need the sizes of the groups in data.modules; they are not given"
+            raise FieldError(
+                "tokens 'modules' need the sizes of the groups in data.modules; they are missing",
+                "tokens",
             )
         if self.dit.tokens != "patches" and self.dit.patch != 1:
-            raise ValueError(
-                f"patch {self.dit.patch} has no meaning with tokens {self.dit.tokens!r}; set it to "
-                "1"
+            raise FieldError(
+                f"patch {self.dit.patch} has no meaning with tokens {self.dit.tokens!r}; set it "
+                "to 1",
+                "patch",
+                "tokens",
             )
 
     def _conditions_enter(self) -> None:
@@ -254,10 +260,12 @@ class Science(Frozen):
         by_attention = self.sequences
         if by_attention and not design_of(model.conditioning).takes_sequences:
             able = ", ".join(row.name for row in DESIGNS.values() if row.takes_sequences)
-            raise ValueError(
+            raise FieldError(
                 f"{' and '.join(by_attention)} enter by cross-attention, which conditioning "
                 f"{model.conditioning!r} lacks; choose one of {able} (a map may also enter by "
-                "map_entry: concat)"
+                "map_entry: concat)",
+                "conditioning",
+                "map_entry",
             )
         if not data.map_channels:
             return
@@ -269,14 +277,15 @@ class Science(Frozen):
             or data.width % data.map_width
             or data.height // data.map_height != data.width // data.map_width
         ):
-            raise ValueError(
+            raise FieldError(
                 f"a map of {size} is no whole fraction of the input {data.height}x{data.width}, "
-                "which map_entry "
-                "'concat' needs; take map_entry: cross-attention"
+                "which map_entry 'concat' needs; set map_entry: cross-attention",
+                "map_entry",
             )
         if by == "cross-attention" and (data.map_height % p or data.map_width % p):
-            raise ValueError(
-                f"patch {p} does not divide the map of {size}, whose patches are attended to"
+            raise FieldError(
+                f"patch {p} does not divide the map of {size}, whose patches are attended to",
+                "patch",
             )
 
     @property

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from dit_core.errors import FieldError
 from dit_core.study.science.data import Data
 from dit_core.study.science.frozen import Frozen, Positive
 
@@ -73,13 +74,16 @@ class UNet(Frozen):
     def _parts_divide(self) -> UNet:
         if self.channels % self.groups:
             nearest = max(round(self.channels / self.groups), 1) * self.groups
-            raise ValueError(
+            raise FieldError(
                 f"channels {self.channels} are not a multiple of groups {self.groups}; {nearest} "
-                "are"
+                "are",
+                "channels",
+                "groups",
             )
         if self.channels % 2:
-            raise ValueError(
-                f"channels {self.channels} are odd, which the sine-cosine time embedding cannot be"
+            raise FieldError(
+                f"channels {self.channels} are odd, which the sine-cosine time embedding cannot be",
+                "channels",
             )
         attended = [width for width, on in zip(self.widths, self.attended, strict=True) if on]
         wrong = [width for width in attended if width % self.head_channels]
@@ -87,10 +91,11 @@ class UNet(Frozen):
             fits = [
                 h for h in range(1, min(attended) + 1) if all(width % h == 0 for width in attended)
             ]
-            raise ValueError(
+            raise FieldError(
                 f"head_channels {self.head_channels} do not divide the {wrong[0]} channels of a "
-                "level with attention; "
-                f"these do: {fits[-12:]}"
+                f"level with attention; these do: {fits}",
+                "head_channels",
+                "channels",
             )
         return self
 
