@@ -183,7 +183,7 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "document_claims": Table(
-        "Forty-two statements of the design documents held against the paper and its code.",
+        "Forty-two statements of the design documents compared with the paper and its code.",
         (
             _number("id", "1", "number of the statement"),
             _text("topic", "what it is about"),
@@ -191,7 +191,7 @@ TABLES: dict[str, Table] = {
             _text("document_says", "the statement"),
             _text("paper_or_code_says", "what the paper or its code says"),
             _text("evidence", "where"),
-            _text("remark", "assessment in words"),
+            _text("remark", "assessment"),
             _text(
                 "status",
                 "confirmed, imprecise, contradicted, unsupported, missing or different system",

@@ -31,7 +31,7 @@ VERDICTS = ("apart", "within noise", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`rows`: one per setting and value of `by`, each with the `noise_floor` it was held against.
+    """`rows`: one per setting and value of `by`, with the `noise_floor` it was compared with.
 
     `floor`: twice the standard deviation over seeds, pooled over all settings, or None.
     """
@@ -186,14 +186,9 @@ def _column(frame: pd.DataFrame, name: str) -> str:
 def _metric(frame: pd.DataFrame, metric: str | None) -> str:
     there = [m for m in metric_names(dict.fromkeys(frame.columns)) if frame[m].notna().any()]
     if metric is None:
-        chosen = next(
-            (m for m in there if m.startswith(("fid", "fd"))), there[0] if there else None
-        )
-        if chosen is None:
-            raise UserError(
-                "nothing has been measured in this study yet: `ditlab run STUDY` goes on"
-            )
-        return chosen
+        if not there:
+            raise UserError("this study has no evaluation yet: `ditlab run STUDY` makes them")
+        return next((m for m in there if m.startswith(("fid", "fd"))), there[0])
     if metric not in there:
         raise UserError(
             f"--metric {metric!r}{nearest(metric, there)}; measured are "

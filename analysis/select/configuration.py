@@ -37,18 +37,15 @@ def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
 def short_name(row: pd.Series) -> str:
     """Return "XL/2" for size and patch, the size alone for a U-Net, else the row's name."""
     if "model_size" in row and "patch" in row and pd.notna(row["model_size"]):
-        return (
-            f"{row['model_size']}/{int(row['patch'])}"
-            if pd.notna(row["patch"])
-            else str(row["model_size"])
-        )
+        size = str(row["model_size"])
+        return f"{size}/{int(row['patch'])}" if pd.notna(row["patch"]) else size
     return str(row.get("name", ""))
 
 
 def config_names(frame: pd.DataFrame, but: tuple[str, ...] = ()) -> pd.Series:
     """Return each row's short name and what distinguishes it from others: "XXS/2 learned".
 
-    `but` names columns that are told otherwise, as by the lines of a figure.
+    `but` names columns that are shown elsewhere, as by the lines of a figure.
     """
     by = tuple(c for c in MODEL if c not in but)
     names = pd.Series(

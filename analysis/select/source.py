@@ -79,23 +79,16 @@ def published_source() -> Source:
     columns = [c for c in RUN_COLUMNS if c in rows.columns and c != "train_flops"]
     rows["run_id"] = rows["run_id"].fillna("published:" + rows["name"])
     runs = rows.drop_duplicates("run_id")[columns]
-    none = pd.DataFrame(
-        {
-            "run_id": pd.Series(dtype=str),
-            "images": pd.Series(dtype=float),
-            "loss": pd.Series(dtype=float),
-        }
-    )
-    question = "Does quality follow forward compute? (arXiv 2212.09748)"
+    no_curves = {"run_id": "str", "images": "float64", "loss": "float64"}
     return Source(
-        PUBLISHED,
-        "The paper's published numbers",
-        rows,
-        runs.reset_index(drop=True),
-        none,
-        "fid",
+        name=PUBLISHED,
+        title="The paper's published numbers",
+        results=rows,
+        runs=runs.reset_index(drop=True),
+        metrics=pd.DataFrame({c: pd.Series(dtype=kind) for c, kind in no_curves.items()}),
+        metric="fid",
         commit=published_commit(),
-        question=question,
+        question="Does quality follow forward compute? (arXiv 2212.09748)",
     )
 
 
@@ -107,25 +100,28 @@ def study_source(name: str, results: Path | str | None = None, metric: str | Non
     runs = _with_planned(load.runs(store.root, name), store, name)
     evals = load.evals(store.root, name)
     chosen = metric or main_metric(evals)
-    pictures = {
-        e: _picture(store, r, e) for r, e in zip(evals["run_id"], evals["eval_id"], strict=True)
-    }
     commits = sorted({str(c) for c in evals["commit"].dropna()}) if "commit" in evals else []
     return Source(
-        name,
-        f"Study {name}",
-        join(_plain(runs), _plain(evals)),
-        _plain(runs),
-        _plain(load.metrics(store.root, name)),
-        chosen,
-        {e: p for e, p in pictures.items() if p.is_file()},
-        "+".join(c[:10] for c in commits) or None,
-        _question(store, name),
+        name=name,
+        title=f"Study {name}",
+        results=join(_plain(runs), _plain(evals)),
+        runs=_plain(runs),
+        metrics=_plain(load.metrics(store.root, name)),
+        metric=chosen,
+        pictures=_pictures(store, evals),
+        commit="+".join(c[:10] for c in commits) or None,
+        question=_question(store, name),
     )
 
 
-def _picture(store: Store, run_id: str, eval_id: str) -> Path:
-    return store.run(run_id).evals / f"{eval_id}.png"
+def _pictures(store: Store, evals: pd.DataFrame) -> dict[str, Path]:
+    """Return {evaluation: picture of its samples} where there is one."""
+    found = {}
+    for run, evaluation in zip(evals["run_id"], evals["eval_id"], strict=True):
+        path = store.run(run).evals / f"{evaluation}.png"
+        if path.is_file():
+            found[evaluation] = path
+    return found
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,9 +168,8 @@ def main_metric(evals: pd.DataFrame) -> str:
 
     if "protocol" not in evals or evals["protocol"].dropna().empty:
         raise UserError(
-            "no evaluation is recorded yet; `ditlab run STUDY` trains and evaluates, `ditlab "
-            "status STUDY` "
-            "says how far it is"
+            "no evaluation is recorded yet; `ditlab run STUDY` trains and evaluates, "
+            "`ditlab status STUDY` shows the progress"
         )
     common = str(evals["protocol"].mode().iloc[0])
     if common in PROTOCOLS:

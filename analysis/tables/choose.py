@@ -49,7 +49,7 @@ _OPERATORS = {"=": "IN", "!=": "NOT IN"}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is asked.
+    """A question to one table.
 
     `where` is like "model.size=XL", `sort` like "-fd_digits", `pivot` is (rows, columns).
     """
@@ -66,10 +66,8 @@ class Choice:
 def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[Any]]:
     """Return (SELECT, values) for a choice.
 
+    A question about evaluations that names a column of runs goes to `results`, which holds both.
     Raises UserError naming the nearest table or column for an unknown one.
-
-    A question about evaluations that names a column of runs is asked of `results`, which holds
-    both.
     """
     table = _table(con, choice.table)
     there = types_of(con, table)

@@ -56,7 +56,7 @@ _FRONT = (
         "study",
         "text",
         "",
-        "Studies that hold the run, joined by commas; with a study given, that one.",
+        "Studies that contain the run, joined by commas; with a study given, that one.",
     ),
     Column("name", "text", "", "The run's name within its study, of the swept axes only."),
     Column("model_size", "text", "", "Name of the size (S, XL, …), else depth, width and heads."),
@@ -101,7 +101,7 @@ _FRONT = (
         "Device-hours of the training, as predicted when the study was started.",
     ),
     Column(
-        "planned_evals", "integer", "", "Evaluations that the studies that hold the run ask for."
+        "planned_evals", "integer", "", "Evaluations in the plans of the studies with this run."
     ),
     Column(
         "predicted_eval_hours",
@@ -169,13 +169,13 @@ _ATTEMPTS = (
 )
 _MEMBERS = (
     Column("study", "text", "", "Name of the study."),
-    Column("run_id", "text", "", "A run it holds, started or not."),
+    Column("run_id", "text", "", "A run of the study, started or not."),
     Column("name", "text", "", "The run's name within the study."),
     Column(
         "eval_id",
         "text",
         "",
-        "An evaluation it asks of the run; missing on a row where it asks none.",
+        "An evaluation of the run in its plan; missing where the plan has none.",
     ),
     Column(
         "predicted_hours", "number", "h", "Device-hours its plan predicted for the run's training."
@@ -253,9 +253,8 @@ def neutral_values(family: str) -> dict[str, typing.Any]:
 
 
 def _evaluation_columns() -> tuple[Column, ...]:
-    fields = {n: i for n, i in Evaluation.model_fields.items() if n != "sampling"} | dict(
-        Sampling.model_fields
-    )
+    fields = {**Evaluation.model_fields, **Sampling.model_fields}
+    del fields["sampling"]
     return tuple(
         _column(evaluation_name(n), n, i.annotation, i.description) for n, i in fields.items()
     )

@@ -261,5 +261,5 @@ def _columns(con: duckdb.DuckDBPyConnection, view: str) -> list[str]:
 
 
 def published_names(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the names of the paper's tables, where they were asked for."""
+    """Return the names of the paper's tables, where they were added."""
     return [f"published.{row[0]}" for row in con.execute(_PUBLISHED_NAMES).fetchall()]

@@ -1,4 +1,4 @@
-"""What changed since the index was built, told by times and sizes alone.
+"""What changed since the index was built, by times and sizes alone.
 
 Folder times for ended runs; sizes and times of every file for live ones.
 

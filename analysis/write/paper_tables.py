@@ -180,7 +180,7 @@ _MODELS = {
     "heads": ("Heads", 0),
 }
 _RESULTS = {
-    "told": ("Configuration", None),
+    "_name": ("Configuration", None),
     "model_size": ("Size", None),
     "patch": ("Patch", 0),
     "conditioning": ("Conditioning", None),
@@ -208,13 +208,13 @@ def _with_names(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a column of names where size and patch do not tell them apart."""
     names = config_names(rows, but=("conditioning", "objective"))
     if names.nunique() > len(rows[["model_size", "patch"]].drop_duplicates()):
-        rows.insert(0, "told", names)
+        rows.insert(0, "_name", names)
     return rows
 
 
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
     order = {size: i for i, size in enumerate(size_order(rows["model_size"]))}
-    names = ["told"] if "told" in rows else []
+    names = ["_name"] if "_name" in rows else []
     by = ["_size", "patch", "conditioning", *names, "fwd_gmacs"]
     return rows.assign(_size=rows["model_size"].map(order)).sort_values(by, kind="stable")
 

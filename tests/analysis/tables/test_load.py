@@ -18,7 +18,7 @@ from dit_core.cli import app
 from dit_core.errors import UserError
 from dit_core.records.disk import fast_yaml
 from dit_core.records.paths import Store
-from dit_core.study.science import ids
+from dit_core.study.science import claim, ids
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +28,18 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     fill(Store(folder), 48, points=5, evals=20, study="digits")
     return folder
+
+
+# Columns that only figures and claims have, beside those of the tables.
+DERIVED = {"model", "sampling_gmacs", "table", "weights"}
+
+
+def test_claims_select_by_columns_of_the_tables():
+    types = {c.name: c.type for name in ("evals", "runs") for c in tables()[name]}
+    assert set(claim.COLUMNS) - DERIVED <= set(types)
+    assert set(claim.NUMERIC) <= set(claim.COLUMNS)
+    numbers = {types[name] for name in claim.NUMERIC if name not in DERIVED}
+    assert numbers == {"integer", "number"}
 
 
 def test_dictionary_is_the_generated_one():
