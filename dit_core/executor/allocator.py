@@ -1,4 +1,4 @@
-"""How training processes take memory, and how it is told that there was too little."""
+"""How training processes take memory, and how running out of it is recognised."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error says that a device or the machine has no memory left.
 
     Torch has a class of its own for GPUs; its allocator of main memory and the GPU's libraries say
-    it in words.
+    so in their messages only.
     """
     import torch
 

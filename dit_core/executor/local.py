@@ -36,7 +36,7 @@ class Crew:
 
 @dataclass
 class Ledger:
-    """What has come of each run so far; `on_event` hears every change."""
+    """What became of each run so far; `on_event` is called with every change."""
 
     on_event: Callable[[dict[str, Any]], None]
     ended: dict[str, tuple[str, str | None]] = field(default_factory=dict)
@@ -110,6 +110,7 @@ class _Worker:
         self._slot = slot
         self._output = output
         self.run: Run | None = None
+        self._rest: bytes = b""
         self._start()
 
     def __enter__(self) -> _Worker:
@@ -148,7 +149,7 @@ class _Worker:
 
     def _start(self) -> None:
         self.pipe, theirs = os.pipe()
-        self._rest: bytes = b""
+        self._rest = b""
         self.ready = False
         environment = environment_to_train(self._crew.threads)
         if self._crew.gpus:
@@ -200,7 +201,7 @@ def _serve(workers: list[_Worker], waiting: deque[Run], ledger: Ledger, log: Pat
                 _bury(worker, ledger, log)
                 selector.register(worker.pipe, selectors.EVENT_READ, worker)
             for event in events or ():
-                _hear(worker, event, owned, ledger)
+                _take_event(worker, event, owned, ledger)
         for run_id in [r for r, (since, _) in owned.items() if time.monotonic() - since > _RETRY_S]:
             waiting.appendleft(owned.pop(run_id)[1])
         for worker in workers:
@@ -208,7 +209,7 @@ def _serve(workers: list[_Worker], waiting: deque[Run], ledger: Ledger, log: Pat
                 worker.give(waiting.popleft())
 
 
-def _hear(
+def _take_event(
     worker: _Worker, event: dict[str, Any], owned: dict[str, tuple[float, Run]], ledger: Ledger
 ) -> None:
     if event["event"] == "ready":

@@ -65,7 +65,7 @@ def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
 
 
 def _settled(paths: RunPaths, run: Run) -> Result | None:
-    """Return how the training stands where there is nothing to train, else None."""
+    """Return how the training ended where there is nothing to train, else None."""
     try:
         open_run(paths, run.science)
         return _settled_by_outcome(paths, run)

@@ -1,7 +1,7 @@
 """Reading metrics files that may be damaged: every good row, and each bad one with its cause.
 
 A good row is a line whose checksum holds, whose `images` and `step` are counts and whose other
-values are numbers or null. Rows glued together by a lost line end are told apart by their
+values are numbers or null. Rows glued together by a lost line end are separated by their
 checksums; a row is never guessed.
 """
 
@@ -49,30 +49,9 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
     A UTF-8 byte order mark is passed over, a gzip file is unpacked (the readable head of a torn
     one).
     """
-    try:
-        if (size := path.stat().st_size) > MAX_FILE:
-            return [], [
-                Problem(
-                    str(path),
-                    "oversized",
-                    f"{size:,} bytes; a curve is far shorter, none of it is used",
-                )
-            ]
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return [], []
-    except OSError as error:
-        return [], [Problem(str(path), "unreadable", error.strerror or "cannot be read")]
-    problems: list[Problem] = []
-    if data[:2] == b"\x1f\x8b":
-        data, whole = _unpack(data)
-        if not whole:
-            problems.append(
-                Problem(str(path), "torn", "the gzip stream ends early; its readable head is used")
-            )
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data, problems = _contents(path)
     rows: list[dict[str, Any]] = []
-    lines = data.split(b"\n")
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -80,13 +59,31 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
         if row is not None and _right(row):
             rows.append(row)
             continue
-        tail = number == len(lines)
-        for piece, found in _salvage(str(path), number, line, tail=tail):
-            if piece is not None:
-                rows.append(piece)
-            if found is not None:
-                problems.append(found)
+        saved, found = _salvage(str(path), number, line, tail=number == len(lines))
+        rows += saved
+        problems += found
     return _without_doubles(str(path), rows, problems)
+
+
+def _contents(path: Path) -> tuple[bytes, list[Problem]]:
+    """Return the bytes of a metrics file, unpacked, and what keeps some or all from being used."""
+    name = str(path)
+    try:
+        if (size := path.stat().st_size) > MAX_FILE:
+            words = f"{size:,} bytes; a curve is far shorter, none of it is used"
+            return b"", [Problem(name, "oversized", words)]
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b"", []
+    except OSError as error:
+        return b"", [Problem(name, "unreadable", error.strerror or "cannot be read")]
+    if data[:2] != b"\x1f\x8b":  # gzip
+        return data, []
+    data, whole = _unpack(data)
+    if whole:
+        return data, []
+    words = "the gzip stream ends early; its readable head is used"
+    return data, [Problem(name, "torn", words)]
 
 
 def wrong(row: dict[str, Any]) -> str | None:
@@ -111,49 +108,36 @@ def wrong(row: dict[str, Any]) -> str | None:
 
 def _salvage(
     path: str, number: int, line: bytes, *, tail: bool
-) -> list[tuple[dict[str, Any] | None, Problem | None]]:
-    """Return (row, None) or (None, problem) for each part of a line that is not one good row."""
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return (good rows, problems) of a line that is not one good row."""
     if len(line) > MAX_LINE:
-        return [
-            (
-                None,
-                Problem(
-                    path,
-                    "oversized",
-                    f"a line of {len(line):,} bytes; rows are far shorter",
-                    number,
-                ),
-            )
-        ]
-    found: list[tuple[dict[str, Any] | None, Problem | None]] = []
+        words = f"a line of {len(line):,} bytes; rows are far shorter"
+        return [], [Problem(path, "oversized", words, number)]
+    rows: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+
+    def note(kind: str, words: str) -> None:
+        problems.append(Problem(path, kind, words, number))
+
     start = 0
     for match in _END.finditer(line):
         row, clean = _last_row(line[start : match.end()])
         start = match.end()
         if row is None:
-            found.append(
-                (None, Problem(path, "altered", "the checksum of the line does not hold", number))
-            )
+            note("altered", "the checksum of the line does not hold")
             continue
         if not clean:
-            found.append(
-                (
-                    None,
-                    Problem(path, "torn", "a torn row before a whole one on the same line", number),
-                )
-            )
-        cause = wrong(row)
-        found.append((row, None) if cause is None else (None, Problem(path, "type", cause, number)))
+            note("torn", "a torn row before a whole one on the same line")
+        if (cause := wrong(row)) is not None:
+            note("type", cause)
+        else:
+            rows.append(row)
     if rest := line[start:].strip(b"\r\n \x00"):
         last = "; the last line of a killed attempt often is" if tail else ""
-        found.append(
-            (None, Problem(path, "torn", f"{len(rest)} bytes that are no whole row{last}", number))
-        )
+        note("torn", f"{len(rest)} bytes that are no whole row{last}")
     elif start == 0:
-        found.append(
-            (None, Problem(path, "torn", f"a block of {len(line)} NUL or blank bytes", number))
-        )
-    return found
+        note("torn", f"a block of {len(line)} NUL or blank bytes")
+    return rows, problems
 
 
 def _last_row(piece: bytes) -> tuple[dict[str, Any] | None, bool]:

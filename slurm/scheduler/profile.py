@@ -1,6 +1,6 @@
 """A cluster profile: what one site wants to hear from sbatch, in a file of the user's own.
 
-Values are held to an allow-list of characters: sbatch reads its options from a script, so a newline
+Values must match an allow-list of characters: sbatch reads its options from a script, so a newline
 in a value would be a command. Set-up lines are shell by nature; they come from this file alone,
 never from a study.
 """
@@ -75,7 +75,7 @@ Features = Annotated[str, AfterValidator(_features)]
 
 
 class Profile(Frozen):
-    """How runs are asked for on one cluster.
+    """How runs are requested on one cluster.
 
     Unset fields leave the choice to the site's defaults.
     """

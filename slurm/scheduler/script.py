@@ -33,7 +33,7 @@ class Job:
     processes: int
     minutes: int
     after: str | None = None
-    """Job id of the array whose task of the same index must have ended well (aftercorr)."""
+    """Job id of the array whose task of the same index must have succeeded (aftercorr)."""
 
 
 def render(profile: Profile, job: Job, code: Code, commit: str) -> str:

@@ -90,7 +90,7 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     newest = 0 if settled else newest_checkpoint(paths)
     return Facts(
         outcome=(outcome.outcome, outcome.reason, outcome.attempt) if outcome else None,
-        owner=owner_in_words(paths.lease),
+        owner=living_owner(paths.lease),
         started=bool(attempts),
         idle=idle_attempts(attempts, newest, after) if attempts else 0,
         wish=wish,
@@ -100,7 +100,7 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     )
 
 
-def owner_in_words(path: Path) -> str | None:
+def living_owner(path: Path) -> str | None:
     """Return who holds a lease; None where nobody does or its heartbeat has long been silent."""
     owner = lease.holder(path)
     if owner is None:
@@ -238,7 +238,7 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
         found[key] = EvalFacts(
             weights=point.name in kept and (point / MANIFEST).exists(),
             error=error,
-            owner=owner_in_words(paths.eval_lease(key)) if f"{key}.json" in leases else None,
+            owner=living_owner(paths.eval_lease(key)) if f"{key}.json" in leases else None,
             tasks=_in_order(book.evaluating.get(key, ())),
             submitted=key in book.submitted,
         )

@@ -1,4 +1,4 @@
-"""What happened to a run, attempt by attempt, in words, and where its logs are."""
+"""What happened to a run, attempt by attempt, and where its logs are."""
 
 from __future__ import annotations
 
@@ -49,10 +49,13 @@ def story(store: Store, run: Run, facts: Facts, book: Book) -> dict[str, Any]:
     }
 
 
-def in_words(told: dict[str, Any]) -> list[str]:
+def story_lines(history: dict[str, Any]) -> list[str]:
     """Return a story as lines for people."""
-    lines = [f"{told['name'] or '(base)'}  {told['run_id']}", f"{told['state']}: {told['why']}"]
-    for a in told["attempts"]:
+    lines = [
+        f"{history['name'] or '(base)'}  {history['run_id']}",
+        f"{history['state']}: {history['why']}",
+    ]
+    for a in history["attempts"]:
         lines.append(
             f"  attempt {a['attempt']}"
             + (f", job {a['job']}" if a["job"] else "")
@@ -60,21 +63,21 @@ def in_words(told: dict[str, Any]) -> list[str]:
             + f": {a['words']}"
         )
         lines += [f"    {event}" for event in a["events"]]
-    if not told["attempts"]:
+    if not history["attempts"]:
         lines.append("  no attempt has begun")
-    if told["wish"]:
+    if history["wish"]:
         lines.append(
-            f"  `ditlab {told['wish']['wish']}` was asked for after attempt "
-            f"{told['wish']['after_attempt']}"
+            f"  `ditlab {history['wish']['wish']}` was given after attempt "
+            f"{history['wish']['after_attempt']}"
         )
-    for task in told["tasks"]:
+    for task in history["tasks"]:
         reason = f" ({task['reason']})" if task["reason"] not in ("", "None") else ""
         lines.append(f"  Slurm: task {task['task']} {task['slurm']}{reason}")
-    for e in told["evaluations"]:
+    for e in history["evaluations"]:
         lines.append(
             f"  evaluation {e['eval_id']} after {e['images_seen']} images: {e['state']}, {e['why']}"
         )
-    lines += [f"  log {path}" for path in told["logs"]]
+    lines += [f"  log {path}" for path in history["logs"]]
     return lines
 
 

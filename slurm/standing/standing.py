@@ -30,7 +30,7 @@ class Facts:
 
     `tasks` are those that train it, `eval_tasks` those of each evaluation.
 
-    `outcome` is (word, reason, attempt); `owner` is the live lease's process in words; `submitted`
+    `outcome` is (word, reason, attempt); `owner` names the live lease's process; `submitted`
     says whether an accepted intent names the run; `queue_ok` whether the scheduler answered.
     """
 
@@ -83,9 +83,7 @@ def stand(facts: Facts) -> Standing:
     if live is not None:
         return Standing(live.phase, _live_reason(live), live.key)
     if facts.wish is not None and facts.wish.word == "cancel":
-        return Standing(
-            "cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again"
-        )
+        return Standing("cancelled", "cancelled with `ditlab cancel`; `ditlab retry` resumes it")
     retried = (
         facts.wish is not None and facts.wish.word == "retry" and facts.wish.attempt >= attempt
     )
@@ -107,9 +105,7 @@ def stand_eval(facts: Facts, evaluation: EvalFacts, training: Standing) -> Stand
     if training.word == "diverged":
         return Standing("diverged", "the training diverged: nothing to measure")
     if facts.wish is not None and facts.wish.word == "cancel":
-        return Standing(
-            "cancelled", "cancelled with `ditlab cancel`; `ditlab retry` takes it up again"
-        )
+        return Standing("cancelled", "cancelled with `ditlab cancel`; `ditlab retry` resumes it")
     if evaluation.error is not None and not retried:
         return Standing("failed", evaluation.error)
     inner = Facts(
@@ -132,9 +128,7 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
         return Standing("unknown", "the scheduler does not answer")
     last = ended[-1] if ended else None
     if last is not None and last.kind == "cancelled":
-        return Standing(
-            "cancelled", "cancelled in Slurm; `ditlab retry` takes it up again", last.key
-        )
+        return Standing("cancelled", "cancelled in Slurm; `ditlab retry` resumes it", last.key)
     if last is not None and last.kind == "out of memory":
         why = (
             "out of memory: raise the profile's memory_gb or lower execution.micro_batch, then "

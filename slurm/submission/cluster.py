@@ -112,7 +112,7 @@ def check_asks(profile: Profile, arrays: Iterable[Array]) -> None:
             most = max(p.cpus for p in meant)
             if cores > most:
                 raise UserError(
-                    f"profile: {cores} cores on a node are asked for (cpus_per_process "
+                    f"profile: {cores} cores per node are requested (cpus_per_process "
                     f"{profile.cpus_per_process}), "
                     f"but no node in {where} has more than {most}"
                 )

@@ -58,7 +58,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """Tasks that are asked for with one sbatch call; all need the same number of processes.
+    """Tasks that one sbatch call requests; all need the same number of processes.
 
     `follows` is the position, among the arrays of a decision, of the training array whose task of
     the same index must have ended well; `after` is the id of such an array that is in the queue

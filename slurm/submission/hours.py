@@ -26,12 +26,12 @@ class Bill:
 
     @property
     def hours(self) -> float:
-        """Return the figure that a limit is held against."""
+        """Return the figure that a limit is compared with."""
         return self.at_most if self.estimate is None else min(self.estimate, self.at_most)
 
     @property
-    def words(self) -> str:
-        """Return both in words."""
+    def summary(self) -> str:
+        """Return both as text."""
         most = f"at most {self.at_most:.3g} device-hours by the time limits"
         return most if self.estimate is None else f"about {self.estimate:.3g} device-hours ({most})"
 

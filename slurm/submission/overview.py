@@ -54,7 +54,7 @@ def _was_ever_used(store: Store) -> bool:
 
 
 def headline(seen: dict[str, Any]) -> list[str]:
-    """Return the sums of an overview in words."""
+    """Return the sums of an overview as lines of text."""
     runs = ", ".join(f"{n:,} {word}" for word, n in seen["counts"].items())
     evals = ", ".join(f"{n:,} {word}" for word, n in seen["evaluations"].items())
     lines = [f"{len(seen['runs']):,} runs: {runs or 'none'}", f"evaluations: {evals or 'none'}"]
@@ -66,7 +66,7 @@ def headline(seen: dict[str, Any]) -> list[str]:
     hours.append(f"about {clock:.3g} h left at the present pace" if clock is not None else "")
     lines += [", ".join(h for h in hours if h)] if any(hours) else []
     if seen["scheduler"]:
-        lines.append(f"note: {seen['scheduler']}; what is queued or running there is not known")
+        lines.append(f"note: {seen['scheduler']}; what is queued or running there is unknown")
     return lines
 
 

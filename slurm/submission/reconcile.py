@@ -31,7 +31,7 @@ class Order:
     max_device_hours: float | None = None
     probe: bool = False
     reached: Callable[[str], None] = lambda step: None
-    """Hears the name of every step; tests end the process there."""
+    """Called with the name of every step; tests end the process there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _look_and_decide(
     limit = order.max_device_hours
     if limit is not None and price.hours > limit:
         raise UserError(
-            f"--max-device-hours {limit:g}: this asks for {price.words}; choose fewer runs, or "
+            f"--max-device-hours {limit:g}: this would take {price.summary}; choose fewer runs, or "
             "allow more"
         )
     return Reconciled(decision, arrays, price, view)

@@ -206,7 +206,7 @@ def test_the_price_is_a_limit(cluster, store, write_study, write_profile, ditlab
         check=False,
     )
     assert said.returncode == 2
-    assert "--max-device-hours 5: this asks for at most 6 device-hours" in said.stderr
+    assert "--max-device-hours 5: this would take at most 6 device-hours" in said.stderr
     assert not live_work(store, "small")
 
 

@@ -137,7 +137,7 @@ def _show(planned: Planned, found: Reconciled) -> None:
     for text, count in sorted(reasons.items(), key=lambda pair: -pair[1])[:12]:
         print(f"  {count:,} × {text}")
     tasks = sum(len(a.tasks) for a in found.arrays)
-    price = found.bill.words
+    price = found.bill.summary
     print(
         f"to submit: {tasks:,} tasks in {len(found.arrays)} arrays; {price}"
         if tasks

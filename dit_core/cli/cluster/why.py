@@ -20,7 +20,7 @@ def why(
     the logs are.
     """
     from slurm.standing.gather import look
-    from slurm.standing.history import in_words, story
+    from slurm.standing.history import story, story_lines
 
     store = Store.at(results)
     name, runs = runs_of(study, store, words)
@@ -34,4 +34,4 @@ def why(
         print_json(told)
         return
     for one in told:
-        print("\n".join(in_words(one)))
+        print("\n".join(story_lines(one)))

@@ -28,9 +28,9 @@ REMEDIES = (
     (
         "outcome.json",
         "missing",
-        "remove outcome.json; `ditlab run STUDY` goes on from the newest checkpoint",
+        "remove outcome.json; `ditlab run STUDY` resumes from the newest checkpoint",
     ),
-    ("outcome.json", "", "remove the file; `ditlab run STUDY` goes on from the newest checkpoint"),
+    ("outcome.json", "", "remove the file; `ditlab run STUDY` resumes from the newest checkpoint"),
     ("run.yaml", "missing", "move the folder away: nothing says what was trained there"),
     (
         "run.yaml",
@@ -122,7 +122,7 @@ def _check_outcome(paths: RunPaths) -> Iterator[Problem]:
     for name in names:
         manifest = paths.snapshots / name / bundle.MANIFEST
         if not manifest.exists():
-            if name == names[-1]:  # earlier ones may have been let go of by `ditlab gc --snapshots`
+            if name == names[-1]:  # earlier ones may have been removed by `ditlab gc --snapshots`
                 yield Problem(
                     str(paths.outcome),
                     "missing",

@@ -21,7 +21,7 @@ from dit_core.records.paths import RunPaths, Store
 
 KINDS = ("checkpoint", "leftover", "log", "snapshot")
 LEFTOVER_S = 3600.0
-# (training point, evaluation id) pairs that the plans ask of each run
+# (training point, evaluation id) pairs that the plans need of each run
 Asked = dict[str, list[tuple[int, str]]]
 
 
