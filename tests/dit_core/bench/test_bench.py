@@ -169,6 +169,7 @@ def test_the_batch_is_halved_until_it_fits_unless_it_was_chosen():
         measure._fitting(work, Subject("XL", 2, 256), fixed=True)
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_fit_beside_us_gets_a_smaller_batch(monkeypatch):
     """As on a GPU, where the peer's float32 needs more memory than our bf16, and both are there at
     once.

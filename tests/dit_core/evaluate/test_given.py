@@ -17,6 +17,7 @@ from dit_core.cli.app import main
 from dit_core.data.load import load_data
 from dit_core.errors import DataError, UserError
 from dit_core.evaluate.one_evaluation import evaluate
+from dit_core.evaluate.protocol.definition import definition_sha256
 from dit_core.evaluate.protocol.fit import misfits
 from dit_core.evaluate.samples.generate import Generator
 from dit_core.evaluate.samples.real_rows import rows_of
@@ -65,7 +66,7 @@ def test_a_record_is_whole_and_the_same_from_two_processes_and_after_a_stop(
         "digits-measured": {"count": 1797, "held_out": False},
     }
     assert record["protocol"]["rows"].items() >= rows.get(run.science.data.name, held_out).items()
-    assert record["protocol"]["definition_sha256"] == protocol.definition_sha256
+    assert record["protocol"]["definition_sha256"] == definition_sha256(protocol)
     assert record["marks"] == []
     assert (
         planned.eval_id in {path.stem for path in run.paths.evals.glob("*.png")}
