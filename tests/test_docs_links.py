@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/**/*.md", "studies/*.md", "results/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "studies/*.md", "results/**/README.md")
     for path in ROOT.glob(pattern)
 )
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
