@@ -263,7 +263,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse aliases."""
         if self.check_event(yaml.AliasEvent):
-            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]  # PyYAML
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]  # no stub
             raise yaml.YAMLError(f"line {line}: aliases are not allowed")
         return super().compose_node(parent, index)
 
