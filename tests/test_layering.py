@@ -77,12 +77,6 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
 }
 
 
-# Known for the moment, each being mended; a list here only shrinks.
-KNOWN_FOLDERS = [
-    {"slurm.orders", "slurm.scheduler"},
-]
-
-
 def violations(root: Path) -> list[str]:
     """Return "file: imports module" for every import against the rules below `root`."""
     found = [f"{a.file}: imports {a.module}" for a in arrows(root) if not _allowed(a)]
@@ -143,11 +137,7 @@ def test_no_two_files_import_each_other_in_a_circle():
 
 
 def test_no_two_folders_import_each_other_in_a_circle():
-    assert _unknown(folder_circles(ROOT), KNOWN_FOLDERS) == []
-
-
-def _unknown(found: list[list[str]], known: list[set[str]]) -> list[list[str]]:
-    return [circle for circle in found if not any(set(circle) <= group for group in known)]
+    assert folder_circles(ROOT) == []
 
 
 def test_every_rule_names_what_there_is():

@@ -14,8 +14,8 @@ from dit_core.records.paths import Store
 from slurm.orders.snapshot import Code
 from slurm.scheduler.commands import ask
 from slurm.scheduler.profile import Profile
-from slurm.scheduler.script import Job, render
 from slurm.submission.decide import Array
+from slurm.submission.script import Job, render
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from slurm.orders.payload import Payload
 from slurm.scheduler.commands import SUBMIT_TIMEOUT_S, Answer, ask
 from slurm.scheduler.profile import Profile
 from slurm.scheduler.queue import Queue, read_accounting, read_queue
-from slurm.scheduler.script import Job, render
 from slurm.submission import sbatch
 from slurm.submission.decide import Array
+from slurm.submission.script import Job, render
 from slurm.submission.site import Site
 
 

@@ -15,7 +15,7 @@ from dit_core.errors import EnvironmentProblem, UserError
 from dit_core.records.paths import Store
 from slurm.orders.snapshot import Code
 from slurm.scheduler.profile import EXTRA, Profile, load_profile, parse_profile, read_profiles
-from slurm.scheduler.script import EXIT_SETUP, Job, render
+from slurm.submission.script import EXIT_SETUP, Job, render
 from slurm.submission.site import make_site
 
 FULL = {

@@ -259,9 +259,9 @@ def test_queued_jobs_run_the_code_of_their_submission(
 @pytest.mark.parametrize("harm", ["altered", "gone"])
 def test_a_copy_that_is_not_what_was_submitted(cluster, store, write_study, monkeypatch, harm: str):
     """A clear failure before anything is trained; the next submission takes a new copy."""
-    import slurm.scheduler.script
+    import slurm.submission.script
 
-    monkeypatch.setattr(slurm.scheduler.script, "VISIBLE_S", 1)
+    monkeypatch.setattr(slurm.submission.script, "VISIBLE_S", 1)
     study = write_study(steps=20)
     (run,) = runs_in(study)[1]
     cluster.run("scontrol", "update", "PartitionName=parked", "State=DOWN", check=True)
