@@ -148,7 +148,8 @@ def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
     """
     low, high = np.log10(ax.get_xlim())
     across = (np.log10(x) - low) / (high - low)
-    reach, bottom, top = min(0.95, 0.02 * max(map(len, words.splitlines()))), *ax.get_ylim()
+    reach = min(0.95, 0.02 * max(map(len, words.splitlines())))
+    bottom, top = ax.get_ylim()
     share = 0.03 + 0.075 * (words.count("\n") + 1)
     highest = {
         "upper right": tops[across > 1 - reach].max(),

@@ -228,7 +228,8 @@ class Science(Frozen):
         return self
 
     def _patch_divides_input(self) -> None:
-        (h, w) = (self.data.height, self.data.width)
+        h = self.data.height
+        w = self.data.width
         (ph, pw) = self.patch_shape
         if self.dit.tokens == "patches" and (h % ph or w % pw):
             fits = [q for q in range(1, w + 1) if w % q == 0 and (self.data.vectors or h % q == 0)]
