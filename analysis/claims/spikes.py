@@ -12,8 +12,7 @@ FLOOR = 0.3
 
 
 def loss_spikes(metrics: pd.DataFrame) -> pd.Series:
-    """Return the number of loss spikes per run_id: rises of the smoothed loss far above the running
-    median.
+    """Return the number of loss spikes per run_id: rises of the smoothed loss far above its median.
 
     A spike is a mean over 5 rows that lies above the median of the 25 rows before them by more than
     30 % of that median and by more than 8 robust standard deviations of such a mean, estimated from
@@ -45,8 +44,9 @@ def _spikes(rows: pd.DataFrame) -> float:
 
 
 def final_loss(metrics: pd.DataFrame) -> pd.Series:
-    """Return the mean loss over the last twentieth of each run_id's rows; missing where those hold
-    no finite value.
+    """Return the mean loss over the last twentieth of each run_id's rows.
+
+    Missing where one of those is not finite.
     """
 
     def last(rows: pd.DataFrame) -> float:

@@ -27,7 +27,6 @@ ACCENT = "#b3261e"
 WIDTH_IN = 7.2  # a page's text width; half of it is a column
 FORMATS = ("png", "svg", "pdf")
 MARKERS = {1: "D", 2: "o", 4: "s", 8: "^", 16: "v"}
-GMACS_LABEL = "Forward Gflops per image (multiply-accumulates, as in the paper)"
 
 
 def metric_name(metric: str) -> str:

@@ -1,7 +1,7 @@
-"""What a study's last run ended with, kept while its records stay as they are: looking again costs
-no fits.
+"""What a study's last run ended with, kept while its records stay as they are.
 
-Nothing heavy is imported here, so that a finished study answers at once.
+Looking again costs no fits. Nothing heavy is imported here, so that a finished study answers at
+once.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ class LastWords:
 
 
 def state_of(store: Store, study: str, runs: Iterable[Run]) -> str:
-    """Return a word that changes with the study's file, its outcomes and evaluations, and with
-    where one stands.
-    """
+    """Return a word that changes with the study's file, its records and the current folder."""
     digest = hashlib.sha256(f"{_FORMAT} {Path.cwd()} {store.root}".encode())
     digest.update(store.study_yaml(study).read_bytes())
     for run in runs:
@@ -48,9 +46,7 @@ def state_of(store: Store, study: str, runs: Iterable[Run]) -> str:
 
 
 def recall(store: Store, study: str, state: str) -> LastWords | None:
-    """Return what was said when the study was in this state, or None where it was not or its files
-    have gone.
-    """
+    """Return what was said in this state of the study, None for another or where a file is gone."""
     try:
         kept = read_json(_path(store, study))
         found = LastWords(tuple(map(str, kept["lines"])), tuple(map(Path, kept["written"])))

@@ -79,9 +79,7 @@ def collect(
     commands: tuple[str, ...] = (),
     mix: bool = False,
 ) -> Page:
-    """Return the page of a study; what its results do not allow is named in `missing` or `notes`,
-    never left out.
-    """
+    """Return the page of a study; `missing` and `notes` name what its results do not allow."""
     notes: list[str] = []
     answer: list[str] = []
     try:
@@ -94,24 +92,24 @@ def collect(
     finished = int(source.runs["outcome"].notna().sum())
     measured = source.results.loc[_values(source).notna(), "run_id"].nunique()
     return Page(
-        source.name,
-        source.title,
-        source.question,
-        answer,
-        [_judge(c, source) for c in claims],
-        figures,
-        missing,
-        columns,
-        rows,
-        _curves(source),
-        _grids(source),
-        cost_rows(source),
-        _failures(source),
-        list(commands),
-        _provenance(source),
-        f"{finished} of {total} runs finished, {measured} of {total} measured",
-        finished == total,
-        notes,
+        name=source.name,
+        title=source.title,
+        question=source.question,
+        answer=answer,
+        claims=[_judge(claim, source) for claim in claims],
+        figures=figures,
+        missing=missing,
+        columns=columns,
+        rows=rows,
+        curves=_curves(source),
+        grids=_grids(source),
+        cost=cost_rows(source),
+        failures=_failures(source),
+        commands=list(commands),
+        provenance=_provenance(source),
+        progress=f"{finished} of {total} runs finished, {measured} of {total} measured",
+        done=finished == total,
+        notes=notes,
     )
 
 
@@ -170,9 +168,7 @@ def _picture(fig: Any) -> str:
 
 
 def _rows(source: Source) -> tuple[list[dict[str, Any]], list[list[dict[str, str]]]]:
-    """Return headings and cells of the table of results; each cell has what is shown and what is
-    sorted by.
-    """
+    """Return headings and cells of the table of results: what is shown and what is sorted by."""
     frame = source.results
     further = sorted(
         (m for m in METRICS.values() if m.report_column), key=lambda m: m.report_column

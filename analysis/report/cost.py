@@ -10,9 +10,7 @@ _HOURS = ("predicted_hours", "device_hours", "planned_evals", "predicted_eval_ho
 
 
 def cost_rows(source: Source) -> list[dict[str, str]]:
-    """Return what a study costs, line by line: compute planned, hours predicted and used,
-    starts.
-    """
+    """Return what a study costs by line: compute planned, hours predicted and used, starts."""
     runs = source.runs
     rows = []
     if "train_flops" in runs and runs["train_flops"].notna().any():

@@ -1,6 +1,4 @@
-"""From a page's values to one HTML document that asks nothing of the network and runs only its own
-script.
-"""
+"""From a page's values to one HTML document that fetches nothing and runs only its own script."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ def render(page: Page, refresh_s: int | None = None) -> str:
         trim_blocks=False,
     )
     environment.filters["num"] = _number
-    verdicts = Counter(c.verdict for c in page.claims)
+    verdicts: Counter[str] = Counter(claim.verdict for claim in page.claims)
     return environment.get_template("page.html.j2").render(
         page=page,
         refresh_s=refresh_s if not page.done else None,
@@ -49,9 +47,7 @@ def render(page: Page, refresh_s: int | None = None) -> str:
 
 
 def script_json(value: Any) -> str:
-    """Return JSON that may stand inside a script element: nothing in it can end the element or
-    begin a comment.
-    """
+    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,6 +1,4 @@
-"""What `ditlab run` ends with: the study's results as a table and its first figure, from the
-records, and what next.
-"""
+"""What `ditlab run` ends with: results as a table, the first figure, and what to do next."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[
 
 
 def correlation_lines(frame: pd.DataFrame, metric: str) -> list[str]:
-    """Return how the metric follows log10 Gflops, and how many of the runs say so, in lines of a
-    terminal's width.
-    """
+    """Return how the metric follows log10 Gflops, and of how many runs, in a terminal's lines."""
     points = final_points(frame, metric)
     said = (f"{metric} against log10 Gflops: {_in_short(correlation_of(points))}", points.n_of_n)
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
@@ -131,9 +127,7 @@ def table_of(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person would type it: relative to the current folder where it lies
-    below.
-    """
+    """Return a path as a person would type it: relative to the current folder if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -78,8 +78,9 @@ def _gap(claim: CorrelationClaim, rows: pd.DataFrame) -> Correlation:
     }
     means = pd.DataFrame(columns).groupby("group", sort=True).mean()
     rng = np.random.default_rng(SEED)
-    x, other, y = means["x"], means["other"], means["y"]
-    return difference(x, other, y, rng, method=claim.method, level=claim.level)
+    return difference(
+        means["x"], means["other"], means["y"], rng, method=claim.method, level=claim.level
+    )
 
 
 def _part_of(gap: Correlation) -> Part:

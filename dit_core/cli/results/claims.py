@@ -32,8 +32,12 @@ def claims(
     details: Annotated[
         bool, typer.Option("--details", help="Show every comparison behind a verdict.")
     ] = False,
-    documents: Annotated[
-        bool, typer.Option("--documents", help="published: the 42 statements, row by row.")
+    statements: Annotated[
+        bool,
+        typer.Option(
+            "--statements",
+            help="published: statements often repeated about DiT, compared with the paper.",
+        ),
     ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
@@ -65,11 +69,11 @@ def claims(
                 refused.append(text if text.startswith("claim ") else f"claim {claim.id!r}: {text}")
     if as_json:
         found = {"study": stated.name, "claims": [j.plain() for j in judged], "refused": refused}
-        print_json(found | _documents(stated.name))
+        print_json(found | _repeated(stated.name))
     else:
         _print(judged, details)
         if stated.name == PUBLISHED:
-            _print_documents(documents)
+            _print_statements(statements)
     if refused:
         raise UserError("\n".join(refused))
     if strict and any(j.verdict != "SUPPORTED" for j in judged):
@@ -137,7 +141,7 @@ def _print(judged: list[Judgement], details: bool) -> None:
                 f"{j.quantity}: {number(j.estimate)}, interval {span}, n = {j.n}; wanted {j.bound}"
             )
             console.print(f"           {escape(line)}")
-            noise = f"noise: one standard deviation {number(j.noise)}; told by {j.noise_from}"
+            noise = f"noise: one standard deviation {number(j.noise)}; source: {j.noise_from}"
             console.print(f"           {escape(noise)}")
         setting = f"judged at {j.setting}; name it under `where:` for another" if j.setting else ""
         for text in (
@@ -153,50 +157,35 @@ def _print(judged: list[Judgement], details: bool) -> None:
     console.print(", ".join(f"{n} {v}" for v, n in counts.items()))
 
 
-def _documents(name: str) -> dict[str, Any]:
-    if name != "published":
+def _repeated(name: str) -> dict[str, Any]:
+    """Return the statements often repeated about DiT, for the paper's own numbers only."""
+    if name != PUBLISHED:
         return {}
     from analysis.published.claims import statements
 
-    rows = statements()[
-        [
-            "id",
-            "topic",
-            "document_says",
-            "paper_or_code_says",
-            "evidence",
-            "remark",
-            "status",
-            "holds",
-        ]
-    ]
-    return {"documents": rows.where(rows.notna(), None).to_dict("records")}
+    rows = statements().rename(columns={"document_says": "statement"})
+    rows = rows[["id", "topic", "statement", "paper_or_code_says", "evidence", "status", "holds"]]
+    return {"statements": rows.where(rows.notna(), None).to_dict("records")}
 
 
-def _print_documents(every: bool) -> None:
+def _print_statements(every: bool) -> None:
+    """Print how many statements often repeated about DiT hold, and each of them where wanted."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from analysis.published.claims import statements
 
     rows = statements()
     console = Console(width=None if sys.stdout.isatty() else 160)
-    counts = rows["status"].value_counts()
-    said = ", ".join(f"{n} {status}" for status, n in counts.items())
-    console.print(
-        f"Statements of the design documents held against the paper and its code: {len(rows)}: "
-        f"{said}" + ("" if every else "; --documents lists them"),
-        markup=False,
-        highlight=False,
-    )
+    counts = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
+    head = f"{len(rows)} statements often repeated about DiT, compared with the paper: {counts}"
+    more = "" if every else "; --statements lists them"
+    console.print(f"{head}{more}", markup=False, highlight=False)
     if not every:
         return
-    table = Table(
-        "id", "topic", "the document says", "the paper or its code says", "verdict", show_lines=True
-    )
+    table = Table("id", "topic", "statement", "the paper or its code", "verdict", show_lines=True)
     for _, row in rows.iterrows():
-        words = [
-            str(row[c]) for c in ("id", "topic", "document_says", "paper_or_code_says", "status")
-        ]
-        table.add_row(*[w.replace("[", "\\[") for w in words])
+        columns = ("id", "topic", "document_says", "paper_or_code_says", "status")
+        table.add_row(*[escape(str(row[column])) for column in columns])
     console.print(table)

@@ -348,7 +348,7 @@ def test_command_judges_the_published_numbers(capsys):
     assert left.value.code in (0, None)
     document = json.loads(capsys.readouterr().out)
     assert len(document["claims"]) == 7
-    assert len(document["documents"]) == 42
+    assert len(document["statements"]) == 42
     assert {"estimate", "low", "high", "n", "noise", "verdict"} <= set(document["claims"][0])
 
 
