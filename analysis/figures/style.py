@@ -1,5 +1,4 @@
-"""How every figure looks: one theme, one colour per size, one marker per patch, plain text,
-byte-identical files.
+"""How every figure looks: one theme, one colour per size, one marker per patch, stable files.
 
 Colours run from dark to light with the size, so that a grey print keeps the order; patch sizes
 differ by marker and conditioning designs by line style too: nothing is told by colour alone.

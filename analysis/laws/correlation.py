@@ -198,9 +198,7 @@ def _student(r: float, values: NDArray[np.float64], n: int, level: float) -> tup
 
 
 def _spread(values: NDArray[np.float64]) -> float:
-    """Return half the middle 68 %: a standard deviation that a few degenerate resamples do not
-    stretch.
-    """
+    """Return half the middle 68 %: a standard deviation that outliers do not stretch."""
     low, high = np.quantile(values, [0.15866, 0.84134])
     return float(high - low) / 2
 

@@ -1,5 +1,4 @@
-"""Fitting sums of power terms, y = E + sum of A_k x_k^-alpha_k, with a Huber loss on log y, many
-problems at once.
+"""Fitting sums of power terms, y = E + sum of A_k x_k^-alpha_k, with a Huber loss on log y.
 
 Written as log y = logsumexp(e, a_k - alpha_k log x_k) (Hoffmann et al. 2022, approach 3; a sum, not
 a mean, of losses, delta 1e-3: Besiroglu et al. 2024). Every start and every bootstrap resample is
@@ -45,9 +44,7 @@ class Problem:
         return lower, upper
 
     def starts(self) -> Array:
-        """Return (S, 1 + 2K) starting points: offsets by exponents, levels set by the mean of log(y
-        - E).
-        """
+        """Return (S, 1 + 2K) starting points: offsets by exponents, levels by mean log(y - E)."""
         low = float(self.v.min())
         k = self.u.shape[1]
         grid = []

@@ -40,10 +40,10 @@ def draw(source: Source, mix: bool) -> Figure:
 def bubbles(
     points: Points, systems: pd.DataFrame | None = None, *, provenance: Provenance | None = None
 ) -> Figure:
-    """Return quality by size (x) and patch (colour), area is Gmacs; with `systems`, the systems of
-    a table beside it.
+    """Return quality by size (x) and patch (colour); a bubble's area is Gmacs.
 
-    `systems` has columns name, fid, fwd_gmacs; its rows without Gflops are left out and counted.
+    `systems`, drawn beside it, has columns name, fid, fwd_gmacs; its rows without Gflops are left
+    out and counted.
     """
     rows = average_seeds(points.frame, points.metric)
     fig, axes = style.new_figure(

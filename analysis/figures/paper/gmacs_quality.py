@@ -1,6 +1,4 @@
-"""Forward Gflops against quality (the paper's figure 8): one's own runs, and the paper's twelve
-models beside them.
-"""
+"""Forward Gflops against quality (the paper's figure 8), also the paper's beside a study's."""
 
 from __future__ import annotations
 

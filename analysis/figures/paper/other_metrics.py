@@ -1,6 +1,4 @@
-"""Other metrics against forward compute (the paper's figure 12): one panel each, with its
-correlation.
-"""
+"""Other metrics against forward compute (the paper's figure 12), one panel each with its r."""
 
 from __future__ import annotations
 

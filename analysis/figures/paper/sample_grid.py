@@ -1,6 +1,4 @@
-"""Samples by size and patch (the paper's figure 7) and with guidance (figure 11), from the grids
-beside the records.
-"""
+"""Samples by size and patch (the paper's figure 7), from the grids beside the records."""
 
 from __future__ import annotations
 

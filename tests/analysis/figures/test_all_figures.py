@@ -248,7 +248,7 @@ def test_command_draws_one_published_figure_and_checks_it(tmp_path, capsys):
     [
         (["--only", "81"], "no figure '81'"),
         (["--formats", "gif"], "allowed are png, svg, pdf"),
-        (["--where", "patch"], "wants COLUMN=VALUE"),
+        (["--where", "patch"], "write COLUMN=VALUE"),
         (["--where", "pach=2"], "did you mean 'patch'"),
         (["--where", "patch=3"], "no row with patch = 3"),
         (["--only", "loss-curves"], "no published values"),
