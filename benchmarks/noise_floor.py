@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/noise_floor.py --results results --runs RUN [RUN …] --steps 32
     --seeds 8
 
-Prints what docs/evaluation.md states. Repeats are kept as ordinary records of the runs.
+Prints what docs/evaluation-results.md states. Repeats are kept as ordinary records of the runs.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""Rectified flow (Liu et al.
-
-2022): straight paths x_t = (1 - t) x_0 + t noise, velocity noise - x_0.
-"""
+"""Rectified flow (Liu et al. 2022): paths x_t = (1 - t) x_0 + t noise, velocity noise - x_0."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dit_core.model.conditions import Given
 from dit_core.study.science.science import Flow
+
+Network = Callable[[Tensor, Tensor, Given], Tensor]
 
 # the network sees times on the scale of 1000 timesteps, which its time embedding is made for
 TIME_SCALE = 1000.0
@@ -26,7 +27,9 @@ class FlowObjective:
         """Return C."""
         return channels
 
-    def loss(self, model, x0: Tensor, u: Tensor, noise: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given
+    ) -> dict[str, Tensor]:
         """Return "loss" and "mse", each (B,) float32; arguments as in `Objective.loss`."""
         t = times(u, self.cfg.times)
         x_t = torch.lerp(x0, noise, t[:, None, None, None])

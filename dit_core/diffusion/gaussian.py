@@ -1,8 +1,9 @@
-"""The Gaussian diffusion process with a learned covariance (Ho et al.
+"""The Gaussian diffusion process with a learned covariance (paper section 3.1).
 
-2020; Nichol & Dhariwal 2021; paper section 3.1).
+After Ho et al. (2020) and Nichol & Dhariwal (2021):
 
-    q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)       abar_t = product of alpha_s = 1 - beta_s for s <= t
+    q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)
+        with abar_t = product of alpha_s = 1 - beta_s for s <= t
     p(x_{t-1} | x_t) = N(mu(x_t, eps), exp(v-interpolated log variance))
 
 All tables are made in float64 and rounded once.
@@ -11,7 +12,7 @@ All tables are made in float64 and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -43,8 +44,9 @@ def linear_betas(cfg: Ddpm) -> np.ndarray:
 
 
 def respaced_betas(betas: np.ndarray, timesteps: Sequence[int]) -> np.ndarray:
-    """Return the betas of the process that visits only `timesteps` (ascending) and has the same
-    abar there.
+    """Return the betas of the process that visits only `timesteps`, with the same abar there.
+
+    `timesteps` ascend.
     """
     abar = np.cumprod(1.0 - betas)[list(timesteps)]
     return 1.0 - abar / np.concatenate([[1.0], abar[:-1]])
@@ -76,23 +78,21 @@ def table(betas: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _training_table(cfg: Ddpm, device: torch.device) -> Tensor:
-    with torch.inference_mode(
-        False
-    ):  # a table first asked for while sampling must serve training too
+    # A table first made while sampling must serve training too.
+    with torch.inference_mode(False):
         return torch.from_numpy(table(linear_betas(cfg))).float().to(device)
 
 
 def training_rows(cfg: Ddpm, t: Tensor) -> dict[str, Tensor]:
-    """Return the table's columns at timesteps t (B,) int64, each (B, 1, 1, 1) float32 on t's
-    device.
-    """
+    """Return the table's columns at timesteps t (B,) int64, each (B, 1, 1, 1) float32."""
     rows = _training_table(cfg, t.device)[t]
     return dict(zip(COLUMNS, rows[:, :, None, None, None].unbind(1), strict=True))
 
 
-def log_variance(v: Tensor, row: dict[str, Tensor | float]) -> Tensor:
-    """Return the learned log variance for the network's v, where -1 is the posterior's and +1 is
-    beta's.
+def log_variance(v: Tensor, row: Mapping[str, Tensor | float]) -> Tensor:
+    """Return the learned log variance for the network's v.
+
+    At v = -1 it is the posterior's, at +1 beta's (Nichol & Dhariwal 2021, eq. 15).
     """
     share = (v + 1.0) / 2.0
     return share * row["log_beta"] + (1.0 - share) * row["log_posterior"]
@@ -107,12 +107,11 @@ def normal_kl(squared_distance: Tensor, log_variance1: Tensor, log_variance2: Te
 
 
 def discrete_nll(x0: Tensor, centred: Tensor, log_variance: Tensor) -> Tensor:
-    """Return -log p(x0), in nats per element, of a Gaussian over the 256 levels of [-1, 1] (Ho et
-    al. 2020, eq. 13).
+    """Return -log p(x0), in nats per element, of a Gaussian over the 256 levels of [-1, 1].
 
-    `centred` is x0 minus the mean. The normal distribution function is the tanh form of the
-    released code, so that values agree with it: that form differs from the exact one by less than
-    4e-4.
+    Equation 13 of Ho et al. (2020). `centred` is x0 minus the mean. The normal distribution
+    function is the tanh form of the released code, so that values agree with it: that form differs
+    from the exact one by less than 4e-4.
     """
     inverse = torch.exp(-0.5 * log_variance)
     bin_half = 1.0 / 255.0

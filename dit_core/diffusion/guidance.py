@@ -15,9 +15,7 @@ from dit_core.study.science.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Guided:
-    """The network with guidance, as a function of samples, time and noise level: one forward pass
-    per call.
-    """
+    """The network with guidance: one forward pass per call."""
 
     model: Callable[[Tensor, Tensor, Given], Tensor]
     sampling: Sampling
@@ -39,8 +37,8 @@ class Guided:
     def __call__(self, x: Tensor, t: float, level: float) -> Tensor:
         """Return the network's output (B, C_out, H, W), float32, for samples x at network time t.
 
-        Guided passes see both halves in one batch of 2B; noise is guided, a covariance is the
-        conditional one's.
+        A guided pass has both halves in one batch of 2B. Only the noise is guided: the covariance
+        is that of the conditional half.
         """
         B, C = x.shape[:2]
         s = self.sampling

@@ -1,23 +1,18 @@
-"""What a network is trained for: epsilon and covariance of a diffusion, or the velocity of a
-flow.
-"""
+"""Training objectives: noise and covariance of a diffusion, or the velocity of a flow."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from dit_core.diffusion import flow
+from dit_core.diffusion.flow import FlowObjective, Network
 from dit_core.diffusion.gaussian import discrete_nll, log_variance, normal_kl, training_rows
 from dit_core.model.conditions import Given
 from dit_core.study.science.science import Ddpm, Flow
-
-Network = Callable[[Tensor, Tensor, Given], Tensor]
 
 
 class Objective(Protocol):
@@ -29,19 +24,16 @@ class Objective(Protocol):
     def loss(
         self, model: Network, x0: Tensor, u: Tensor, noise: Tensor, y: Given
     ) -> dict[str, Tensor]:
-        """Return "loss" and its terms, each (B,) float32, for samples x0 (B, C, H, W) in the
-        network's range.
+        """Return "loss" and its terms, each (B,) float32, for samples x0 (B, C, H, W).
 
-        `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W) is standard normal, `y` are
-        labels (B,) or conditions of B samples.
+        `x0` is in the network's range, `u` (B,) in [0, 1) addresses the time, `noise` (B, C, H, W)
+        is standard normal, `y` are labels (B,) or conditions of B samples.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DdpmObjective:
-    """L_simple, and with a learned covariance the full variational term in bits per element (paper
-    section 3.1).
-    """
+    """L_simple, and with a learned covariance the full variational term (paper section 3.1)."""
 
     cfg: Ddpm
 
@@ -71,18 +63,22 @@ class DdpmObjective:
 
 def make_objective(cfg: Ddpm | Flow) -> Objective:
     """Return the objective that `cfg` describes."""
-    return DdpmObjective(cfg) if isinstance(cfg, Ddpm) else flow.FlowObjective(cfg)
+    return DdpmObjective(cfg) if isinstance(cfg, Ddpm) else FlowObjective(cfg)
 
 
 def _variational(
-    x0: Tensor, error: Tensor, squared: Tensor, log_var: Tensor, t: Tensor, row: dict
+    x0: Tensor,
+    error: Tensor,
+    squared: Tensor,
+    log_var: Tensor,
+    t: Tensor,
+    row: dict[str, Tensor],
 ) -> Tensor:
-    """Return the variational term (B,) in bits per element: KL(q || p) for t > 0, -log p(x0 | x1)
-    for t = 0.
+    """Return the variational term (B,) in bits per element.
 
-    The means of q and p differ by eps_in_mean times the error of epsilon, and at t = 0 so do x0 and
-    the mean of p: no x0 need be predicted. `error` and `squared` come without gradient: this term
-    trains the covariance alone.
+    It is KL(q || p) for t > 0 and -log p(x0 | x1) for t = 0. The means of q and p differ by
+    eps_in_mean times the error of epsilon, and at t = 0 so do x0 and the mean of p: no x0 need be
+    predicted. `error` and `squared` come without gradient: this term trains the covariance alone.
     """
     distance = squared * row["eps_in_mean"].square()
     nats = normal_kl(distance, row["log_posterior"], log_var).flatten(1).mean(1)

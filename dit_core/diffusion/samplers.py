@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dit_core.diffusion.flow import TIME_SCALE
+from dit_core.diffusion.flow import TIME_SCALE, Network
 from dit_core.diffusion.gaussian import COLUMNS, linear_betas, log_variance, respaced_betas, table
 from dit_core.diffusion.guidance import Guided
 from dit_core.model.conditions import Given
@@ -25,7 +25,7 @@ Noise = Callable[[int], Tensor]
 
 @torch.no_grad()
 def sample(
-    model: Callable, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Given, noise: Noise
+    model: Network, objective_cfg: Ddpm | Flow, sampling: Sampling, y: Given, noise: Noise
 ) -> Tensor:
     """Return samples (B, C, H, W), float32, for labels y (B,), or for conditions of B samples.
 
@@ -58,17 +58,14 @@ def _ancestral(model: Guided, cfg: Ddpm, sampling: Sampling, x: Tensor, noise: N
     for k, level in enumerate(levels(cfg, sampling), start=1):
         i = len(visited) - k
         out = model(x, float(visited[i]), level)
-        fresh = (
-            noise(k).float() if i > 0 and (sampling.sampler == "ddpm" or sampling.eta > 0) else None
-        )
+        adds_noise = sampling.sampler == "ddpm" or sampling.eta > 0
+        fresh = noise(k).float() if i > 0 and adds_noise else None
         x = step(x, out, rows[i], fresh, sampling)
     return x
 
 
 def predicted_x0(x: Tensor, eps: Tensor, row: dict[str, float], clip: bool) -> Tensor:
-    """Return the clean sample (B, C, H, W) that noise `eps` in x implies, clipped to [-1, 1] where
-    asked.
-    """
+    """Return the clean sample (B, C, H, W) that noise `eps` in x implies; `clip` is to [-1, 1]."""
     x0 = (x - row["sqrt_1m_abar"] * eps) / row["sqrt_abar"]
     return x0.clamp(-1.0, 1.0) if clip else x0
 
@@ -76,10 +73,10 @@ def predicted_x0(x: Tensor, eps: Tensor, row: dict[str, float], clip: bool) -> T
 def ddpm_step(
     x: Tensor, out: Tensor, row: dict[str, float], fresh: Tensor | None, sampling: Sampling
 ) -> Tensor:
-    """Return x one step cleaner, drawn from p(x_{t-1} | x_t); `fresh` None adds no noise (the last
-    step).
+    """Return x one step cleaner, drawn from p(x_{t-1} | x_t).
 
-    Without a learned covariance the variance is the posterior's.
+    `fresh` is None in the last step, which adds no noise. Without a learned covariance the variance
+    is the posterior's.
     """
     C = x.shape[1]
     eps = out[:, :C]

@@ -11,10 +11,9 @@ from dit_core.evaluate.metrics.intervals import drawn_counts
 
 
 def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
-    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2), in float64 (Dowson and Landau
-    1982).
+    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2), in float64.
 
-    The symmetric form needs eigenvalues of symmetric matrices only: real, stable, right for
+    The distance of Dowson and Landau (1982). This symmetric form needs eigenvalues of symmetric matrices only: real, stable, right for
     singular covariances.
     """
     root = square_root(cov2.double())
@@ -24,17 +23,16 @@ def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
 
 
 def square_root(matrix: Tensor) -> Tensor:
-    """Return the symmetric square root of a positive semi-definite matrix (D, D); eigenvalues below
-    0 count as 0.
+    """Return the symmetric square root of a positive semi-definite matrix (D, D).
+
+    Eigenvalues below 0, which rounding makes, count as 0.
     """
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def _distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, trace2: Tensor, root2: Tensor) -> Tensor:
-    """Return the distance for a mean (..., D) and covariance (..., D, D), batched over leading
-    axes.
-    """
+    """Return the distance for means (..., D) and covariances (..., D, D), batched."""
     cross = torch.linalg.eigvalsh(root2 @ cov1 @ root2).clamp(min=0).sqrt().sum(dim=-1)
     trace1 = cov1.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     # Rounding leaves about -1e-12 for equal sets; a distance is never negative.
@@ -44,8 +42,7 @@ def _distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, trace2: Tensor, root2:
 def bootstrap_interval(
     features: Tensor, mean2: Tensor, cov2: Tensor, replicates: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the distance of features (N, D) from a fixed reference, over the
-    choice of samples.
+    """Return the 95 % bootstrap interval of the distance of features (N, D) to a fixed reference.
 
     Samples are drawn with replacement, as counts per sample, so that all covariances come from one
     matrix product. Drawing again adds the bias of N samples a second time; the replicates are
@@ -81,8 +78,9 @@ def bootstrap_interval(
 
 
 def _products(x: Tensor) -> Tensor:
-    """Return the products of all pairs of columns of x (N, D), (N, D (D + 1) / 2), in the order of
-    triu_indices.
+    """Return the products of all pairs of columns of x (N, D), (N, D (D + 1) / 2).
+
+    They are in the order of triu_indices.
     """
     width = x.shape[1]
     first = 0
@@ -95,8 +93,7 @@ def _products(x: Tensor) -> Tensor:
 
 
 def delta_interval(features: Tensor, mean2: Tensor, cov2: Tensor) -> tuple[float, float]:
-    """Return the 95 % interval by the delta method: one pass over features (N, D), for widths too
-    great to bootstrap.
+    """Return the 95 % interval by the delta method, for features (N, D) too wide to bootstrap.
 
     The influence of a sample x with d = x - m1 is 2 (m1 - m2) d + d' (I - A) d, less its mean, with
     A the optimal transport map from the samples' Gaussian to the reference's.
@@ -130,11 +127,10 @@ def _influence(block: Tensor, mean1: Tensor, mean2: Tensor, slope: Tensor) -> Te
 def frechet_infinity(
     features: Tensor, mean2: Tensor, cov2: Tensor, points: int = 12, seed: int = 0
 ) -> float | None:
-    """Return the distance extrapolated to endless samples: the intercept of a line in 1/n (Chong
-    and Forsyth 2020).
+    """Return the distance extrapolated to infinite samples; None where there are too few.
 
-    Uses subsets of features (N, D) from max(D + 1, N / 10) to N in number; None where N leaves no
-    such range.
+    It is the intercept of a line in 1/n (Chong and Forsyth 2020) through subsets of features (N, D)
+    of max(2D + 1, N / 10) to N samples; N must be twice the smallest subset.
     """
     n, width = features.shape
     smallest = max(2 * width + 1, n // 10)
