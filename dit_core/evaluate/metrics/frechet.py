@@ -13,8 +13,8 @@ from dit_core.evaluate.metrics.intervals import drawn_counts
 def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
     """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2), in float64.
 
-    The distance of Dowson and Landau (1982). This symmetric form needs eigenvalues of symmetric matrices only: real, stable, right for
-    singular covariances.
+    The distance of Dowson and Landau (1982). This form needs eigenvalues of symmetric matrices
+    only: real, stable, right for singular covariances.
     """
     root = square_root(cov2.double())
     return _distance(

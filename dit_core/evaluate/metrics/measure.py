@@ -34,7 +34,8 @@ from dit_core.evaluate.samples.real_rows import Rows
 from dit_core.study.catalogue.metrics import family
 from dit_core.study.catalogue.protocol import Protocol
 
-# Up to this many features the Fréchet distance is bootstrapped; beyond, the delta method is cheaper.
+# Up to this many features the Fréchet distance is bootstrapped; beyond, the delta method is
+# cheaper.
 BOOTSTRAP_WIDTH = 256
 
 
