@@ -15,152 +15,97 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dit_core import __version__
-from dit_core.errors import DitlabError, nearest
+from dit_core.errors import DitlabError, UserError, nearest
 
-# command: (module, function, one line of help). Order is the order of `ditlab --help`.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "plan": (
-        "dit_core.cli.work.plan",
-        "plan",
-        "What a study would run, what it costs, what is done already.",
-    ),
-    "run": (
-        "dit_core.cli.work.run",
-        "run",
-        "Carry a study out here; the same command goes on after a stop.",
-    ),
-    "sample": (
-        "dit_core.cli.work.sample",
-        "sample",
-        "Draw a picture of a run's samples, classes by row.",
-    ),
-    "evaluate": (
-        "dit_core.cli.work.evaluate",
-        "evaluate",
-        "Make missing evaluations of trained runs; never trains.",
-    ),
-    "reference": (
-        "dit_core.cli.data.reference",
-        "reference",
-        "Make reference statistics from images, latents or .npz.",
-    ),
-    "calibrate": (
-        "dit_core.cli.data.validate",
-        "calibrate",
-        "Hold the evaluator against a public sample batch.",
-    ),
-    "import": (
-        "dit_core.cli.data.weights",
-        "import_",
-        "Make a run of weights trained elsewhere (DiT .pt, diffusers).",
-    ),
-    "export-weights": (
-        "dit_core.cli.data.weights",
-        "export",
-        "Write a run's weights for the released code or diffusers.",
-    ),
-    "bench": (
-        "dit_core.cli.work.bench",
-        "bench",
-        "Measure this machine: its speed, and what `plan` predicts by.",
-    ),
-    "encode": (
-        "dit_core.cli.data.encode",
-        "encode",
-        "Turn a folder of images into shards of VAE latents.",
-    ),
-    "query": (
-        "dit_core.cli.results.query",
-        "query",
-        "Ask the result tables, by SQL or by columns and conditions.",
-    ),
-    "diff": (
-        "dit_core.cli.results.diff",
-        "diff",
-        "What differs between two runs, in science and in results.",
-    ),
-    "compare": (
-        "dit_core.cli.results.compare",
-        "compare",
-        "A study's results by one column, held against the noise.",
-    ),
-    "gc": (
-        "dit_core.cli.upkeep.gc",
-        "gc",
-        "Free space by policy; dry without --go; never a record.",
-    ),
-    "doctor": (
-        "dit_core.cli.upkeep.doctor",
-        "doctor",
-        "Check every record; say what is torn and how to mend it.",
-    ),
-    "pack": ("dit_core.cli.upkeep.pack", "pack", "One archive of a study's records and report."),
-    "unpack": (
-        "dit_core.cli.upkeep.pack",
-        "unpack",
-        "Add the records of such an archive to the results.",
-    ),
-    "export": (
-        "dit_core.cli.results.export",
-        "export",
-        "A study for TensorBoard, MLflow or Weights & Biases.",
-    ),
-    "figures": (
-        "dit_core.cli.results.figures",
-        "figures",
-        "Draw the paper's figures and tables from records.",
-    ),
-    "fit": ("dit_core.cli.results.fit", "fit", "Fit the scaling laws of a study, with intervals."),
-    "claims": ("dit_core.cli.results.claims", "claims", "Judge a study's claims, or the paper's."),
-    "report": ("dit_core.cli.results.report", "report", "Write a study's report: one HTML page."),
-    "submit": (
-        "dit_core.cli.cluster.submit",
-        "submit",
-        "Submit what is missing of a study to Slurm; dry without --go.",
-    ),
-    "status": ("dit_core.cli.cluster.status", "status", "How every run of a study stands."),
-    "watch": ("dit_core.cli.cluster.watch", "watch", "The same, live."),
-    "logs": ("dit_core.cli.cluster.logs", "logs", "The log of a run's newest task."),
-    "why": ("dit_core.cli.cluster.why", "why", "What happened to a run, attempt by attempt."),
-    "cancel": (
-        "dit_core.cli.cluster.cancel",
-        "cancel",
-        "Cancel the queued and running tasks of runs.",
-    ),
-    "retry": (
-        "dit_core.cli.cluster.retry",
-        "retry",
-        "Let runs that failed or were cancelled be submitted again.",
-    ),
-    "clusters": (
-        "dit_core.cli.cluster.clusters",
-        "clusters",
-        "Profiles, and one proposed from this cluster.",
-    ),
+Command = tuple[str, str, str]
+
+# Heading: {command: (module below dit_core.cli, function, one line of help)}, in the order of
+# `ditlab --help`.
+GROUPS: dict[str, dict[str, Command]] = {
+    "Everyday": {
+        "plan": ("work.plan", "plan", "Show what a study would run and what it costs."),
+        "run": ("work.run", "run", "Run a study here; run it again to resume."),
+        "status": ("cluster.status", "status", "Show the state of every run of a study."),
+        "query": ("results.query", "query", "Query the result tables, by SQL or by column."),
+        "figures": ("results.figures", "figures", "Draw the paper's figures and tables."),
+        "claims": ("results.claims", "claims", "Judge a study's claims, or the paper's."),
+        "report": ("results.report", "report", "Write a study's report: one HTML page."),
+    },
+    "Clusters": {
+        "submit": ("cluster.submit", "submit", "Submit missing work to Slurm; dry without --go."),
+        "watch": ("cluster.watch", "watch", "Show the status, live."),
+        "logs": ("cluster.logs", "logs", "Show the log of a run's newest task."),
+        "why": ("cluster.why", "why", "Explain what happened to a run, by attempt."),
+        "cancel": ("cluster.cancel", "cancel", "Cancel queued and running tasks of runs."),
+        "retry": ("cluster.retry", "retry", "Let failed or cancelled runs be submitted again."),
+        "clusters": (
+            "cluster.clusters",
+            "clusters",
+            "Show profiles; propose one for this cluster.",
+        ),
+    },
+    "Analysis": {
+        "fit": ("results.fit", "fit", "Fit a study's scaling laws, with intervals."),
+        "compare": ("results.compare", "compare", "Compare results by one column, with the noise."),
+        "diff": ("results.diff", "diff", "Show how two runs differ, settings and results."),
+        "export": ("results.export", "export", "Copy a study to TensorBoard, MLflow or W&B."),
+    },
+    "Samples and evaluation": {
+        "sample": ("work.sample", "sample", "Draw a picture of a run's samples."),
+        "evaluate": ("work.evaluate", "evaluate", "Make missing evaluations; never trains."),
+        "reference": ("data.reference", "reference", "Compute reference statistics of images."),
+        "validate": (
+            "data.validate",
+            "validate",
+            "Validate the evaluator on a public sample batch.",
+        ),
+    },
+    "Data and weights": {
+        "encode": ("data.encode", "encode", "Encode a folder of images as VAE latents."),
+        "import": ("data.weights", "import_", "Import external weights as a run."),
+        "export-weights": (
+            "data.weights",
+            "export",
+            "Write a run's weights for the released code or diffusers.",
+        ),
+    },
+    "Upkeep": {
+        "bench": ("work.bench", "bench", "Measure this machine; calibrate `plan`'s predictions."),
+        "doctor": ("upkeep.doctor", "doctor", "Check every record; name remedies."),
+        "gc": ("upkeep.gc", "gc", "Free disk space by policy; dry without --go."),
+        "pack": ("upkeep.pack", "pack", "Archive a study's records and report."),
+        "unpack": ("upkeep.pack", "unpack", "Add an archive's records to the results."),
+    },
+}
+COMMANDS: dict[str, Command] = {
+    name: (f"dit_core.cli.{module}", function, text)
+    for group in GROUPS.values()
+    for name, (module, function, text) in group.items()
 }
 
-_FREE = "make room (`ditlab gc` frees results by policy), then give the same command again"
-_WRITE = "give a place you may write to (--results DIR, --out), or change its permissions"
+_FREE = "free some disk space (`ditlab gc` removes by policy), then run the command again"
+_WRITE = "give a writable place (--results DIR, --out), or change its permissions"
 _REMEDIES = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
     errno.EROFS: _WRITE,
     errno.EACCES: _WRITE,
     errno.EPERM: _WRITE,
-    errno.EISDIR: "a folder stands where a file is wanted; give the path of a file",
-    errno.ENOTDIR: "a file stands where a folder is wanted; give the path of a folder",
+    errno.EISDIR: "this is a folder; give the path of a file",
+    errno.ENOTDIR: "this is a file; give the path of a folder",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
-# A path of the wrong kind is the user's word, all else is the machine's state.
+# A path of the wrong kind is the user's mistake; all else is the state of the machine.
 _WRONG_PATH = (IsADirectoryError, NotADirectoryError)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code: 0 ok, 1 some runs failed, 2 wrong input, 3
-    environment.
+    """Run one command and leave with its exit code.
+
+    0: ok; 1: some runs failed; 2: wrong input; 3: a problem of the environment.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    # a caller may have closed them (`>&-`): what is said there is said to nobody
+    # A caller may have closed them (`>&-`): then the output is dropped.
     sys.stdout = sys.stdout or io.StringIO()
     sys.stderr = sys.stderr or io.StringIO()
     nowhere = _goes_nowhere()
@@ -169,23 +114,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             _answer(args)
         finally:
             _flush()
-    except SystemExit as left:
-        if left.code == 1 and not nowhere and _goes_nowhere():
-            raise SystemExit(
-                0
-            ) from None  # the reader left; rich then writes to nowhere and leaves with 1
+    except SystemExit as leaving:
+        if leaving.code == 1 and not nowhere and _goes_nowhere():
+            # The reader left: rich then redirects to the null device and leaves with 1.
+            raise SystemExit(0) from None
         raise
     except DitlabError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"error: {line}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError as error:
-        left = (
-            error.__context__
-        )  # how the command ended, where only the rest of its words found no reader
-        raise SystemExit(left.code if isinstance(left, SystemExit) else 0) from None
+        # How the command ended, where only its last output found no reader.
+        ended = error.__context__
+        raise SystemExit(ended.code if isinstance(ended, SystemExit) else 0) from None
     except OSError as error:
-        print(f"error: {_said(error)}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, _WRONG_PATH) else 3) from None
 
 
@@ -208,22 +151,19 @@ def _goes_nowhere() -> bool:
 
 
 def _flush() -> None:
-    """Write out what was printed; where that fails, say nothing more there, so that Python does not
-    try again.
-    """
+    """Write out what was printed; raise OSError naming standard output where that fails."""
     try:
         sys.stdout.flush()
     except OSError as error:
+        # Python would try again at exit and print a second message; let it write to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise
         raise OSError(error.errno, error.strerror, "standard output") from None
 
 
-def _said(error: OSError) -> str:
-    """Return one line for what the system refused: the path, the reason and, where it is known, the
-    remedy.
-    """
+def _one_line(error: OSError) -> str:
+    """Return one line for an error of the system: path, reason and, where known, the remedy."""
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
     remedy = _REMEDIES.get(error.errno or 0)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
@@ -233,47 +173,55 @@ def _said(error: OSError) -> str:
 def _dispatch(command: str, args: list[str]) -> None:
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
-        print(
-            f"error: no command {command!r}{nearest(command, COMMANDS)}; commands are {known}",
-            file=sys.stderr,
+        raise UserError(
+            f"unknown command {command!r}{nearest(command, COMMANDS)}; commands are {known}"
         )
-        raise SystemExit(2)
     import typer
 
     module, function, _ = COMMANDS[command]
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.command()(_interruptible(getattr(importlib.import_module(module), function)))
     app(args, prog_name=f"ditlab {command}")
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command, Ctrl-C answered in one line: typer would end without a word before `main`
-    hears of it.
-    """
+    """Return the command with Ctrl-C answered in one line; typer alone would end silently."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
         except KeyboardInterrupt:
-            print("stopped; the same command goes on from here", file=sys.stderr)
+            print("stopped; run it again to resume", file=sys.stderr)
             raise SystemExit(130) from None
         except BrokenPipeError:
-            raise SystemExit(0) from None  # the reader of our output left (`| head`): not an error
+            raise SystemExit(0) from None  # the reader of the output left (`| head`): no error
 
     return run
 
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {text}" for name, (_, _, text) in COMMANDS.items())
-    return (
-        "usage: ditlab COMMAND [ARGUMENTS]      (ditlab COMMAND --help for its options)\n\n"
-        "An experiment and scaling-study harness for Diffusion Transformers.\n\n"
-        f"commands:\n{rows}\n\n"
-        "Commands on results take --results DIR (or DITLAB_RESULTS; default ./results);\nthose "
-        "that read take --json."
-    )
+    lines = [
+        "usage: ditlab COMMAND [ARGUMENTS]      (ditlab COMMAND -h for its options)",
+        "",
+        "An experiment and scaling-study harness for Diffusion Transformers.",
+    ]
+    for heading, group in GROUPS.items():
+        lines += ["", f"{heading}:"]
+        lines += [f"  {name:<{width}}  {text}" for name, (_, _, text) in group.items()]
+    lines += [
+        "",
+        "STUDY is a YAML file, or the name of a study in the results.",
+        "Commands on results take --results DIR (or DITLAB_RESULTS; default ./results);",
+        "those that read take --json.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""`ditlab calibrate PROTOCOL SAMPLES.npz`: does the evaluator here give a public batch its
-published numbers?
-"""
+"""`ditlab validate PROTOCOL SAMPLES.npz`: does the evaluator reproduce published numbers?"""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
 
-def calibrate(
+def validate(
     protocol: Annotated[str, typer.Argument(help="Protocol, as dit-scaling.")],
     samples: Annotated[
         Path,
@@ -34,8 +32,9 @@ def calibrate(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Score a public sample batch and hold it against its published numbers; rows of a protocol
-    that passed say so.
+    """Score a public sample batch and compare with its published numbers.
+
+    Once a protocol has passed, its evaluations lose the mark "uncalibrated".
     """
     from dit_core.evaluate.features.reference import reference_of
     from dit_core.evaluate.samples.sources import open_source, require_count
@@ -46,7 +45,7 @@ def calibrate(
     chosen = protocol_of(protocol)
     if chosen.extractor == "ditlab-digits":
         raise UserError(
-            "protocol 'digits' needs no calibration: its extractor and reference ship with the "
+            "protocol 'digits' needs no validation: its extractor and reference ship with the "
             "package"
         )
     expected = expected_of(samples, _numbers(expect or []))
@@ -77,7 +76,7 @@ def _numbers(words: list[str]) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals:
-            raise UserError(f"--expect {word!r}: wanted is METRIC=NUMBER, as in fid=3.9426")
+            raise UserError(f"--expect {word!r}: write METRIC=NUMBER, as in fid=3.9426")
     return found
 
 

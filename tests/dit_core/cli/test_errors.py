@@ -36,8 +36,8 @@ def ditlab(capsys):
 @pytest.mark.parametrize(
     ("number", "code", "remedy"),
     [
-        (errno.EROFS, 3, "a place you may write to"),
-        (errno.ENOSPC, 3, "make room"),
+        (errno.EROFS, 3, "a writable place"),
+        (errno.ENOSPC, 3, "free some disk space"),
         (errno.EIO, 3, ""),
         (errno.EISDIR, 2, "the path of a file"),
         (errno.ENOTDIR, 2, "the path of a folder"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_the_table_fits_a_terminal_of_80_columns(store):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["pln"], ["no command 'pln'", "did you mean 'plan'"]),
+        (["pln"], ["unknown command 'pln'", "did you mean 'plan'"]),
         (["plan", "studies/digit.yaml"], ["digit.yaml"]),
         (["run", "nothing.yaml"], ["nothing.yaml"]),
     ],
@@ -85,6 +86,20 @@ def test_help_lists_every_command_and_needs_no_heavy_library():
         ).stdout
         == "set()\n"
     )
+
+
+def test_help_begins_with_the_everyday_commands():
+    first, second, *_ = ditlab("--help").stdout.split(":\n")[1:]
+    names = re.findall(r"^  (\S+)", first, re.MULTILINE)
+    assert names == ["plan", "run", "status", "query", "figures", "claims", "report"]
+    assert "  submit " in second
+
+
+@pytest.mark.parametrize("words", [[], ["plan"], ["export-weights"]])
+def test_h_is_help_everywhere(words: list[str]):
+    short = ditlab(*words, "-h")
+    assert (short.returncode, short.stderr) == (0, "")
+    assert short.stdout == ditlab(*words, "--help").stdout
 
 
 def test_every_command_of_the_table_exists_and_has_help():

@@ -167,7 +167,7 @@ def test_the_gate_passes_fails_and_marks_rows(
     truth = scored(protocol, execution, samples)
     roots = execution.data_roots
     common = [
-        "calibrate",
+        "validate",
         "small",
         str(samples),
         "--json",
@@ -214,7 +214,7 @@ def test_the_gate_passes_fails_and_marks_rows(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["digits", "x.npz"], "needs no calibration"),
+        (["digits", "x.npz"], "needs no validation"),
         (["small", "PUBLIC"], "no published numbers are known"),
         (["small", "PUBLIC", "--expect", "fid"], "METRIC=NUMBER"),
         (["small", "PUBLIC", "--expect", "fdi=3"], "no tolerance for fdi"),
@@ -222,10 +222,10 @@ def test_the_gate_passes_fails_and_marks_rows(
         (["smal", "PUBLIC", "--expect", "fid=3"], "did you mean 'small'"),
     ],
 )
-def test_what_calibrate_refuses(arguments, words, protocol, tmp_path, capsys):
+def test_what_validate_refuses(arguments, words, protocol, tmp_path, capsys):
     public = save_npz(tmp_path / "public.npz", pictures(1, 70))
     with pytest.raises(SystemExit) as ended:
-        main(["calibrate", *(str(public) if a == "PUBLIC" else a for a in arguments)])
+        main(["validate", *(str(public) if a == "PUBLIC" else a for a in arguments)])
     assert ended.value.code in (2, 3)
     assert words in capsys.readouterr().err
 

@@ -132,7 +132,7 @@ def test_a_signal_saves_leaves_and_the_same_command_goes_on(
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "goes on from here" in errors
+    assert "run it again to resume" in errors
     ends = [
         json.loads(p.read_bytes())
         for p in (tmp_path / "r").glob("runs/*/*/attempts/*/attempt.json")
