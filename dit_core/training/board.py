@@ -1,6 +1,4 @@
-"""The training curve as TensorBoard event files, for looking at; metrics.jsonl beside them is the
-record.
-"""
+"""The training curve as TensorBoard event files; metrics.jsonl beside them is the record."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from typing import Any
 class Board:
     """Write rows as scalars over images seen.
 
-    Where that fails it falls silent: it must not stop a training.
+    A failure ends the writing silently: it must not stop a training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,14 +22,16 @@ class Board:
         self._broken = False
 
     def write(self, row: dict[str, Any]) -> None:
-        """Add the numbers of one row; the file and the library are opened at the first (0.2 s, once
-        a process).
+        """Add the numbers of one row.
+
+        The file and the library are opened at the first row: 0.2 s once per process.
         """
         if self._broken:
             return
         try:
             self._add(row)
-        except Exception:  # a full disk, a missing package, another version of protobuf: the rows are safe elsewhere
+        except Exception:
+            # A full disk, a missing package, another protobuf: the rows are safe in metrics.jsonl.
             self._broken = True
 
     def _add(self, row: dict[str, Any]) -> None:

@@ -1,6 +1,4 @@
-"""The rate of matrix products that this machine reaches: what a model's FLOP/s are held against
-(MFU).
-"""
+"""The rate of matrix products that a device reaches: the denominator of MFU."""
 
 from __future__ import annotations
 
@@ -12,10 +10,10 @@ _SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 
 
 def matrix_ceiling(device: torch.device, precision: str, seconds: float = 1.0) -> float:
-    """Return the highest FLOP/s of square products over a few sizes, each repeated for `seconds` /
-    number of sizes.
+    """Return the highest FLOP/s of square matrix products over a few sizes.
 
-    float32 on a GPU is measured with TF32, as the training runs.
+    The sizes share `seconds`. float32 on a GPU is measured with TF32 where that is allowed, as in
+    training.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     sides = _SIDES[device.type]
@@ -28,8 +26,8 @@ def _rate(side: int, device: torch.device, dtype: torch.dtype, seconds: float) -
     best = float("inf")
     end = time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
-        # Several products at a time hide the launch on a GPU; the best of many is what the machine
-        # can do.
+        # Several products at a time hide the launch latency of a GPU; the fastest of many timings
+        # is what the machine can do.
         count = 10 if device.type == "cuda" else 1
         begin = _now(device)
         for _ in range(count):

@@ -1,6 +1,6 @@
 """Checkpoints: bundles of safetensors files, published whole, verified before they are believed.
 
-`checkpoints/<images>/` are rolling and hold everything a run needs to go on; `snapshots/<images>/`
+`checkpoints/<images>/` are rolling and hold everything a run needs to resume; `snapshots/<images>/`
 are kept and hold the EMA weights of an evaluation point.
 """
 
@@ -25,8 +25,9 @@ Tensors = dict[str, Tensor]
 
 
 def save_checkpoint(paths: RunPaths, state: TrainState, keep: int) -> Path:
-    """Publish the whole state and purge all but the `keep` newest checkpoints that verify; return
-    the new folder.
+    """Publish the whole state and return its folder.
+
+    All but the `keep` newest checkpoints that verify are removed.
     """
     folder = paths.checkpoints / f"{state.images_seen:012d}"
     moments = {f"exp_avg.{n}": v for n, v in state.named(state.exp_avg).items()}
@@ -47,8 +48,7 @@ def save_checkpoint(paths: RunPaths, state: TrainState, keep: int) -> Path:
 
 
 def load_newest(paths: RunPaths, state: TrainState) -> list[str]:
-    """Fill `state` from the newest checkpoint that verifies and return what was wrong with newer
-    ones.
+    """Fill `state` from the newest checkpoint that verifies; return the faults of newer ones.
 
     A state without any checkpoint stays at its start. Raises RecordError where a checkpoint of
     another run lies in the folder.
@@ -71,9 +71,7 @@ def load_newest(paths: RunPaths, state: TrainState) -> list[str]:
 
 
 def save_snapshot(paths: RunPaths, images_seen: int, ema: Tensors) -> None:
-    """Publish the EMA weights of a training point; one that is already there and whole is left
-    alone.
-    """
+    """Publish the EMA weights of a training point, unless they are there and whole."""
     folder = paths.snapshot(images_seen)
     if has_snapshot(paths, images_seen):
         return
@@ -85,18 +83,17 @@ def save_snapshot(paths: RunPaths, images_seen: int, ema: Tensors) -> None:
 
 
 def load_ema(paths: RunPaths, images_seen: int) -> Tensors:
-    """Return the EMA weights by parameter name, on the CPU; raise RecordError naming what is
-    missing or altered.
+    """Return the EMA weights by parameter name, on the CPU.
+
+    Raises RecordError naming what is missing or altered.
     """
     folder = paths.snapshot(images_seen)
     if not folder.is_dir():
-        kept = (
-            ", ".join(f"{int(f.name):,}" for f in sorted(paths.snapshots.glob("[0-9]*"))) or "none"
-        )
+        points = sorted(int(f.name) for f in paths.snapshots.glob("[0-9]*"))
+        kept = ", ".join(f"{point:,}" for point in points) or "none"
         raise RecordError(
             f"{paths.root}: no weights were kept after {images_seen:,} images; kept points: "
-            f"{kept}; "
-            "evaluate at one of these, or move the run's folder away to train it again"
+            f"{kept}; evaluate at one of these, or move the run's folder away to train it again"
         )
     bundle.verify(folder)
     return load_file(folder / "ema.safetensors")
@@ -108,17 +105,15 @@ def checkpoint_bytes(state: TrainState) -> int:
 
 
 def require_space(paths: RunPaths, state: TrainState, keep: int, snapshots: int) -> None:
-    """Raise StorageFull before anything is spent where the checkpoints of this run cannot fit on
-    the disk.
-    """
+    """Raise StorageFull where the checkpoints of this run cannot fit on the disk."""
     needed = checkpoint_bytes(state) * (keep + 1) + snapshots * (state.weights.numel() * 4 + 4096)
     paths.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(paths.root).free
     if free < needed:
         raise StorageFull(
             f"{paths.root}: {free / 1e9:.3f} GB free, but checkpoints and snapshots of this run "
-            f"need {needed / 1e9:.3f}"
-            " GB; free some space (`ditlab gc`) or keep fewer (`execution.keep_checkpoints`)"
+            f"need {needed / 1e9:.3f} GB; free some space "
+            "(`ditlab gc`) or keep fewer (`execution.keep_checkpoints`)"
         )
 
 
@@ -129,9 +124,7 @@ def _writer(tensors: Tensors) -> Callable[[Path], None]:
 
 
 def _fill(state: TrainState, folder: Path) -> None:
-    """Copy a verified checkpoint into the state; raise RecordError where names or shapes are
-    another network's.
-    """
+    """Copy a verified checkpoint into the state; raise RecordError for another network's."""
     try:
         moments = load_file(folder / "optimizer.safetensors")
         parts = {
@@ -144,7 +137,7 @@ def _fill(state: TrainState, folder: Path) -> None:
         window = moments["window"]
     except Exception as error:  # safetensors raises its own type for a torn header
         raise RecordError(f"{folder}: not readable ({error})") from error
-    for part, (_, tensors) in parts.items():  # all is looked at before anything is overwritten
+    for part, (_, tensors) in parts.items():  # check all before anything is overwritten
         if {n: t.shape for n, t in tensors.items()} != state.shapes:
             raise RecordError(f"{folder}: its {part} are not those of this network")
     with torch.no_grad():
@@ -166,7 +159,7 @@ def _newest_first(paths: RunPaths) -> list[Path]:
 
 
 def _purge(paths: RunPaths, keep: int, trusted: set[Path]) -> None:
-    """Remove old checkpoints; only such as verify count among the kept.
+    """Remove old checkpoints; only those that verify count towards `keep`.
 
     Those in `trusted` are not hashed again.
     """

@@ -1,6 +1,4 @@
-"""The training curve: means over windows of images, whose borders do not move when a run is stopped
-and resumed.
-"""
+"""The training curve: means over windows of images, the same whether or not a run was resumed."""
 
 from __future__ import annotations
 
@@ -14,20 +12,18 @@ from dit_core.records.attempt import Attempt
 from dit_core.study.price import cost
 from dit_core.study.science.science import Ddpm, Science
 from dit_core.training.board import Board
-from dit_core.training.state import TrainState
+from dit_core.training.state import WINDOW_TERMS, TrainState
 
 _ROWS_PER_RUN = 200
 _SPIKE_STEPS = 128
 _SPIKE_SIGMAS = 6.0
-_TERMS = ("loss", "mse", "vb", "grad_norm")
 
 
 class Curve:
     """Write one row per window to the attempt's metrics and event file; note loss spikes as events.
 
-    `ceiling` is the FLOP/s of matrix products on this device, where it was measured: rows then hold
-    the model FLOP utilisation "mfu". "memory_bytes" is the peak so far, of the GPU or of this
-    process.
+    `ceiling` is the FLOP/s of matrix products on this device; where it is given, rows hold the
+    model FLOP utilisation "mfu". "memory_bytes" is the peak so far, of the GPU or of this process.
     """
 
     def __init__(
@@ -53,10 +49,14 @@ class Curve:
 
     def step(self, state: TrainState, seen: dict[str, float]) -> bool:
         """Take one step's numbers; return whether a row was written."""
-        if (usual := self._spikes.usual(seen["loss"])) is not None:
-            text = f"loss spike at image {state.images_seen}: {seen['loss']:.4g}, usual here is {usual:.4g}"
+        usual = self._spikes.usual(seen["loss"])
+        if usual is not None:
+            text = (
+                f"loss spike at image {state.images_seen}: {seen['loss']:.4g}, "
+                f"usual here is {usual:.4g}"
+            )
             self._attempt.note(events=[*self._attempt.record["events"], text])
-        state.window += state.window.new_tensor([*(seen[name] for name in _TERMS), 1.0])
+        state.window += state.window.new_tensor([*(seen[name] for name in WINDOW_TERMS), 1.0])
         self._images_since += self._train.batch
         if state.images_seen % self._every and state.images_seen != self._train.images:
             return False
@@ -65,10 +65,10 @@ class Curve:
         return True
 
     def diverged(self, state: TrainState, seen: dict[str, float]) -> None:
-        """Write the row of the step that was not taken; its non-finite numbers are named, not
-        hidden.
-        """
-        self._attempt.metrics.write(self._place(state) | {name: seen[name] for name in _TERMS})
+        """Write the row of the step that was not taken, non-finite numbers included."""
+        self._attempt.metrics.write(
+            self._place(state) | {name: seen[name] for name in WINDOW_TERMS}
+        )
         self._attempt.metrics.flush()
 
     def _write(self, state: TrainState) -> None:
@@ -76,7 +76,7 @@ class Curve:
         self.images_per_s = self._images_since / max(now - self._since, 1e-9)
         *sums, steps = state.window.tolist()
         row: dict[str, float | int | None] = dict(self._place(state))
-        row |= {name: total / steps for name, total in zip(_TERMS, sums, strict=True)}
+        row |= {name: total / steps for name, total in zip(WINDOW_TERMS, sums, strict=True)}
         row |= dict.fromkeys(self._absent)
         row["images_per_s"] = round(self.images_per_s, 2)
         flops_per_s = cost.train_flops_of(self._fwd_macs, self.images_per_s)
@@ -108,9 +108,7 @@ class _Spikes:
         self._sum = self._squares = 0.0
 
     def usual(self, loss: float) -> float | None:
-        """Take a loss; return the recent mean if the loss is a spike (over six deviations above
-        it), else None.
-        """
+        """Take a loss; return the recent mean if it is a spike, over six deviations above."""
         count = len(self._recent)
         mean = None
         spike = False

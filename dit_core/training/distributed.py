@@ -1,5 +1,4 @@
-"""The processes one run is trained on: each takes its share of every batch, and one all-reduce
-joins them.
+"""The processes of one training: each takes its share of every batch; one all-reduce joins them.
 
 Two channels: sums of gradients travel over NCCL (GPUs) or gloo (CPUs); orders from rank 0 always
 over gloo, where the others may wait for days.
@@ -19,9 +18,8 @@ from torch import Tensor
 
 from dit_core.errors import UserError
 
-_PATIENCE = timedelta(
-    days=30
-)  # between two trainings rank 0 may wait for a lease or make evaluations alone
+# Between two trainings rank 0 may wait for a lease, or make evaluations alone.
+_PATIENCE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,7 @@ class Group:
     orders: Any = None
 
     def share(self, batch: int) -> slice:
-        """Return this process's part of a batch; raise UserError where the batch does not divide
-        evenly.
-        """
+        """Return this process's part of a batch; raise UserError where it does not divide."""
         if batch % self.world:
             fits = [w for w in range(1, batch + 1) if batch % w == 0][:12]
             raise UserError(
@@ -56,10 +52,9 @@ class Group:
                 dist.broadcast(tensor, src=0)
 
     def announce(self, training: bool = False) -> bool:
-        """Return on every process what the first one passes: whether there is a training to take
-        part in.
+        """Return on every process what rank 0 passes: whether another training follows.
 
-        Raises RuntimeError where the first process has gone.
+        Raises RuntimeError where rank 0 has gone.
         """
         if self.world > 1:
             word = torch.tensor([int(training)])

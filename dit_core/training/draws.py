@@ -1,5 +1,4 @@
-"""Randomness of training, addressed by (seed, images seen) instead of consumed, so that nothing of
-it is ever saved.
+"""Randomness of training, addressed by (seed, images seen): no generator state is ever saved.
 
 A step's draws are made for the whole batch and cut into shares, so they do not depend on processes
 or micro-batches.
@@ -14,27 +13,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# an odd step keeps the low 32 bits, all that a CPU generator takes, distinct within a run
+# An odd factor keeps seeds distinct in their low 32 bits, all that a CPU generator takes.
 _ODD = 0x9E3779B97F4A7C15
 _MASK = (1 << 63) - 1
 
 
 class Draws(NamedTuple):
-    """What one step draws: `u` (B,) addresses times, `drop` (B,) decides label dropout, `noise` (B,
-    C, H, W).
-    """
+    """What one step draws."""
 
-    u: Tensor
-    drop: Tensor
-    noise: Tensor
+    u: Tensor  # (B,) in [0, 1): picks the time
+    drop: Tensor  # (B,) in [0, 1): decides label dropout
+    noise: Tensor  # (B, C, H, W), standard normal
 
 
 def step_draws(
     generator: torch.Generator, seed: int, step: int, batch: int, shape: tuple[int, ...]
 ) -> Draws:
-    """Return the draws of step `step` of the run with this seed; u and drop are uniform in [0,
-    1).
-    """
+    """Return the draws of step `step` of the run with this seed, for the whole batch."""
     generator.manual_seed((_base(seed) + step * _ODD) & _MASK)
     device = generator.device
     pair = torch.rand(2, batch, generator=generator, device=device)

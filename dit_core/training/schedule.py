@@ -8,8 +8,9 @@ from dit_core.study.science.science import Train
 
 
 def learning_rate(train: Train, images_seen: int) -> float:
-    """Return the rate of the step that starts at `images_seen` (the paper: constant 1e-4, no
-    warm-up).
+    """Return the rate of the step that starts at `images_seen`.
+
+    Paper, section 4: constant 1e-4, no warm-up.
     """
     rate = train.lr
     if train.warmup_images:

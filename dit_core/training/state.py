@@ -15,15 +15,21 @@ from torch import Tensor, nn
 
 from dit_core.study.science.science import Train
 
-# What a step reports; the first four ride behind the gradients in their all-reduce.
-_RIDERS = ("loss", "mse", "vb", "stop")
+# Loss terms of a step; "vb" stays zero where the objective has none.
+LOSS_TERMS = ("loss", "mse", "vb")
+# What is summed over processes: these ride behind the gradients in their one all-reduce.
+_RIDERS = (*LOSS_TERMS, "stop")
+# What a row of the training curve is the mean of; the log window holds their sums, then the count
+# of steps, in this order. Checkpoints keep the window, so the order must not change.
+WINDOW_TERMS = (*LOSS_TERMS, "grad_norm")
 
 
 class TrainState:
     """Weights, EMA, optimiser, position and log window of one run.
 
-    `weights`, `ema`, `exp_avg`, `exp_avg_sq`: (P,) float32 on the run's device. `images_seen` is
-    the clock.
+    `weights`, `ema`, `exp_avg`, `exp_avg_sq`: (P,) float32 on the run's device.
+    `window`: (len(WINDOW_TERMS) + 1,) float64 on the CPU.
+    `images_seen`: the clock of the training.
     """
 
     def __init__(self, model: nn.Module, train: Train) -> None:
@@ -51,7 +57,7 @@ class TrainState:
             weight_decay=train.weight_decay,
             fused=True,
         )
-        # AdamW makes its state at the first step; making it now gives every checkpoint the same
+        # AdamW would make its state at the first step; made now, every checkpoint has the same
         # contents.
         self.exp_avg = torch.zeros_like(self.weights)
         self.exp_avg_sq = torch.zeros_like(self.weights)
@@ -61,11 +67,9 @@ class TrainState:
             "exp_avg": self.exp_avg,
             "exp_avg_sq": self.exp_avg_sq,
         }
-        self.window = torch.zeros(
-            5, dtype=torch.float64
-        )  # sums of the running log row: see curve.py
+        self.window = torch.zeros(len(WINDOW_TERMS) + 1, dtype=torch.float64)
         self.images_seen = 0
-        self.published: set[Path] = set()  # checkpoints that this process itself wrote and hashed
+        self.published: set[Path] = set()  # checkpoints that this process wrote and hashed
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
         """Return views of a flat vector (P,) by parameter name, each in its parameter's shape."""
@@ -78,22 +82,19 @@ class TrainState:
 
     def add_terms(self, terms: dict[str, Tensor], batch: int) -> None:
         """Add a micro-batch's loss terms (b,) to this step's means over the whole batch."""
-        present = [
-            name for name in _RIDERS[:3] if name in terms
-        ]  # loss, mse, and vb where there is one
+        present = [name for name in LOSS_TERMS if name in terms]
         sums = torch.stack([terms[name].detach() for name in present]).sum(1)
         self._riders[: len(present)].add_(sums, alpha=1.0 / batch)
 
     def ask_stop(self, wanted: bool) -> None:
-        """Tell the other processes, with this step's all-reduce, whether this one was told to
-        stop.
-        """
+        """Vote, in this step's all-reduce, on stopping after it; one vote stops all processes."""
         if wanted:
-            self._riders[3] = 1.0
+            self._riders[_RIDERS.index("stop")] = 1.0
 
     def read(self, grad_norm: Tensor) -> dict[str, float]:
-        """Return this step's loss terms, stop votes and gradient norm as numbers: the one wait for
-        the device.
+        """Return this step's loss terms, stop votes and gradient norm as numbers.
+
+        This is the only place where a step waits for the device.
         """
         *riders, norm = torch.cat([self._riders, grad_norm[None]]).tolist()
         return dict(zip(_RIDERS, riders, strict=True)) | {"grad_norm": norm}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dit_core.data.ahead import Ahead
 from dit_core.data.load import Dataset
@@ -30,26 +30,22 @@ from dit_core.study.science.execution import Execution
 from dit_core.study.science.science import Science
 from dit_core.training.ceiling import matrix_ceiling
 from dit_core.training.checkpoint import load_newest, require_space, save_checkpoint, save_snapshot
+from dit_core.training.compiling import compiled
 from dit_core.training.curve import Curve
 from dit_core.training.distributed import Group
 from dit_core.training.draws import Draws, init_seed, step_draws
 from dit_core.training.schedule import learning_rate
 from dit_core.training.state import TrainState
 
-# Compiling on a CPU takes about a minute; it must be repaid. FLOP/s of one core, for that decision
-# alone.
-_COMPILE_PAYS_S = 600.0
-_CORE_FLOPS_PER_S = 5e10
+# Measuring the ceiling takes a second: nothing beside a training of this many FLOPs.
 _CEILING_PAYS_FLOPS = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt at training ended: "done", "diverged" or "stopped", after how many images, and
-    why.
-    """
+    """How an attempt at training ended, after how many images, and why."""
 
-    how: str
+    how: str  # "done", "diverged" or "stopped"
     images_seen: int
     reason: str | None = None
 
@@ -58,8 +54,9 @@ class Ending:
 class Surroundings:
     """What a training is given besides its science: none of it changes the numbers.
 
-    `mark` hears the name of each part of a step as it ends (data, forward, backward, reduce, check,
-    optimiser, ema, log, save): `ditlab bench` measures with it.
+    `snapshots` are the points (images seen) whose EMA weights are kept. `should_stop` returns a
+    reason, or None to continue. `mark` is called with the name of each part of a step as it ends
+    (data, forward, backward, reduce, check, optimiser, ema, log, save): `ditlab bench` times them.
     """
 
     paths: RunPaths
@@ -75,8 +72,9 @@ class Surroundings:
 
 @contextlib.contextmanager
 def _tf32() -> Iterator[None]:
-    """Let GPUs multiply float32 matrices with TF32, as the paper's models were trained; evaluations
-    keep their own.
+    """Let GPUs multiply float32 matrices with TF32, as the released code trains its models.
+
+    Evaluations have their own setting, so the former one comes back at the end.
     """
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -88,12 +86,11 @@ def _tf32() -> Iterator[None]:
 
 @_tf32()
 def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
-    """Train until the end, a stop or a divergence, from the newest valid checkpoint on.
+    """Train from the newest valid checkpoint until the end, a stop or a divergence.
 
     Paper section 4: AdamW, constant rate, EMA of the weights, labels dropped for guidance. Every
-    draw is a function of the position, so a stopped and resumed run gives the same numbers as an
-    undisturbed one. Raises StorageFull with the last good checkpoint in place where the disk fills
-    up.
+    draw is a function of the position, so a resumed run gives the same numbers as one that was
+    never stopped. Raises StorageFull where the disk fills up; the last checkpoint stays valid.
     """
     recipe = science.train
     execution = around.execution
@@ -103,7 +100,7 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     share = group.share(recipe.batch)
     state, forward = build_state(science, execution, around.device)
     leads = group.rank == 0
-    _take_up(state, data, around)
+    _resume(state, data, around)
 
     micro = min(execution.micro_batch or recipe.batch, share.stop - share.start)
     objective = make_objective(science.objective)
@@ -112,12 +109,10 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
     generator = torch.Generator(around.device)
     autocast = autocast_of(recipe.precision, around.device)
     curve = Curve(around.attempt, science, execution.log_every_images, _ceiling(science, around))
-    # data in memory is at hand sooner than a thread could fetch it
-    loader = (
-        data
-        if isinstance(data, ArrayDataset | ConditionedDataset)
-        else Ahead(data, recipe.batch, pin=around.device.type == "cuda")
-    )
+    # Data in memory is indexed faster than a thread could prefetch it.
+    in_memory = isinstance(data, ArrayDataset | ConditionedDataset)
+    pin = around.device.type == "cuda"
+    loader = data if in_memory else Ahead(data, recipe.batch, pin=pin)
     saved = time.monotonic()
 
     while state.images_seen < recipe.images:
@@ -137,25 +132,28 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
         state.reduced.zero_()
         for at in range(0, len(x), micro):
             part = slice(at, at + micro)
+            u = drawn.u[part]
+            noise = drawn.noise[part]
             with autocast():
-                terms = objective.loss(
-                    forward, x[part], drawn.u[part], drawn.noise[part], take(y, part)
-                )
+                terms = objective.loss(forward, x[part], u, noise, take(y, part))
             loss = terms["loss"].sum() / recipe.batch
             mark("forward")
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
             state.add_terms(terms, recipe.batch)
             mark("backward")
         state.ask_stop(around.should_stop() is not None)
         group.sum(state.reduced)
         mark("reduce")
 
-        # a non-finite loss or gradient on any process has reached all of them: stop before it
-        # touches the weights
+        # check: a non-finite loss or gradient on any process has reached all of them by now; stop
+        # before it touches the weights
         norm = torch.linalg.vector_norm(state.gradients)
         seen = state.read(norm)
         if not (math.isfinite(seen["loss"]) and math.isfinite(seen["grad_norm"])):
-            reason = f"loss {seen['loss']}, gradient norm {seen['grad_norm']} at image {state.images_seen}"
+            reason = (
+                f"loss {seen['loss']}, gradient norm {seen['grad_norm']} "
+                f"at image {state.images_seen}"
+            )
             curve.diverged(state, seen)
             return Ending("diverged", state.images_seen, reason)
         if recipe.clip is not None and seen["grad_norm"] > recipe.clip:
@@ -178,23 +176,18 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
             save_snapshot(paths, state.images_seen, state.named(state.ema))
         stopped = seen["stop"] > 0
         if leads and (stopped or _save_is_due(execution, recipe.batch, state.images_seen, saved)):
-            around.attempt.metrics.sync()  # rows up to here will not be made again
+            around.attempt.metrics.sync()  # a resumed run does not repeat these rows
             save_checkpoint(paths, state, execution.keep_checkpoints)
             saved = time.monotonic()
         mark("save")
         if stopped and state.images_seen < recipe.images:
-            return Ending(
-                "stopped",
-                state.images_seen,
-                around.should_stop() or "another process was told to stop",
-            )
+            why = around.should_stop() or "another process was told to stop"
+            return Ending("stopped", state.images_seen, why)
     return Ending("done", state.images_seen)
 
 
-def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
-    """Fill the state from the newest valid checkpoint; the first process reads it, the others get a
-    copy.
-    """
+def _resume(state: TrainState, data: Dataset, around: Surroundings) -> None:
+    """Fill the state from the newest valid checkpoint, which rank 0 reads and the others copy."""
     if around.group.rank == 0:
         require_space(around.paths, state, around.execution.keep_checkpoints, len(around.snapshots))
         sweep_temporaries(around.paths.checkpoints)
@@ -205,7 +198,7 @@ def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
             "processes": around.group.world,
         }
         if isinstance(data, ConditionedDataset) and data.standard is not None:
-            mean, std = data.standard  # a condition v means v * std + mean in its own units
+            mean, std = data.standard  # a condition v is v * std + mean in its own unit
             facts |= {"vector_mean": mean.tolist(), "vector_std": std.tolist()}
         events = around.attempt.record["events"] + troubles
         around.attempt.note(images_start=state.images_seen, events=events, **facts)
@@ -218,9 +211,7 @@ def _take_up(state: TrainState, data: Dataset, around: Surroundings) -> None:
 
 
 def _ceiling(science: Science, around: Surroundings) -> float | None:
-    """Return the FLOP/s of matrix products here, measured where a second of it is nothing beside
-    the run; else None.
-    """
+    """Return the FLOP/s of matrix products here, or None for a training too short to measure it."""
     if around.group.rank != 0 or cost.train_flops(science) < _CEILING_PAYS_FLOPS:
         return None
     ceiling = matrix_ceiling(around.device, science.train.precision)
@@ -233,31 +224,13 @@ def build_state(
 ) -> tuple[TrainState, Callable[..., Tensor]]:
     """Return the state at image 0 and the network to call (compiled where that pays)."""
     if device.type == "cpu":
-        torch.set_flush_denormal(
-            True
-        )  # denormal moments would make AdamW several times slower late in a run
+        # Denormal moments would make AdamW several times slower late in a run.
+        torch.set_flush_denormal(True)
     torch.manual_seed(init_seed(science.train.seed))
     model = build_model(science, grad_checkpoint=execution.grad_checkpoint).to(device)
     model.train()
     state = TrainState(model, science.train)
     return state, compiled(model, science, execution, device)
-
-
-def compiled(
-    model: nn.Module, science: Science, execution: Execution, device: torch.device
-) -> Callable[..., Tensor]:
-    """Return the network, through torch.compile where `execution.compile` says so."""
-    seconds = cost.train_flops(science) / _CORE_FLOPS_PER_S
-    pays = seconds > _COMPILE_PAYS_S if device.type == "cpu" else science.train.steps >= 500
-    wanted = execution.compile == "on" or (execution.compile == "auto" and pays)
-    if not wanted:
-        return model
-    # the compiler counts all networks of a process together and refuses the ninth
-    torch.compiler.reset()
-    # By default the compiler's backward pass is made under the forward's autocast: modulations'
-    # gradients in bf16.
-    torch._functorch.config.backward_pass_autocast = "off"
-    return torch.compile(model, fullgraph=True, dynamic=False)
 
 
 def autocast_of(

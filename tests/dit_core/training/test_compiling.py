@@ -1,0 +1,48 @@
+"""The one private setting of torch that training depends on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._functorch import config
+
+from dit_core.errors import EnvironmentProblem
+from dit_core.training import compiling
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    before = config.backward_pass_autocast
+    yield
+    config.backward_pass_autocast = before
+
+
+def test_torch_still_has_the_setting_of_the_backward_precision():
+    assert hasattr(config, compiling._BACKWARD_AUTOCAST), (
+        f"torch {torch.__version__} renamed torch._functorch.config.{compiling._BACKWARD_AUTOCAST}: "
+        "find in torch/_functorch/config.py what keeps compiled backward passes out of autocast, "
+        "and name it in dit_core/training/compiling.py"
+    )
+
+
+def test_a_compiled_backward_pass_is_traced_outside_the_autocast_of_the_forward():
+    """The product below is float32 in eager mode: its inputs are cut off from bf16."""
+    compiling.keep_backward_precision()
+    compiler = torch.compile(lambda x, w: (x @ w).float().square().sum(), backend="aot_eager")
+    gradients = []
+    for call in (compiler, compiler._torchdynamo_orig_callable):
+        w = torch.full((8, 8), 0.3, requires_grad=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = call(torch.linspace(0, 1, 64).view(8, 8), w)
+        loss.backward()
+        gradients.append(w.grad)
+    assert torch.equal(*gradients), (
+        f"torch {torch.__version__}: a compiled backward pass differs from eager mode under bf16; "
+        "see keep_backward_precision in dit_core/training/compiling.py"
+    )
+
+
+def test_a_torch_without_the_setting_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(compiling, "_BACKWARD_AUTOCAST", "no_such_setting")
+    with pytest.raises(EnvironmentProblem, match="no_such_setting.*set execution.compile: off"):
+        compiling.keep_backward_precision()
