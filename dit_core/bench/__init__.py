@@ -1,3 +1,1 @@
-"""How fast this machine is: the loop by phases, against a peer, against a matrix product; and the
-calibration.
-"""
+"""The speed of this machine: the loop by phases, beside a peer; and the calibration."""

@@ -1,6 +1,4 @@
-"""Measure this machine by small real runs, as the local executor carries them out, and fit the
-prices of a step.
-"""
+"""Measure this machine by small real runs, as the local executor runs them; fit a step's prices."""
 
 from __future__ import annotations
 
@@ -37,8 +35,8 @@ from dit_core.study.science.run import PlannedEvaluation, Run
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import Data, Ddpm, Model, Science, Train, dims_of
 
-# (size, patch, batch). Short steps of the smallest networks tell what the loop and launching
-# operations cost.
+# (size, patch, batch). Short steps of the smallest networks show the cost of the loop and of
+# launching operations.
 SHAPES = [(size, patch, 64) for size in ("XXXS", "XXS", "XS") for patch in (4, 2, 1)]
 SHAPES += [(size, patch, 16) for size in ("XXXXS", "XXS") for patch in (4, 2, 1)]
 GPU_SHAPES = [
@@ -62,8 +60,9 @@ _SAMPLING_STEPS = 4
 def calibrate(
     store: Store, on_run: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, Any]:
-    """Measure, write results/bench/calibration.json (other devices in it are kept) and return this
-    device's entry.
+    """Measure this device, write its entry to results/bench/calibration.json, and return it.
+
+    Entries of other devices in the file are kept.
     """
     entry = _gpu(on_run) if torch.cuda.is_available() else _cpu(on_run)
     path = store.calibration
@@ -153,7 +152,7 @@ def _entry(
     step_s = [one["step_s"] for one in found]
     sampled = []
     sampled_s = []
-    fixed = {}
+    fixed: dict[int, list[float]] = {}
     for run, one in zip(runs, found, strict=True):
         calls = passes(
             run.science.objective, Sampling(steps=_SAMPLING_STEPS), run.science.data.channels
@@ -203,16 +202,18 @@ def _start_s(crew: Crew) -> float:
 def _gpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
     """Measure one GPU by itself: bf16, compiled, the sizes of the paper on random latents."""
     points = []
+    steps = []
+    step_s = []
+    sampled = []
+    pass_s = []
     for done, (size, patch) in enumerate(GPU_SHAPES, 1):
         subject = Subject(size, patch, 64, "bf16", "on", device="cuda")
-        points.append(
-            (subject.science, _per_block("step", subject), _per_block("sampling", subject))
-        )
+        steps.append(step_terms(subject.science))
+        step_s.append(_per_block("step", subject))
+        sampled.append(pass_terms(subject.science, 128))  # guided: twice the batch
+        pass_s.append(_per_block("sampling", subject) / _SAMPLING_STEPS)
+        points.append({"run": f"{size}/{patch}", "step_s": step_s[-1]})
         on_run(done, len(GPU_SHAPES))
-    steps = [step_terms(science) for science, _, _ in points]
-    sampled = [pass_terms(science, 128) for science, _, _ in points]  # guided: twice the batch
-    step_s = [s for _, s, _ in points]
-    pass_s = [s / _SAMPLING_STEPS for _, _, s in points]
     step = prices(steps, step_s, STEP_TERMS)
     sampling = prices(sampled, pass_s, PASS_TERMS)
     return {
@@ -230,7 +231,7 @@ def _gpu(on_run: Callable[[int, int], None]) -> dict[str, Any]:
         "sampling": sampling,
         "step_fit_error": worst(steps, step_s, step),
         "sampling_fit_error": worst(sampled, pass_s, sampling),
-        "points": [{"run": f"{s.model.size}/{s.model.patch}", "step_s": a} for s, a, _ in points],
+        "points": points,
     }
 
 
@@ -238,7 +239,8 @@ def _per_block(what: str, subject: Subject) -> float:
     with Lane("ours", what, subject, sampling_steps=_SAMPLING_STEPS, guidance=1.5) as lane:
         lane.ready()
         lane.block(3)
-        return statistics.median(lane.block(5)["s"] for _ in range(3))
+        seconds: list[float] = [lane.block(5)["s"] for _ in range(3)]
+    return statistics.median(seconds)
 
 
 def default_subject(size: str, patch: int, device: str, cores: int) -> Subject:

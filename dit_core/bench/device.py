@@ -9,8 +9,7 @@ from pathlib import Path
 
 
 def device_name() -> str:
-    """Return the name of the GPU where there is one, else that of the processor and its number of
-    usable cores.
+    """Return the name of the GPU, else that of the processor and its number of usable cores.
 
     torch is not loaded, so that `ditlab plan` can ask.
     """

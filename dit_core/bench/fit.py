@@ -8,8 +8,7 @@ import numpy as np
 def prices(
     rows: list[dict[str, float]], seconds: list[float], names: tuple[str, ...]
 ) -> dict[str, float]:
-    """Return for each name the price >= 0 that explains `seconds` of rows of amounts with least
-    relative error.
+    """Return for each name the price >= 0 that best explains `seconds` from rows of amounts.
 
     Non-negative least squares by coordinate descent on the normal equations, each row divided by
     its seconds, so that a short step counts as much as a long one.

@@ -31,11 +31,8 @@ class Lane:
     """The other end: starts the process, asks it for blocks of steps."""
 
     def __init__(self, side: str, what: str, subject: Subject, **settings: Any) -> None:
-        """Start `side` ("ours" or "peer") on `what` (one of WHATS); returns at once, it sets up
-        meanwhile.
-        """
-        # The peer gets a plain environment, as its scripts do; ours the one that the local executor
-        # gives to workers.
+        """Start `side` ("ours" or "peer") on `what` (one of WHATS) without waiting for it."""
+        # The peer gets a plain environment, as its scripts do; ours gets that of a local worker.
         plain = dict(os.environ, OMP_NUM_THREADS=str(subject.threads))
         environment = environment_to_train(subject.threads) if side == "ours" else plain
         self._process = subprocess.Popen(
@@ -55,16 +52,12 @@ class Lane:
         self.close()
 
     def ready(self) -> float:
-        """Wait until it is warm; return and keep as `first_s` the seconds of the first step,
-        compiling included.
-        """
+        """Wait until it is warm; return and keep the seconds of the first step, with compiling."""
         self.first_s = float(self._hear()["first_s"])
         return self.first_s
 
     def block(self, steps: int, *, phases: bool = False) -> dict[str, Any]:
-        """Return {"s", "cpu_s"} per step of a block, and with `phases` the seconds of each (ours
-        alone has them).
-        """
+        """Return {"s", "cpu_s"} per step of a block, and `phases` of ours where asked for."""
         self._say([steps, phases])
         return self._hear()
 

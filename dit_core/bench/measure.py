@@ -32,21 +32,18 @@ def measure(
     sampling: bool = False,
     fixed_batch: bool = False,
 ) -> dict[str, Any]:
-    """Return what `subject` reaches here: images/s, phases of a step, MFU, memory, and ratios to
-    the peer.
+    """Return what `subject` reaches here, by itself and beside the peer.
 
-    A batch that does not fit is halved: of ours alone unless `fixed_batch`, and of both beside the
-    peer, which takes more memory and shares it. Every comparison says its `batch`. Raises
-    DoesNotFit where none does.
+    By itself: images/s, phases of a step, MFU and memory. A batch that does not fit is halved: for
+    ours alone unless `fixed_batch`, and for both beside the peer, which takes more memory and
+    shares it. Every comparison names its `batch`. Raises DoesNotFit where none fits.
     """
     found, subject = _fitting(lambda s: _alone(s, peer, blocks, steps, show), subject, fixed_batch)
-    whats = (
-        [("step", {}), *([("gradients", {}), ("sampling", _SAMPLING)] if sampling else [])]
-        if peer
-        else []
-    )
-    for what, settings in whats:
-        if what not in found["peer"]:
+    comparisons: dict[str, dict[str, Any]] = {"step": {}}
+    if sampling:
+        comparisons |= {"gradients": {}, "sampling": _SAMPLING}
+    for what, settings in comparisons.items():
+        if peer and what not in found["peer"]:
             found["peer"][what] = _beside(what, subject, blocks, steps, show, settings)
     return {"device": device_name(), "subject": subject.plain(), **found}
 
@@ -96,8 +93,9 @@ def _beside(
 def _fitting(
     work: Callable[[Subject], Found], subject: Subject, fixed: bool = False
 ) -> tuple[Found, Subject]:
-    """Return (what `work` finds, the subject it fitted with): the batch is halved until it does,
-    unless `fixed`.
+    """Return (what `work` finds, the subject it fitted with).
+
+    The batch is halved until it fits, unless `fixed`.
     """
     while True:
         try:

@@ -1,11 +1,10 @@
-"""Our side of a benchmark: the real training loop, held at the end of a step; our samplers."""
+"""Our side of a benchmark: the real training loop, paused between blocks; our samplers."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,6 @@ from dit_core.diffusion.objective import make_objective
 from dit_core.diffusion.samplers import sample
 from dit_core.records.attempt import start_attempt
 from dit_core.records.paths import RunPaths
-from dit_core.study.science.execution import Execution
 from dit_core.study.science.sampling import Sampling
 from dit_core.training import train as loop
 from dit_core.training.draws import step_draws
@@ -30,7 +28,7 @@ class _Enough(BaseException):
 
 
 class Meter(Protocol):
-    """What hears of the steps."""
+    """What counts the steps."""
 
     phases: dict[str, float]
     wanted: bool
@@ -67,9 +65,7 @@ def training(subject: Subject, meter: Meter) -> None:
         around = loop.Surroundings(
             paths=paths,
             attempt=start_attempt(paths, device=subject.device),
-            execution=Execution(
-                device=subject.device, compile=subject.compile, log_every_images=10 * subject.batch
-            ),
+            execution=subject.execution,
             device=device,
             snapshots=frozenset(),
             mark=mark,
@@ -84,8 +80,7 @@ def gradients(subject: Subject) -> Callable[[], None]:
     """Return the forward and backward pass of one step."""
     science = subject.science
     device = torch.device(subject.device)
-    execution = Execution(device=subject.device, compile=subject.compile)
-    state, forward = loop.build_state(science, execution, device)
+    state, forward = loop.build_state(science, subject.execution, device)
     objective = make_objective(science.objective)
     generator = torch.Generator(device)
     autocast = loop.autocast_of(subject.precision, device)
@@ -100,7 +95,7 @@ def gradients(subject: Subject) -> Callable[[], None]:
         state.reduced.zero_()
         with autocast():
             loss = objective.loss(forward, x, drawn.u, drawn.noise, y)["loss"].mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
 
     return step
 
@@ -109,16 +104,13 @@ def sampling(subject: Subject, steps: int, guidance: float) -> Callable[[], None
     """Return the making of one batch of guided DDIM samples."""
     science = subject.science
     device = torch.device(subject.device)
-    execution = Execution(device=subject.device, compile=subject.compile)
-    state, forward = loop.build_state(science, execution, device)
+    state, forward = loop.build_state(science, subject.execution, device)
     model = state.model.eval()
     settings = Sampling(sampler="ddim", steps=steps, guidance=guidance)
     data = science.data
     batch = subject.batch
     labels = torch.arange(batch, device=device) % data.classes
-    autocast = (
-        loop.autocast_of(subject.precision, device) if subject.precision == "bf16" else nullcontext
-    )
+    autocast = loop.autocast_of(subject.precision, device)
 
     def network(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         with autocast():

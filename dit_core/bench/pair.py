@@ -15,9 +15,7 @@ from dit_core.bench.subject import Subject
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Seconds per step of both sides (medians of the blocks) and the ratio peer / ours of each pair
-    of blocks.
-    """
+    """Seconds per step of both sides (medians of the blocks), and the ratios peer / ours."""
 
     ours_s: float
     peer_s: float
@@ -31,9 +29,7 @@ class Paired:
 
     @property
     def pays_after_steps(self) -> int | None:
-        """Return after how many steps ours has repaid a longer first step (compiling); None if
-        never.
-        """
+        """Return the steps after which ours has repaid its first, compiling one; None if never."""
         extra = self.first_s - self.peer_first_s
         gain = self.peer_s - self.ours_s
         if extra <= 0:

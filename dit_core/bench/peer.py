@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dit_core.bench.subject import Subject, data_of
 from dit_core.diffusion.objective import make_objective
+from dit_core.model.conditions import Conditions
 from dit_core.study.price.cost import out_channels
 
 Step = Callable[[], None]
@@ -25,9 +27,9 @@ def network(subject: Subject) -> nn.Module:
     from diffusers import DiTTransformer2DModel
 
     science = subject.science
-    model = science.model
+    model = subject.model
     data = science.data
-    return DiTTransformer2DModel(
+    made: Any = DiTTransformer2DModel(  # type: ignore[no-untyped-call]  # as diffusers is
         num_attention_heads=model.heads,
         attention_head_dim=model.hidden // model.heads,
         in_channels=data.channels,
@@ -36,15 +38,17 @@ def network(subject: Subject) -> nn.Module:
         sample_size=data.height,
         patch_size=model.patch,
         num_embeds_ada_norm=data.classes,
-    ).to(subject.device)
+    )
+    network: nn.Module = made.to(subject.device)
+    return network
 
 
 def training(subject: Subject, *, gradients_only: bool = False) -> Step:
     """Return one training step of the peer, or its forward and backward pass alone."""
     if subject.device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
-            True  # as public DiT scripts do
-        )
+        # as public DiT scripts do
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
     science = subject.science
     device = torch.device(subject.device)
     model = network(subject)
@@ -55,8 +59,9 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
     images, labels = (part.to(device) for part in (data._x, data._y))
     batch = subject.batch
 
-    def call(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        return model(x, timestep=t.long(), class_labels=y).sample
+    def call(x: Tensor, t: Tensor, y: Tensor | Conditions) -> Tensor:
+        out: Tensor = model(x, timestep=t.long(), class_labels=y).sample
+        return out
 
     def step() -> None:
         index = torch.randint(0, len(images), (batch,), device=device)
@@ -66,7 +71,7 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
         noise = torch.randn_like(x)
         loss = objective.loss(call, x, u, noise, y)["loss"].mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
         if gradients_only:
             return
         optimizer.step()
@@ -79,9 +84,7 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
 
 
 def sampling(subject: Subject, steps: int, guidance: float) -> Step:
-    """Return the making of one batch of guided DDIM samples, as diffusers' DiT pipeline makes
-    them.
-    """
+    """Return the making of one batch of guided DDIM samples, as in diffusers' DiT pipeline."""
     from diffusers import DDIMScheduler
 
     science = subject.science
@@ -89,7 +92,9 @@ def sampling(subject: Subject, steps: int, guidance: float) -> Step:
     data = science.data
     batch = subject.batch
     model = network(subject).eval()
-    scheduler = DDIMScheduler(num_train_timesteps=1000, clip_sample=False)
+    scheduler: Any = DDIMScheduler(  # type: ignore[no-untyped-call]  # as diffusers is
+        num_train_timesteps=1000, clip_sample=False
+    )
     scheduler.set_timesteps(steps)
     labels = torch.arange(batch, device=device) % data.classes
     both = torch.cat([labels, torch.full_like(labels, data.classes)])

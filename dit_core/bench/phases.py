@@ -10,16 +10,15 @@ from dit_core.bench.ours import PHASES
 from dit_core.bench.subject import Subject
 
 _BLOCK_S = 0.5
-# What is neither data, network nor optimiser. Checkpoints come besides: one every five minutes by
+# What is neither data, network nor optimiser. Checkpoints are extra: one every five minutes by
 # default.
 BOOKKEEPING = ("ema", "log", "save")
 
 
 def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
-    """Return images/s and memory of the plain loop, and the seconds of each phase of a step
-    (medians of blocks).
+    """Return images/s and memory of the plain loop, and the seconds of each phase of a step.
 
-    `lane` is ours, warm, and measures steps.
+    Each is the median of blocks. `lane` is ours, warm, and measures steps.
     """
     steps = steps_of_a_block(lane.block(2)["s"])
     plain = [lane.block(steps) for _ in range(blocks)]
@@ -42,7 +41,5 @@ def phases_of(lane: Lane, subject: Subject, blocks: int) -> dict[str, Any]:
 
 
 def steps_of_a_block(step_s: float) -> int:
-    """Return how many steps make a block that is long enough for the clock and short beside the
-    machine's moods.
-    """
+    """Return the steps of a block: long enough for the clock, short beside drifts of the load."""
     return max(round(_BLOCK_S / step_s), 1)

@@ -10,18 +10,15 @@ from torch import Tensor
 
 from dit_core.data.memory import ArrayDataset
 from dit_core.errors import UserError, nearest
+from dit_core.study.science.execution import Execution
 from dit_core.study.science.science import SIZES, Data, Ddpm, Model, Science, Train, dims_of
 
-SMALL = (
-    "XXXS",
-    "XXS",
-    "XS",
-    "T",
-)  # meant for the digits; the others for latents of 256 x 256 pixels
+# Sizes meant for the digits; the others are for latents of images of 256 x 256 pixels.
+SMALL = ("XXXS", "XXS", "XS", "T")
 LATENTS = Data(
     name="latents", kind="latents", channels=4, height=32, width=32, classes=1000, images=4096
 )
-FOREVER = 10**7  # steps: a benchmark is stopped, it never ends
+FOREVER = 10**7  # steps: a benchmark is stopped from outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +36,27 @@ class Subject:
     @property
     def science(self) -> Science:
         """Return a training of this model that never ends by itself."""
-        depth, hidden, heads = dims_of(self.size)
+        images = FOREVER * self.batch
         return Science(
-            model=Model(depth=depth, hidden=hidden, heads=heads, patch=self.patch),
+            model=self.model,
             data=Data() if self.size in SMALL else LATENTS,
             objective=Ddpm(),
-            train=Train(images=FOREVER * self.batch, batch=self.batch, precision=self.precision),
+            train=Train.model_validate(
+                {"images": images, "batch": self.batch, "precision": self.precision}
+            ),
+        )
+
+    @property
+    def model(self) -> Model:
+        """Return the model of this size and patch."""
+        depth, hidden, heads = dims_of(self.size)
+        return Model(depth=depth, hidden=hidden, heads=heads, patch=self.patch)
+
+    @property
+    def execution(self) -> Execution:
+        """Return how ours is run; a row of the curve every ten steps."""
+        return Execution.model_validate(
+            {"device": self.device, "compile": self.compile, "log_every_images": 10 * self.batch}
         )
 
     def plain(self) -> dict[str, Any]:
@@ -53,7 +65,7 @@ class Subject:
 
 
 def named(text: str) -> tuple[str, int]:
-    """Return (size, patch) of "S/4"; raise UserError with the sizes there are."""
+    """Return (size, patch) of "S/4"; raise UserError naming the known sizes."""
     size, _, patch = text.partition("/")
     if size not in SIZES:
         raise UserError(

@@ -1,6 +1,4 @@
-"""`ditlab cancel STUDY RUN…`: the only command that cancels anything, and only what it is told
-to.
-"""
+"""`ditlab cancel STUDY RUN…`: the only command that cancels anything, and only what is named."""
 
 from __future__ import annotations
 
@@ -35,13 +33,13 @@ def cancel(
     view = look(store, name, runs)
     if view.book.queue.trouble is not None:
         raise EnvironmentProblem(
-            f"{view.book.queue.trouble}; what is queued cannot be known, so nothing is cancelled"
+            f"{view.book.queue.trouble}; queue unavailable; nothing was cancelled"
         )
     done = cancel_runs(store, runs, view)
     if as_json:
         print_json(done)
         return
     tasks = ", ".join(done["tasks"]) or "none"
-    print(f"{len(done['runs'])} runs cancelled; tasks taken out of Slurm: {tasks}")
+    print(f"{len(done['runs'])} runs cancelled; tasks removed from Slurm: {tasks}")
     for line in done["kept"]:
         print(line)

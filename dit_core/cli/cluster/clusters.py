@@ -1,6 +1,4 @@
-"""`ditlab clusters`: the profiles there are, and one proposed from what sinfo says about this
-cluster.
-"""
+"""`ditlab clusters`: the known profiles, and a proposal for this cluster from sinfo."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ def clusters(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the profiles of the clusters file, checked, and propose one for each partition of this
-    cluster.
-    """
+    """Check and show the profiles of the clusters file; propose one per partition here."""
     from slurm.scheduler.profile import clusters_file, parse_profile, read_profiles
     from slurm.submission.cluster import propose
 
@@ -48,9 +44,7 @@ def clusters(
 
 def _write(path: Path, proposed: dict[str, dict[str, object]]) -> None:
     if path.exists():
-        raise UserError(
-            f"{path}: there is a file already; add what you want of the proposal by hand"
-        )
+        raise UserError(f"{path}: exists already; copy what you need from the proposal by hand")
     path.parent.mkdir(parents=True, exist_ok=True)
     text = (
         "# Proposed by `ditlab clusters --write` from sinfo. Keys: docs/slurm.md\n"

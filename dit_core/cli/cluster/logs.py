@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ def logs(
     study: StudyArgument,
     words: RunsArgument = None,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Go on printing what is added.")
+        bool, typer.Option("-f", "--follow", help="Keep printing what is appended.")
     ] = False,
     lines: Annotated[
         int, typer.Option("-n", "--lines", min=0, help="Last lines to show; 0 shows all.")
@@ -28,8 +28,9 @@ def logs(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the last lines of the newest log of one run (training or evaluation task, first
-    process).
+    """Print the last lines of the newest log of one run.
+
+    The log is that of a training or evaluation task, of its first process.
     """
     from slurm.standing.gather import look
     from slurm.standing.history import log_files
@@ -38,7 +39,7 @@ def logs(
     name, runs = runs_of(study, store, words)
     if len(runs) != 1:
         raise UserError(
-            f"{len(runs)} runs are meant; name one of them: {', '.join(r.run_id for r in runs[:8])}"
+            f"{len(runs)} runs match; name one of them: {', '.join(r.run_id for r in runs[:8])}"
         )
     view = look(store, name, runs)
     found = log_files(runs[0], view.book)
@@ -57,8 +58,7 @@ def logs(
         return
     if not found:
         raise UserError(
-            f"run {runs[0].run_id}: no task of it has written a log yet; `ditlab why` says how it "
-            "stands"
+            f"run {runs[0].run_id}: no task has written a log yet; `ditlab why` shows its state"
         )
     newest = max(found, key=lambda f: f.path.stat().st_mtime).path
     print(f"==> {newest}")
@@ -77,7 +77,7 @@ def tail(path: Path, lines: int) -> list[str]:
     return text[-lines:] if lines else text
 
 
-def _follow(path: Path) -> Any:
+def _follow(path: Path) -> None:
     with open(path, "rb") as file:
         file.seek(0, 2)
         while True:

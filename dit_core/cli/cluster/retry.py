@@ -1,6 +1,4 @@
-"""`ditlab retry STUDY RUN…`: let runs that failed, were cancelled or made no progress be submitted
-again.
-"""
+"""`ditlab retry STUDY RUN…`: let failed, cancelled or stuck runs be submitted again."""
 
 from __future__ import annotations
 
@@ -15,11 +13,10 @@ def retry(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take up failed and cancelled runs again; the next `ditlab submit --go` (or `ditlab run`)
-    carries them out.
+    """Let the next `ditlab submit --go` or `ditlab run` take up failed and cancelled runs.
 
-    Without runs or a filter, all that failed or were cancelled are meant. Checkpoints stay: they go
-    on from there.
+    Without runs or a filter, this applies to all that failed or were cancelled. Checkpoints stay:
+    the runs resume from there.
     """
     from slurm.standing.gather import look
     from slurm.submission.actions import retry_runs
@@ -31,6 +28,6 @@ def retry(
         print_json({"runs": meant})
         return
     print(
-        f"{len(meant)} runs will be taken up again by `ditlab submit --go`: "
+        f"{len(meant)} runs will be resumed by `ditlab submit --go`: "
         f"{', '.join(meant) or 'none failed'}"
     )

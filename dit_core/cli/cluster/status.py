@@ -1,6 +1,4 @@
-"""`ditlab status STUDY`: how every run of a study stands, from its records first and the queue
-second.
-"""
+"""`ditlab status STUDY`: the state of every run, from its records first, then the queue."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ def status(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how every run stands, what was used and what is to come.
+    """Show the state of every run, what was used and what is left.
 
     Works without Slurm, from the records alone.
     """

@@ -1,6 +1,4 @@
-"""`ditlab submit STUDY -c PROFILE`: hold a study against what is done and queued, and submit the
-rest to Slurm.
-"""
+"""`ditlab submit STUDY -c PROFILE`: submit to Slurm what is neither done nor queued."""
 
 from __future__ import annotations
 
@@ -63,9 +61,7 @@ def submit(
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option(
-            "--follow", help="Stay, and submit again what comes back, until nothing is left."
-        ),
+        typer.Option("--follow", help="Stay and resubmit what comes back until nothing is left."),
     ] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Ask Slurm when the first array could start.")
@@ -77,8 +73,9 @@ def submit(
     max_runs: MaxRunsOption = MAX_RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit what is missing of a study to Slurm: what is done, queued or cancelled is left alone,
-    with the reason.
+    """Submit what is missing of a study to Slurm.
+
+    Runs that are done, queued or cancelled are left alone, each with its reason.
     """
     from slurm.scheduler.profile import load_profile
 
@@ -167,13 +164,13 @@ def _say_what_was_done(found: Reconciled, go: bool) -> None:
         print(f"note: {found.view.book.queue.trouble}")
     if found.submission is None:
         if found.arrays and not go:
-            print("nothing was submitted; --go does it")
+            print("nothing was submitted; --go submits")
         return
     jobs = ", ".join(job for job, _ in found.submission.jobs) or "none"
     print(f"submitted {found.submission.tasks:,} tasks as jobs {jobs}")
     if found.submission.waiting:
         left = found.submission.waiting
         print(
-            f"{left:,} tasks wait for room in the queue: run the same command later, or with "
+            f"{left:,} tasks wait for room in the queue; run the command again later, or with "
             "--follow"
         )

@@ -22,9 +22,7 @@ def watch(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the status again and again until nothing runs or waits; with --json only the last look
-    is printed.
-    """
+    """Refresh the status until nothing runs or waits; --json prints the last one only."""
     from rich.console import Console
     from rich.live import Live
 

@@ -1,4 +1,4 @@
-"""`ditlab why STUDY RUN`: what happened to a run, attempt by attempt, in words."""
+"""`ditlab why STUDY RUN`: what happened to a run, attempt by attempt."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def why(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what happened to runs: attempts, why each ended, what Slurm says, what is missing, where
-    the logs are.
+    """Explain what happened to runs, attempt by attempt.
+
+    It names why each attempt ended, what Slurm reports, what is missing and where the logs are.
     """
     from slurm.standing.gather import look
     from slurm.standing.history import story, story_lines

@@ -25,7 +25,7 @@ def encode(
         int, typer.Option(help="Side of the square cut from each image, in pixels.")
     ] = 256,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the shards; give it again to go on.")
+        Path | None, typer.Option(help="Folder for the shards; give it again to resume.")
     ] = None,
     dtype: Annotated[
         str, typer.Option(help="Type on disk: float32, or float16 at half the size.")
@@ -48,7 +48,7 @@ def encode(
 ) -> None:
     """Encode images as posterior moments of a VAE.
 
-    Stopped at any moment, the same command goes on.
+    It may be stopped at any moment; run it again to resume.
     """
     if verify:
         _verify(folder, as_json)
@@ -79,14 +79,20 @@ def encode(
         facts["data"] = {"kind": "latents", "channels": c, "height": h, "width": w}
         facts["data"] |= {"classes": len(encoding.listing.classes), "images": facts["images"]}
         facts["data"]["sha256"] = sha256_of(out / "manifest.json")
-    print(json.dumps(facts) if as_json else _words(facts, out))
+    print(json.dumps(facts) if as_json else _summary(facts, out))
 
 
-def _words(facts: dict[str, Any], out: Path) -> str:
+def _summary(facts: dict[str, Any], out: Path) -> str:
     made = ", ".join(f"{facts[k]} {k}" for k in ("kept", "encoded", "mended") if facts[k])
-    head = f"{facts['images']} images, {facts['shards']} shards ({made or 'none made'}) in {facts['seconds']:.1f} s"
+    head = (
+        f"{facts['images']} images, {facts['shards']} shards ({made or 'none made'}) "
+        f"in {facts['seconds']:.1f} s"
+    )
     if not facts["done"]:
-        return f"{head}; {facts['missing']} shards are left to the other parts, whose last writes the manifest"
+        return (
+            f"{head}; {facts['missing']} shards are left to the other parts, the last of which "
+            "writes the manifest"
+        )
     rows = ", ".join(f"{k}: {v}" for k, v in facts["data"].items())
     where = f"execution: {{data_roots: {{{out.name}: {out}}}}}"
     return f"{head}\nin a study:  data: {{name: {out.name}, {rows}}}\nand:         {where}"
@@ -95,12 +101,16 @@ def _words(facts: dict[str, Any], out: Path) -> str:
 def _verify(folder: Path, as_json: bool) -> None:
     from dit_core.data.latents.latent_set import verify
 
-    rows = [{"file": shard.file, "problem": problem} for shard, problem in verify(folder)]
-    bad = [f"{folder / row['file']}: {row['problem']}" for row in rows if row["problem"]]
+    checked = list(verify(folder))
+    rows = [{"file": shard.file, "problem": problem} for shard, problem in checked]
+    bad = [f"{folder / shard.file}: {problem}" for shard, problem in checked if problem]
     if as_json:
         print(json.dumps({"shards": len(rows), "bad": len(bad), "rows": rows}))
     if bad:
-        remedy = f"{len(bad)} of {len(rows)} shards are broken; the same `ditlab encode` makes them again"
+        remedy = (
+            f"{len(bad)} of {len(rows)} shards are broken; the same `ditlab encode` makes them "
+            "again"
+        )
         raise DataError("\n".join([*bad, remedy]))
     if not as_json:
         print(f"{len(rows)} shards, all whole")
@@ -109,7 +119,7 @@ def _verify(folder: Path, as_json: bool) -> None:
 def _part(text: str) -> tuple[int, int]:
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise UserError(f"--part {text!r}: wanted is i/n with 1 <= i <= n, as in 2/8")
+        raise UserError(f"--part {text!r}: write i/n with 1 <= i <= n, as in 2/8")
     return int(i), int(n)
 
 

@@ -55,9 +55,7 @@ def reference(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Make the reference statistics that evaluations under a protocol are held against, once, into
-    one file.
-    """
+    """Compute the reference statistics that a protocol's evaluations are compared with."""
     from dit_core.evaluate.features.reference import write_reference
     from dit_core.evaluate.protocol.assets import assets_folder
     from dit_core.records.disk.files import sha256_of
@@ -80,20 +78,21 @@ def reference(
     made = _make(source, chosen, extractor, keep, vae)
     target = out or assets_folder() / f"reference-{called}.safetensors"
     write_reference(target, made, extractor, chosen.layer)
+    kept = 0 if made.features is None else len(made.features)
+    digest = sha256_of(target)
     facts = {
         "file": str(target),
-        "sha256": sha256_of(target),
+        "sha256": digest,
         "images": made.count,
-        "features_kept": 0 if made.features is None else len(made.features),
+        "features_kept": kept,
         "spatial": made.spatial is not None,
     }
     if as_json:
         print_json(facts)
         return
-    kept = facts["features_kept"]
     print(
         f"{target}: statistics of {made.count or 'all'} images, {kept:,} features kept, sha256 "
-        f"{facts['sha256'][:16]}…"
+        f"{digest[:16]}…"
     )
     if out is not None:
         print(f"in a study: execution: {{data_roots: {{reference-{called}: {target}}}}}")

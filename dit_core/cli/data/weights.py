@@ -1,17 +1,20 @@
-"""`ditlab import` and `ditlab export-weights`: weights of others into a run, and a run's weights to
-others.
-"""
+"""`ditlab import` and `ditlab export-weights`: weights from and for other projects."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.errors import UserError, nearest
 from dit_core.records.paths import Store
+from dit_core.study.science.science import Model
+
+if TYPE_CHECKING:
+    from dit_core.model.weights.files import Imported
+    from dit_core.study.science.science import Science
 
 LAYOUTS = ("released", "diffusers")
 KINDS = ("latents", "images", "npz", "digits")
@@ -31,10 +34,11 @@ def import_(
         str, typer.Option("--kind", help=f"Kind of that data: {', '.join(KINDS)}.")
     ] = "latents",
     images_seen: Annotated[
-        int | None, typer.Option("--images-seen", help="Images seen in its training.")
+        int | None, typer.Option("--images-seen", min=1, help="Images seen in its training.")
     ] = None,
     heads: Annotated[
-        int | None, typer.Option("--heads", help="Attention heads, for sizes without a name.")
+        int | None,
+        typer.Option("--heads", min=1, help="Attention heads, for sizes without a name."),
     ] = None,
     flow: Annotated[
         bool, typer.Option("--flow", help="It predicts a flow's velocity, not a diffusion's noise.")
@@ -46,15 +50,10 @@ def import_(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a finished run of weights trained elsewhere, to be sampled and evaluated like any
-    other.
-    """
+    """Import external weights as a finished run, to be sampled and evaluated like any other."""
     _one_of("--kind", kind, KINDS)
     if time_frequencies is not None:
         _one_of("--time-frequencies", time_frequencies, LAYOUTS)
-    for option, value in (("--images-seen", images_seen), ("--heads", heads)):
-        if value is not None and value < 1:
-            raise UserError(f"{option} {value}: must be at least 1")
     from dit_core.model.weights.files import Described, read_foreign
     from dit_core.study.science import ids
 
@@ -62,22 +61,22 @@ def import_(
     run_id = ids.run_id(found.science)
     fresh = _file_as_run(Store.at(results), run_id, found, path)
     science = found.science
+    model = science.model
+    assert isinstance(model, Model)  # `read_foreign` reads nothing but DiTs
     facts = {
         "run_id": run_id,
         "imported": fresh,
-        "model_size": science.model.size,
-        "patch": science.model.patch,
+        "model_size": model.size,
+        "patch": model.patch,
         "images_seen": science.train.images,
         "notes": list(found.notes),
     }
     if as_json:
         print_json(facts)
         return
-    size = f"{science.model.size}/{science.model.patch} on {science.data.channels}x{science.data.height}"
-    typer.echo(
-        f"{run_id}: {size}x{science.data.width}{'' if fresh else ', already there'}; `ditlab "
-        f"sample {run_id}`"
-    )
+    shape = f"{science.data.channels}x{science.data.height}x{science.data.width}"
+    there = "" if fresh else ", already there"
+    typer.echo(f"{run_id}: {model.size}/{model.patch} on {shape}{there}; `ditlab sample {run_id}`")
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
 
@@ -114,23 +113,9 @@ def export(
     from dit_core.training.checkpoint import load_ema
 
     weights = load_ema(paths, point)
-    notes = []
-    if to == "released":
-        write_released(out, weights, science)
-        if science.model.time_frequencies != "released":
-            notes.append(
-                "the model has diffusers' time frequencies, which the released code does not: "
-                "outputs differ"
-            )
-    else:
-        write_diffusers(out, weights, science)
-        if science.model.time_frequencies != "diffusers":
-            notes.append(
-                "diffusers has other time frequencies than the released code: the same samples "
-                "need "
-                "block.norm1.emb.time_proj.downscale_freq_shift = 0 in every block of "
-                "model.transformer_blocks"
-            )
+    write = write_released if to == "released" else write_diffusers
+    write(out, weights, science)
+    notes = _other_frequencies(to, science)
     facts = {
         "run_id": paths.root.name,
         "images_seen": point,
@@ -146,7 +131,24 @@ def export(
         typer.echo(f"note: {note}", err=True)
 
 
-def _file_as_run(store: Store, run_id: str, found, path: Path) -> bool:
+def _other_frequencies(to: str, science: Science) -> list[str]:
+    """Return a note where the target layout embeds time with other frequencies than the model."""
+    model = science.model
+    if not isinstance(model, Model) or model.time_frequencies == to:
+        return []
+    if to == "released":
+        return [
+            "the model has diffusers' time frequencies, which the released code lacks: outputs "
+            "differ"
+        ]
+    return [
+        "diffusers has other time frequencies than the released code: for the same samples set "
+        "block.norm1.emb.time_proj.downscale_freq_shift = 0 in every block of "
+        "model.transformer_blocks"
+    ]
+
+
+def _file_as_run(store: Store, run_id: str, found: Imported, path: Path) -> bool:
     """Write the run; return False where it was there already, whole."""
     from dit_core.records.attempt import start_attempt
     from dit_core.records.outcome import Outcome, read_outcome, write_outcome

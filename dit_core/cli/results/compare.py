@@ -1,6 +1,4 @@
-"""`ditlab compare STUDY --by model.conditioning`: results side by side, differences held against
-the noise.
-"""
+"""`ditlab compare STUDY --by COLUMN`: results side by side, differences beside the noise."""
 
 from __future__ import annotations
 
@@ -21,13 +19,14 @@ def compare(
         str, typer.Option(help="The column whose values stand side by side, as model.conditioning.")
     ],
     metric: Annotated[
-        str | None, typer.Option(help="The metric; else the first distance that was measured.")
+        str | None, typer.Option(help="The metric; default: the first distance that was measured.")
     ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the runs of a study that differ in one column (and in seeds), with intervals and the
-    noise floor.
+    """Compare the runs of a study that differ in one column (and in seeds).
+
+    Differences come with intervals and are compared with the noise between seeds.
     """
     import pyarrow as pa
 
@@ -47,9 +46,7 @@ def compare(
     if rows:
         table = pa.Table.from_pylist(rows)
         keep, last = important(rows, found.by, found.metric)
-        print(
-            fitted(table, terminal_width(), keep=keep, last=last, hint="--json holds all"), end=""
-        )
+        print(fitted(table, terminal_width(), keep=keep, last=last, hint="--json has all"), end="")
     else:
         print(f"no two measured runs differ in {found.by} alone", file=sys.stderr)
     floor = (
@@ -58,7 +55,10 @@ def compare(
         else f"{found.floor:.4g} ({found.repeats} repeats)"
     )
     if len(floors) > 1:
-        floor = f"{floors[0]:.4g} to {floors[-1]:.4g}, by how a row was measured ({found.repeats} repeats)"
+        floor = (
+            f"{floors[0]:.4g} to {floors[-1]:.4g}, by how a row was measured "
+            f"({found.repeats} repeats)"
+        )
     print(
         f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference "
         "above the floor"
@@ -68,9 +68,7 @@ def compare(
 
 
 def important(rows: list[dict[str, Any]], by: str, metric: str) -> tuple[list[str], list[str]]:
-    """Return the columns that hold the answer, and those that a narrow terminal can do without,
-    least of all last.
-    """
+    """Return the columns of the answer, and those a narrow terminal drops, the last one first."""
     answer = [by, metric, "difference", "verdict"]
     same = [c for c in rows[0] if c not in answer and len({row[c] for row in rows}) == 1]
     ends = [

@@ -19,9 +19,7 @@ def diff(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what differs between two runs: science, cost, outcome, and every metric measured alike in
-    both.
-    """
+    """Show how two runs differ: science, cost, outcome, and every metric measured alike."""
     from analysis.select import differ
     from analysis.tables import query as engine
     from dit_core.cli.results.query import bring_up
@@ -45,11 +43,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
     from analysis.write.terminal import fitted, terminal_width
 
-    return (
-        fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json holds all")
-        if rows
-        else ""
-    )
+    if not rows:
+        return ""
+    return fitted(pa.Table.from_pylist(rows), terminal_width(), hint="--json has all")
 
 
 def _pairs(what: str, pairs: dict[str, tuple[Any, Any]]) -> str:
@@ -57,4 +53,6 @@ def _pairs(what: str, pairs: dict[str, tuple[Any, Any]]) -> str:
 
 
 def _word(value: Any) -> str:
-    return "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return "missing"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -27,8 +27,9 @@ def export(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a study to another viewer. The records stay the only truth; a copy can be made again at
-    any time.
+    """Copy a study to another viewer.
+
+    The records remain the source of truth; a copy can be made again at any time.
     """
     from analysis.write import mirror
 
@@ -41,7 +42,7 @@ def export(
     if wandb is not None:
         done["wandb"] = mirror.to_wandb(name, wandb, results)
     if not done:
-        raise UserError("say where to: --tensorboard FOLDER, --mlflow URI or --wandb PROJECT")
+        raise UserError("name a target: --tensorboard FOLDER, --mlflow URI or --wandb PROJECT")
     if as_json:
         print_json(done)
         return

@@ -36,7 +36,7 @@ def query(
     sql: Annotated[
         str | None, typer.Argument(help="One SELECT over runs, evals, results, metrics, …")
     ] = None,
-    table: Annotated[str | None, typer.Option(help="Ask without SQL: the table.")] = None,
+    table: Annotated[str | None, typer.Option(help="Query without SQL: the table.")] = None,
     where: Annotated[
         _List, typer.Option(help="COLUMN=VALUE[,VALUE] (also != < <= > >= ~); repeat for and.")
     ] = None,
@@ -47,14 +47,14 @@ def query(
         _List, typer.Option(help="Columns to sort by, separated by commas; -fd_digits descends.")
     ] = None,
     pivot: Annotated[
-        str | None, typer.Option(help="ROWS,COLUMNS of a two-way table of the one column asked.")
+        str | None, typer.Option(help="ROWS,COLUMNS of a two-way table of one column.")
     ] = None,
     aggregate: Annotated[
         str | None, typer.Option(help="mean, median, min, max or count of a pivot's cells.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Rows at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most this many rows.")] = None,
     study: Annotated[
-        str | None, typer.Option(help="Only what this study (name or YAML file) holds.")
+        str | None, typer.Option(help="Only the runs of this study (name or YAML file).")
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="table, csv, md, latex, json or parquet.")
@@ -63,7 +63,7 @@ def query(
         Path | None, typer.Option(help="Write to this file; its ending chooses the format.")
     ] = None,
     watch: Annotated[
-        float | None, typer.Option(min=0.1, help="Ask again every so many seconds.")
+        float | None, typer.Option(min=0.1, help="Repeat every so many seconds.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a query may take.")] = 60.0,
     update: Annotated[bool, typer.Option(help="Look for new records first.")] = True,
@@ -73,9 +73,9 @@ def query(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the result tables. With SQL: `ditlab query "SELECT …"`.
+    """Query the result tables.
 
-    Without: `ditlab query --table evals --where …`.
+    With SQL: `ditlab query "SELECT …"`. Without: `ditlab query --table evals --where …`.
     """
     from analysis.tables.choose import Choice
     from analysis.tables.query import retrying
@@ -84,12 +84,14 @@ def query(
 
     kind = _format(form, out, as_json)
     if out is not None and out.is_dir():
-        raise UserError(f"--out {out}: is a folder; give the file to write, as {out / 'table.csv'}")
+        raise UserError(
+            f"--out {out}: is a folder; give the file to write, such as {out / 'table.csv'}"
+        )
     words = tuple(where or ()), _split(columns), _split(sort), _pair(pivot)
     plain = Choice(table or "runs", *words, aggregate, limit)
     if sql is not None and (table is not None or plain != Choice(table="runs")):
         raise UserError(
-            "give SQL or --table with its options, not both: conditions belong into the SELECT"
+            "give SQL or --table with its options, not both; SQL has its conditions in the SELECT"
         )
     store = Store.at(results)
     name = study_name(study, store) if study else None
@@ -104,9 +106,7 @@ def query(
 
 
 def bring_up(store: Store, *, update: bool = True, rebuild: bool = False) -> Index:
-    """Return the index, brought up to the records unless told not to, with a bar where that takes
-    long.
-    """
+    """Return the index, first updated from the records unless `update` is false."""
     from analysis.tables import index
     from dit_core.cli.shared.bar import bar
 
@@ -145,7 +145,7 @@ def emit(found: pa.Table, kind: str, out: Path | None) -> None:
 
     if kind == "parquet":
         if out is None and sys.stdout.isatty():
-            raise UserError("Parquet is no text for a terminal: give --out FILE.parquet")
+            raise UserError("Parquet is binary; give --out FILE.parquet")
         data = formats.to_parquet(found)
     elif kind == "table":
         data = terminal.fitted(found, None if out else terminal.terminal_width()).encode()
@@ -163,16 +163,14 @@ def emit(found: pa.Table, kind: str, out: Path | None) -> None:
 
 
 def remarks(index: Index, found: pa.Table) -> None:
-    """Say on standard error what a reader of the table must know: an empty store, damaged
-    records.
-    """
+    """Warn on standard error about an empty store and damaged records."""
     runs = sum(p["rows"] for layer in index.layers for p in layer if p["table"] == "state")
     if not runs:
         print(f"no results in {index.store.root} yet: `ditlab run STUDY` fills it", file=sys.stderr)
     damaged = sum(p["rows"] for layer in index.layers for p in layer if p["table"] == "problems")
     if damaged:
         print(
-            "note: damaged places in the records are left out; `ditlab doctor` names them",
+            "note: damaged records are left out; `ditlab doctor` names them",
             file=sys.stderr,
         )
 
@@ -203,9 +201,7 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
         return "json"
     if form is None and out is not None:
         if out.suffix not in _SUFFIXES:
-            raise UserError(
-                f"--out {out}: its ending names no format ({', '.join(_SUFFIXES)}); give --format"
-            )
+            raise UserError(f"--out {out}: unknown ending ({', '.join(_SUFFIXES)}); give --format")
         return _SUFFIXES[out.suffix]
     return form or "table"
 

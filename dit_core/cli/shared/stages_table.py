@@ -1,6 +1,4 @@
-"""`ditlab plan STUDY --stages N`: the table that a pipeline-parallel inference system starts
-from.
-"""
+"""`ditlab plan STUDY --stages N`: each Transformer split for pipeline-parallel inference."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ _COLUMNS = (
 
 
 def stage_document(study: str, runs: Iterable[Run], count: int) -> dict[str, Any]:
-    """Return the stages of every Transformer among the runs as plain values; raise UserError where
-    there is none.
-    """
+    """Return the stages of every Transformer as plain values; raise UserError without any."""
     rows = [
         {"run_id": run.run_id, "name": run.name, "stages": [asdict(stage) for stage in stages]}
         for stages, members in _cut(runs, count).items()
@@ -44,9 +40,9 @@ def print_stages(runs: Iterable[Run], count: int) -> None:
     for stages, members in _cut(runs, count).items():
         names = ", ".join(run.name or "(base)" for run in members[:4])
         more = f" and {len(members) - 4} more" if len(members) > 4 else ""
-        typer.echo(
-            f"{names}{more}: {members[0].science.model.size}/{members[0].science.model.patch}"
-        )
+        model = members[0].science.model
+        assert isinstance(model, Model)  # `_cut` leaves others out
+        typer.echo(f"{names}{more}: {model.size}/{model.patch}")
         for line in table(stages):
             typer.echo(line)
     typer.echo(

@@ -1,6 +1,4 @@
-"""`ditlab plan STUDY --unets`: beside each Transformer, the U-Net whose forward pass costs about as
-much.
-"""
+"""`ditlab plan STUDY --unets`: beside each run, the U-Net whose forward pass costs as much."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ def unet_document(study: str, runs: Iterable[Run]) -> dict[str, Any]:
 
 
 def print_unets(runs: Iterable[Run]) -> None:
-    """Print one pair of lines per run: what it costs, and the `model:` of the U-Net that costs as
-    much.
-    """
+    """Print a pair of lines per run: its cost, and the `model:` of the U-Net that costs as much."""
     for row in map(_row, runs):
         settings = ", ".join(f"{key}: {value}" for key, value in row["unet"].items())
         typer.echo(f"{row['name'] or '(base)'}: {row['fwd_gmacs']:.4g} Gmacs")
@@ -41,12 +37,12 @@ def _row(run: Run) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"--unets: {error} (run {run.name!r})") from None
     theirs = unet_cost.fwd_macs(unet, science.data, out)
-    told = {name: value for name, value in unet.model_dump().items() if _differs(name, value)}
+    settings = {name: value for name, value in unet.model_dump().items() if _differs(name, value)}
     return {
         "run_id": run.run_id,
         "name": run.name,
         "fwd_gmacs": macs / 1e9,
-        "unet": {"family": "unet", **told},
+        "unet": {"family": "unet", **settings},
         "unet_fwd_gmacs": theirs / 1e9,
         "unet_params": unet_cost.params(unet, science.data, out),
         "ratio": theirs / macs,

@@ -1,6 +1,4 @@
-"""`ditlab doctor`: check every record and manifest; say what is torn, missing or orphaned, and how
-to mend it.
-"""
+"""`ditlab doctor`: check every record and manifest; name what is damaged, and the remedy."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def check(store: Store, *, quick: bool = False) -> Iterator[Problem]:
 
 
 def check_index(store: Store) -> Iterator[Problem]:
-    """Yield the parts of the index that are not what its manifest names; it mends itself at the
-    next query.
-    """
+    """Yield the parts of the index that differ from its manifest; the next query mends them."""
     from analysis.tables.index import load
     from analysis.tables.parquet_parts import IndexDamagedError, check_part
     from dit_core.records.rows import Problem

@@ -1,6 +1,4 @@
-"""`ditlab pack STUDY` and `ditlab unpack FILE`: one archive of records and report, to lie beside a
-paper.
-"""
+"""`ditlab pack STUDY` and `ditlab unpack FILE`: one archive of a study's records and report."""
 
 from __future__ import annotations
 
@@ -15,7 +13,9 @@ from dit_core.cli.shared.study_argument import StudyArgument, study_name
 
 def pack(
     study: StudyArgument,
-    out: Annotated[Path | None, typer.Option(help="The archive; else STUDY.tar.gz here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The archive; default STUDY.tar.gz here.")
+    ] = None,
     weights: Annotated[bool, typer.Option("--weights", help="With the EMA snapshots.")] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
@@ -53,9 +53,7 @@ def unpack(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add an archive's records to the results folder; checked first, nothing is ever
-    overwritten.
-    """
+    """Add an archive's records to the results, checked first; nothing is ever overwritten."""
     from dit_core.records.paths import Store
     from dit_core.records.upkeep import pack as packing
 
@@ -64,4 +62,4 @@ def unpack(
     if as_json:
         print_json(counts)
         return
-    print(f"{counts['new']} files added to {store.root}, {counts['there']} were there already")
+    print(f"{counts['new']} files added to {store.root}, {counts['there']} existed already")

@@ -1,6 +1,4 @@
-"""`ditlab bench`: how fast this machine trains and samples, against a peer; the calibration that
-`plan` uses.
-"""
+"""`ditlab bench`: the speed of this machine beside a peer, and the calibration `plan` uses."""
 
 from __future__ import annotations
 
@@ -50,10 +48,10 @@ def bench(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how fast this machine trains: images/s, phases of a step, MFU, memory, and the ratio to a
-    peer loop.
+    """Measure how fast this machine trains, beside a peer's training loop.
 
-    With --save (and no --model) measure the calibration instead: about two minutes on a CPU.
+    Shows images/s, the phases of a step, MFU, memory and the ratio to the peer. With --save (and no
+    --model) it measures the calibration instead: about two minutes on a CPU.
     """
     store = Store.at(results)
     document: dict[str, Any] = {}
@@ -104,8 +102,13 @@ def _subject(
         _among("--precision", precision, _PRECISIONS)
     if compiled is not None:
         _among("--compile", compiled, _COMPILES)
-    asked = {"batch": batch, "precision": precision, "compile": compiled, "threads": threads}
-    return replace(subject, **{name: value for name, value in asked.items() if value is not None})
+    return replace(
+        subject,
+        batch=batch or subject.batch,
+        precision=precision or subject.precision,
+        compile=compiled or subject.compile,
+        threads=threads or subject.threads,
+    )
 
 
 def _print(document: dict[str, Any], store: Store) -> None:

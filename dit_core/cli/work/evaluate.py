@@ -1,6 +1,4 @@
-"""`ditlab evaluate STUDY`: the planned evaluations of trained runs that have no record yet; never
-trains.
-"""
+"""`ditlab evaluate STUDY`: make the missing evaluations of trained runs; never trains."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ def evaluate(
         typer.Option("--part", help="i/n: take every n-th batch from the i-th, for n processes."),
     ] = "1/1",
     few: Annotated[
-        bool, typer.Option("--few", help="Allow fewer samples than features; labels the row.")
+        bool, typer.Option("--few", help="Allow fewer samples than features; marks the row.")
     ] = False,
     keep: Annotated[
         Path | None,
@@ -35,7 +33,7 @@ def evaluate(
     max_runs: MaxRunsOption = MAX_RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the evaluations that are missing for runs whose training has reached them.
+    """Make the missing evaluations of runs whose training has reached them.
 
     Several processes with --part 1/n … n/n share each evaluation batch by batch; the last to finish
     writes the record.
@@ -114,5 +112,5 @@ def parse_part(text: str) -> tuple[int, int]:
     """Return (rank from 0, world) of "i/n"; raise UserError for anything else."""
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise UserError(f"--part {text!r}: wanted is i/n with 1 <= i <= n, as in 2/8")
+        raise UserError(f"--part {text!r}: write i/n with 1 <= i <= n, as in 2/8")
     return int(i) - 1, int(n)

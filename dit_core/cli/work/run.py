@@ -1,4 +1,4 @@
-"""`ditlab run STUDY`: carry a study out on this machine; the same command goes on after a stop."""
+"""`ditlab run STUDY`: run a study on this machine; run it again to resume."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def run(
 ) -> None:
     """Train and evaluate every point of a study on this machine, then write its report.
 
-    Ctrl-C saves and leaves; the same command goes on. A failed run does not stop the others (exit
-    code 1 at the end).
+    Ctrl-C saves and leaves; run it again to resume. A failed run does not stop the others; the exit
+    code is then 1.
     """
     store = Store.at(results)
     file = study_file(study, store)
@@ -54,8 +54,7 @@ def run(
     write_plan(store, planned.study.name, planned.study.text, planned.runs, planned.calibration)
     ended: dict[str, tuple[str, str | None]] = {}
     if todo:
-        # A batch system or a closed terminal says TERM or HUP where a person says Ctrl-C: the same
-        # save-and-leave.
+        # A batch system sends TERM and a closing terminal HUP; both save and leave, as Ctrl-C does.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         with _Display(todo, say) as display:
@@ -98,9 +97,7 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
 
 
 def _check_data(runs: list[Run], say: Any) -> None:
-    """Read each data set of the user's own once: what is wrong with it is one line here, before
-    anything starts.
-    """
+    """Read each data set of the user's own once, so that its faults show before anything starts."""
     own = dict.fromkeys(
         (r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs
     )
@@ -113,9 +110,7 @@ def _check_data(runs: list[Run], say: Any) -> None:
 
 
 def _report(store: Store, study: str, runs: tuple[Run, ...], say: Any) -> tuple[Path, ...]:
-    """Write the study's table and figure where its records are others than the last time; return
-    the files.
-    """
+    """Write the study's table and figure where its records changed; return the files."""
     from analysis.report import closing
 
     state = closing.state_of(store, study, runs)

@@ -28,10 +28,11 @@ def sample(
         str, typer.Option("--guidance", help="Guidance scales, one column each, as 1,4.")
     ] = "1",
     sampler: Annotated[
-        str | None, typer.Option("--sampler", help="Sampler; else ddpm, or euler of a flow.")
+        str | None, typer.Option("--sampler", help="Sampler; default ddpm, or euler for a flow.")
     ] = None,
     at: Annotated[
-        int | None, typer.Option("--at", help="Training point in images seen; else the last kept.")
+        int | None,
+        typer.Option("--at", help="Training point in images seen; default: the last kept."),
     ] = None,
     classes: Annotated[int, typer.Option("--classes", help="Rows: classes from 0 on.")] = 10,
     per_class: Annotated[
@@ -39,10 +40,10 @@ def sample(
     ] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples.")] = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", help="PNG to write; else samples/ of the run.")
+        Path | None, typer.Option("--out", help="PNG to write; default: in samples/ of the run.")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Folder for the images by themselves too.")
+        Path | None, typer.Option("--keep", help="Folder for the single images, too.")
     ] = None,
     vae: Annotated[
         str | None,
@@ -54,7 +55,7 @@ def sample(
 ) -> None:
     """Draw samples of a trained run.
 
-    The same noise is used in every column, so that columns differ by setting only.
+    Every column uses the same noise, so columns differ by their setting only.
     """
     from dit_core.device import device_for
     from dit_core.evaluate.samples.pictures import save_labelled
@@ -68,13 +69,13 @@ def sample(
             f"run {paths.root.name} makes vectors, of which there are no pictures; "
             "`ditlab evaluate STUDY --keep DIR` writes them as lines of numbers"
         )
+    if classes < 1 or per_class < 1:
+        raise UserError(f"--classes {classes} --per-class {per_class}: both must be at least 1")
     settings = _settings(
         science, sampler, _numbers("--steps", steps, int), _numbers("--guidance", guidance, float)
     )
     point = at if at is not None else _last_point(paths)
     rows = min(classes, science.data.classes)
-    if rows < 1 or per_class < 1:
-        raise UserError(f"--classes {classes} --per-class {per_class}: both must be at least 1")
     columns = []
     with bar("sampling") as show:
         for number, setting in enumerate(settings):
@@ -82,21 +83,13 @@ def sample(
             columns.append(_column(generator, rows, per_class))
             show(number + 1, len(settings))
     target = out or paths.root / "samples" / f"{point:012d}-{settings[0].sampler}-{seed}.png"
-    headings = [
-        f"{s.steps} steps" + (f", g {s.guidance:g}" if s.guidance != 1 else "") for s in settings
-    ]
+    headings = [_heading(setting) for setting in settings]
     save_labelled(target, columns, headings, [str(c) for c in range(rows)])
     if keep is not None:
         _keep(keep, columns, settings)
-    facts = {
-        "run_id": paths.root.name,
-        "images_seen": point,
-        "file": str(target),
-        "columns": headings,
-        "rows": rows,
-    }
     if as_json:
-        print_json(facts)
+        facts = {"run_id": paths.root.name, "images_seen": point, "file": str(target)}
+        print_json({**facts, "columns": headings, "rows": rows})
     else:
         print(
             f"{target}: {rows} classes by {', '.join(headings)}; {point:,} images seen, "
@@ -104,11 +97,16 @@ def sample(
         )
 
 
+def _heading(setting: Sampling) -> str:
+    guided = f", g {setting.guidance:g}" if setting.guidance != 1 else ""
+    return f"{setting.steps} steps{guided}"
+
+
 def find_run(store: Store, word: str) -> RunPaths:
     """Return the run whose id begins with `word`; raise UserError where none or several do."""
     if not re.fullmatch(r"[0-9a-f]{2,16}", word):
         raise UserError(
-            f"{word!r} is no run id (2 to 16 hexadecimal digits); `ditlab plan STUDY` shows them"
+            f"{word!r} is not a run id (2 to 16 hexadecimal digits); `ditlab plan STUDY` shows them"
         )
     found = sorted(
         path for path in (store.runs / word[:2]).glob(f"{word}*") if (path / "run.yaml").is_file()
@@ -130,7 +128,7 @@ def _numbers(option: str, text: str, kind: Any) -> list[Any]:
         return [kind(part) for part in text.split(",")]
     except ValueError:
         raise UserError(
-            f"{option} {text!r}: wanted are numbers with commas between, as in 10,50"
+            f"{option} {text!r}: write numbers separated by commas, as in 10,50"
         ) from None
 
 
@@ -201,14 +199,13 @@ def _decode(vae: str, device: str) -> Any:
     from dit_core.data.latents.vae import find_vae
 
     folder = find_vae(vae)
-    network = folder.load(device)
+    network: Any = folder.load(device)  # diffusers adds `decode` by a decorator without types
     scale = folder.scale
     return lambda latents: network.decode(latents.float() / scale).sample
 
 
 def _column(generator: Generator, rows: int, per_class: int) -> Any:
-    """Return images (rows, per_class, C, H, W): image k of class c is the k-th sample that is asked
-    for class c.
+    """Return images (rows, per_class, C, H, W): image k of class c is its k-th sample.
 
     With labels alone that is sample c + k * classes of the run; with more conditions it is the k-th
     row of the class.
