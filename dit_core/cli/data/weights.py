@@ -34,11 +34,11 @@ def import_(
         str, typer.Option("--kind", help=f"Kind of that data: {', '.join(KINDS)}.")
     ] = "latents",
     images_seen: Annotated[
-        int | None, typer.Option("--images-seen", min=1, help="Images seen in its training.")
+        int | None, typer.Option("--images-seen", help="Images seen in its training.")
     ] = None,
     heads: Annotated[
         int | None,
-        typer.Option("--heads", min=1, help="Attention heads, for sizes without a name."),
+        typer.Option("--heads", help="Attention heads, for sizes without a name."),
     ] = None,
     flow: Annotated[
         bool, typer.Option("--flow", help="It predicts a flow's velocity, not a diffusion's noise.")
@@ -54,6 +54,9 @@ def import_(
     _one_of("--kind", kind, KINDS)
     if time_frequencies is not None:
         _one_of("--time-frequencies", time_frequencies, LAYOUTS)
+    for option, value in (("--images-seen", images_seen), ("--heads", heads)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} {value}: must be at least 1")
     from dit_core.model.weights.files import Described, read_foreign
     from dit_core.study.science import ids
 

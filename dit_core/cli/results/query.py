@@ -201,7 +201,9 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
         return "json"
     if form is None and out is not None:
         if out.suffix not in _SUFFIXES:
-            raise UserError(f"--out {out}: unknown ending ({', '.join(_SUFFIXES)}); give --format")
+            raise UserError(
+                f"--out {out}: its ending names no format ({', '.join(_SUFFIXES)}); give --format"
+            )
         return _SUFFIXES[out.suffix]
     return form or "table"
 

@@ -94,9 +94,9 @@ def test_sample_and_evaluation_make_the_same_images(trained, execution, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["zz"], "is no run id"),
+        (["zz"], "is not a run id"),
         (["00ff"], "no run '00ff'"),
-        (["RUN", "--steps", "two"], "--steps 'two': wanted are numbers"),
+        (["RUN", "--steps", "two"], "--steps 'two': write numbers"),
         (["RUN", "--steps", "2000"], "2000 sampling steps out of 1000"),
         (["RUN", "--guidance", "-1"], "guidance -1"),
         (["RUN", "--sampler", "euler"], "does not go with objective 'ddpm'"),

@@ -196,7 +196,7 @@ WRONG = {
     "dtype": (["--dtype", "bf16"], 2, "--dtype 'bf16': allowed are"),
     "shard": (["--shard", "0"], 2, "--shard 0: must be at least 1"),
     "processes": (["--processes", "0"], 2, "--processes 0"),
-    "part": (["--part", "3/2"], 2, "--part '3/2': wanted is i/n"),
+    "part": (["--part", "3/2"], 2, "--part '3/2': write i/n"),
     "device": (["--device", "tpu"], 2, "--device 'tpu': allowed are auto, cpu, cuda"),
     "hub without revision": (
         ["--vae", "stabilityai/sd-vae-ft-ema"],
