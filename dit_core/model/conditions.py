@@ -1,5 +1,4 @@
-"""What a sample is conditioned on: its label, and where the data have more, a vector, tokens and a
-map.
+"""What a sample is conditioned on: its label and, where the data have more, vector, tokens, map.
 
 Everything that passes conditions on (training loop, guidance, samplers) takes either a plain tensor
 of labels (B,), which is all that the paper's models know, or `Conditions`.
@@ -64,10 +63,9 @@ def joined(first: Given, second: Given) -> Given:
     """Return the samples of both, (2B,) in each tensor; both have the same conditions."""
     if isinstance(first, Conditions) and isinstance(second, Conditions):
         pairs = zip(first, second, strict=True)
-        return Conditions(
-            *(None if a is None or b is None else torch.cat([a, b]) for a, b in pairs)
-        )
-    return torch.cat([first, second])  # type: ignore[list-item]
+        found = [None if a is None or b is None else torch.cat([a, b]) for a, b in pairs]
+        return Conditions._make(found)
+    return torch.cat([labels_of(first), labels_of(second)])
 
 
 def null_like(given: Given, null_class: int) -> Given:
@@ -87,13 +85,12 @@ def null_like(given: Given, null_class: int) -> Given:
 def dropped(
     given: Given, drop: Tensor, null_class: int, label: float, others: tuple[float, float, float]
 ) -> Given:
-    """Return the conditions with each one null where its probability is above `drop` (B,), uniform
-    in [0, 1).
+    """Return the conditions, each one null where its probability is above `drop` (B,).
 
-    `label` and `others` (vector, context, map) are probabilities. One draw decides for all
-    conditions of a sample, so that equal probabilities drop them together: the network then learns
-    the unconditional distribution that guidance subtracts, which independent draws would show it in
-    p^k of the samples only.
+    `drop` is uniform in [0, 1). `label` and `others` (vector, context, map) are probabilities. One
+    draw decides for all conditions of a sample, so that equal probabilities drop them together: the
+    network then learns the unconditional distribution that guidance subtracts, which independent
+    draws would show it in p^k of the samples only.
     """
     labels = torch.where(drop < label, null_class, labels_of(given))
     if not isinstance(given, Conditions):
@@ -116,5 +113,5 @@ def _without(part: Tensor | None, off: Tensor, null: float | bool) -> Tensor | N
 
 def _each(given: Given, change: Callable[[Tensor], Tensor]) -> Given:
     if isinstance(given, Conditions):
-        return Conditions(*(None if part is None else change(part) for part in given))
+        return Conditions._make(None if part is None else change(part) for part in given)
     return change(given)

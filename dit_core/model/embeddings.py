@@ -1,6 +1,4 @@
-"""Embeddings of position, time and conditions (paper section 3.2; sine-cosine tables as in ViT/MAE
-and ADM).
-"""
+"""Embeddings of position, time and conditions (paper section 3.2; tables as in MAE and ADM)."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ WAVES = 256  # width of the sinusoidal time embedding, as in ADM
 
 
 def sincos_1d(positions: Tensor, dim: int) -> Tensor:
-    """Return the (n, dim) sine-cosine table of `positions` (n,): dim / 2 sines, then dim / 2
-    cosines, in float64.
-    """
+    """Return the (n, dim) table of `positions` (n,): dim / 2 sines, dim / 2 cosines, float64."""
     omega = 10000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
     angles = torch.outer(positions.double(), omega)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -33,9 +29,7 @@ def sincos_2d(rows: int, columns: int, dim: int) -> Tensor:
 
 
 def fixed_positions(kind: str, grid: tuple[int, int], d: int) -> Tensor:
-    """Return the fixed table (rows * columns, d), float32 on the CPU, of the position embedding
-    `kind`.
-    """
+    """Return the fixed table (rows * columns, d), float32 on the CPU, of the embedding `kind`."""
     rows, columns = grid
     with torch.device("cpu"):
         if kind == "none":
@@ -53,6 +47,8 @@ class TimestepEmbedder(nn.Module):
     diffusers does, whose lowest frequency is exactly 1/10000: the same weights then give other
     outputs.
     """
+
+    frequencies: Tensor
 
     def __init__(self, hidden: int, kind: str = "released") -> None:
         super().__init__()
@@ -74,13 +70,12 @@ class TimestepEmbedder(nn.Module):
         """Return (B, d) for times t (B,), in units of training timesteps."""
         angles = t.to(self.frequencies.dtype)[:, None] * self.frequencies  # (B, 128)
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)  #            (B, 256)
-        return self.fc2(F.silu(self.fc1(waves)))  #                          (B, d)
+        out: Tensor = self.fc2(F.silu(self.fc1(waves)))  #                   (B, d)
+        return out
 
 
 class VectorEmbedder(nn.Module):
-    """A standardised continuous condition to a vector, by the MLP of the time embedding; NaN to a
-    learned null.
-    """
+    """A standardised continuous condition to a vector, by an MLP; NaN to a learned null."""
 
     def __init__(self, parameters: int, hidden: int) -> None:
         super().__init__()
@@ -96,9 +91,7 @@ class VectorEmbedder(nn.Module):
 
 
 class SequenceEmbedder(nn.Module):
-    """A condition that is a sequence to tokens of the model's width; where it is not given, all are
-    a learned null.
-    """
+    """A sequence to tokens of the model's width; where not given, all are a learned null."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -106,8 +99,6 @@ class SequenceEmbedder(nn.Module):
         self.null = nn.Parameter(torch.empty(hidden))
 
     def forward(self, tokens: Tensor, off: Tensor) -> Tensor:
-        """Return (B, M, d) for tokens (B, M, D) of samples, of which those in off (B,) are "not
-        given".
-        """
+        """Return (B, M, d) for tokens (B, M, D); those of samples in off (B,) are "not given"."""
         out = self.proj(tokens.nan_to_num(0.0))  #             (B, M, d)
         return torch.where(off[:, None, None], self.null, out)

@@ -1,6 +1,4 @@
-"""Measured multiply-accumulates and parameters of a built network, to hold
-`dit_core/study/price/cost.py` against.
-"""
+"""Measured multiply-accumulates and parameters of a built network, to check the closed forms."""
 
 from __future__ import annotations
 
@@ -51,8 +49,7 @@ class Count:
 
 
 def measure(science: Science) -> Count:
-    """Return multiply-accumulates of one forward pass of one sample and trained parameters,
-    measured by fvcore.
+    """Return multiply-accumulates of one sample's forward pass and parameters, as fvcore counts.
 
     A Transformer is traced without weights, so that the largest takes seconds; a U-Net with them,
     for convolutions without weights cannot be traced. Raises UncountedError.
@@ -92,12 +89,12 @@ class _Flat(nn.Module):
         given = dict(zip(self.names, further, strict=True))
         if "context" in given:
             given["mask"] = torch.ones_like(given["context"][..., 0], dtype=torch.bool)
-        return self.network(x, t, Conditions(label, **given))
+        out: torch.Tensor = self.network(x, t, Conditions(label, **given))
+        return out
 
 
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
-    """Return the multiply-accumulates of `network(*inputs)`, linear layers, convolutions and
-    attention.
+    """Return the multiply-accumulates of `network(*inputs)`: linear, convolution, attention.
 
     Raises UncountedError naming what could not be counted, for fvcore leaves out what it does not
     know in silence: 10 % of DiT-S/2 without the handler for fused attention that is given to it
@@ -105,7 +102,7 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every shape that Python compares
-        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn import FlopCountAnalysis  # type: ignore[import-untyped]  # ships no types
 
         analysis = FlopCountAnalysis(network.eval(), tuple(inputs))
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)

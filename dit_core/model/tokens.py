@@ -1,6 +1,4 @@
-"""From samples to tokens and back: square patches of images, blocks of a vector's features, groups
-of features.
-"""
+"""From samples to tokens and back: patches of images, blocks or groups of a vector's features."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from torch import Tensor, nn
 
 
 def patchify(x: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return (B, T, C ph pw) patches in reading order for x (B, C, H, W) and patches of `shape`
-    (ph, pw).
-    """
+    """Return (B, T, C ph pw) patches of shape (ph, pw), in reading order, of x (B, C, H, W)."""
     (_, C, H, W) = x.shape
     (ph, pw) = shape
     if shape == (1, 1):
@@ -43,7 +39,7 @@ class GroupsIn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, d) for vectors x (B, 1, 1, n)."""
-        parts = x.flatten(1).split(self.sizes, dim=1)
+        parts = torch.split(x.flatten(1), list(self.sizes), dim=1)
         return torch.stack(
             [linear(part) for linear, part in zip(self.linears, parts, strict=True)], dim=1
         )

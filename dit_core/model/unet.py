@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
@@ -28,10 +30,9 @@ class UNetModel(nn.Module):
         self.out_channels = out_channels
         self.null_class = data.classes
         self.input_shape = (data.channels, data.height, data.width)
-        with torch.device(
-            "meta"
-        ):  # no random number is drawn for weights that `reset_parameters` makes
-            self.net = UNet2DModel(
+        # No random number is drawn for weights that `reset_parameters` makes.
+        with torch.device("meta"):
+            net: Any = UNet2DModel(  # type: ignore[no-untyped-call]  # diffusers: untyped
                 sample_size=(data.height, data.width),
                 in_channels=data.channels,
                 out_channels=out_channels,
@@ -50,13 +51,13 @@ class UNetModel(nn.Module):
                 resnet_time_scale_shift="scale_shift",
                 num_class_embeds=data.classes + 1,
             )
+        self.net: Any = net
         if grad_checkpoint:
-            self.net.enable_gradient_checkpointing()
-        self.net.to_empty(device=torch.empty(0).device)
+            net.enable_gradient_checkpointing()
+        net.to_empty(device=torch.empty(0).device)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """Return (B, C_out, H, W), for DDPM with learned covariance C_out = 2C: noise, then the
-        covariance's v.
+        """Return (B, C_out, H, W); C_out = 2C with a learned covariance: noise, then its v.
 
         Raises UserError where x has another shape than the model was built for, or t or y is not
         (B,).

@@ -1,6 +1,4 @@
-"""Weights of others as files: reading a released `.pt` or a diffusers folder, and what network they
-are of.
-"""
+"""Weights of others as files: a released `.pt` or a diffusers folder, and its network."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,16 @@ from dit_core.model.weights.layouts import (
 )
 from dit_core.records.disk.files import sha256_of, write_atomic
 from dit_core.study.catalogue.data_sets import images_of
-from dit_core.study.science.science import SIZES, Data, Ddpm, Flow, Model, Science, Train
+from dit_core.study.science.science import (
+    SIZES,
+    Data,
+    Ddpm,
+    Flow,
+    Model,
+    Positions,
+    Science,
+    Train,
+)
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 # Settings of diffusers' class under which it is the published network; others are refused.
@@ -65,8 +72,7 @@ class Imported:
 
 
 def read_foreign(path: Path, described: Described) -> Imported:
-    """Return the network at `path`: a released `.pt` file, or a folder of diffusers'
-    DiTTransformer2DModel.
+    """Return the network at `path`: a released `.pt` file or a diffusers DiT folder.
 
     Nothing but tensors is unpickled. Raises UserError naming what is wrong for anything that is not
     a DiT.
@@ -84,9 +90,7 @@ def read_foreign(path: Path, described: Described) -> Imported:
 
 
 def released_state(loaded: Any, path: Path) -> Tensors:
-    """Return the state dict within what a `.pt` file holds: its "ema" entry, else "model", else
-    itself.
-    """
+    """Return the state dict of a loaded `.pt` file: its "ema", else its "model", else itself."""
     for entry in ("ema", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(entry), Mapping):
             loaded = loaded[entry]
@@ -164,14 +168,7 @@ def _read_folder(folder: Path, described: Described) -> Imported:
         except Exception as error:  # safetensors raises its own type
             raise UserError(f"{path}: not readable as safetensors ({error})") from error
     released = released_of_diffusers(given, str(path))
-    described = Described(
-        described.data,
-        described.kind,
-        described.images_seen,
-        described.heads or config["num_attention_heads"],
-        described.flow,
-        described.frequencies,
-    )
+    described = replace(described, heads=described.heads or config["num_attention_heads"])
     _require(released, "x_embedder.proj.weight", path)
     p = released["x_embedder.proj.weight"].shape[-1]
     d = released["x_embedder.proj.weight"].shape[0]
@@ -208,7 +205,7 @@ def _config(folder: Path) -> dict[str, Any]:
             raise UserError(
                 f"{path}: {key} is {config.get(key)!r}; wanted is a positive whole number"
             )
-    return config
+    return dict(config)
 
 
 def _science(
@@ -228,7 +225,7 @@ def _science(
         _require(released, name, path)
     d, C, p, _ = released["x_embedder.proj.weight"].shape
     depth = block_count(released, "blocks")
-    notes = ()
+    notes: tuple[str, ...] = ()
     channels_out = len(released["final_layer.linear.bias"]) / p**2
     if channels_out not in (C, 2 * C):
         raise UserError(
@@ -240,23 +237,28 @@ def _science(
     if images is None:
         notes += ("images seen are not known and filed as 1; --images-seen gives them",)
     try:
-        model = Model(
-            depth=depth,
-            hidden=d,
-            heads=described.heads or _heads(depth, d, path),
-            patch=p,
-            mlp_ratio=len(released["blocks.0.mlp.fc1.bias"]) / d,
-            positions=_positions(released["pos_embed"], side // p, d),
-            time_frequencies=described.frequencies or frequencies,
+        # Words of the command line are among these; pydantic checks them.
+        model = Model.model_validate(
+            {
+                "depth": depth,
+                "hidden": d,
+                "heads": described.heads or _heads(depth, d, path),
+                "patch": p,
+                "mlp_ratio": len(released["blocks.0.mlp.fc1.bias"]) / d,
+                "positions": _positions(released["pos_embed"], side // p, d),
+                "time_frequencies": described.frequencies or frequencies,
+            }
         )
-        data = Data(
-            name=described.data,
-            kind=described.kind,
-            channels=C,
-            height=side,
-            width=side,
-            classes=len(released["y_embedder.embedding_table.weight"]) - 1,
-            images=images_of(described.data) or 1,
+        data = Data.model_validate(
+            {
+                "name": described.data,
+                "kind": described.kind,
+                "channels": C,
+                "height": side,
+                "width": side,
+                "classes": len(released["y_embedder.embedding_table.weight"]) - 1,
+                "images": images_of(described.data) or 1,
+            }
         )
         objective = Flow() if described.flow else Ddpm(learn_sigma=channels_out == 2 * C)
         batch = 256 if images and images % 256 == 0 else 1
@@ -295,8 +297,9 @@ def _side(released: Mapping[str, Tensor], path: Path) -> int:
     return grid * kernel.shape[-1]
 
 
-def _positions(table: Tensor, grid: int, d: int) -> str:
-    for kind in ("sincos-2d", "sincos-1d"):
+def _positions(table: Tensor, grid: int, d: int) -> Positions:
+    fixed_kinds: tuple[Positions, ...] = ("sincos-2d", "sincos-1d")
+    for kind in fixed_kinds:
         if kind == "sincos-2d" and d % 4:
             continue
         fixed = fixed_positions(kind, (grid, grid), d)

@@ -1,5 +1,4 @@
-"""The same weights in the layouts of others: the released DiT `.pt` and diffusers'
-`DiTTransformer2DModel`.
+"""The same weights in the layouts of others: released DiT `.pt`, diffusers' DiTTransformer2DModel.
 
 Both have one modulation layer per block where ours stacks several; diffusers besides splits
 queries, keys and values and keeps a copy of the time and label embedding in every block. Nothing is
@@ -8,7 +7,7 @@ computed: rows are cut and put together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,8 +44,8 @@ def to_released(weights: Mapping[str, Tensor], science: Science) -> Tensors:
     Raises UserError where the released code has no such network.
     """
     _require_released(science)
-    m = science.model
-    d = science.model.hidden
+    m = science.dit
+    d = science.dit.hidden
     n = 6
     proj = weights["x_embedder.weight"]
     out = {
@@ -78,7 +77,7 @@ def from_released(released: Mapping[str, Tensor], science: Science, source: str)
     """
     require_layout(released, layout_of(science), source)
     given = {name: tensor.detach().float() for name, tensor in released.items()}
-    m = science.model
+    m = science.dit
     proj = given["x_embedder.proj.weight"]
     out = {
         "x_embedder.weight": proj.flatten(1),
@@ -96,27 +95,28 @@ def from_released(released: Mapping[str, Tensor], science: Science, source: str)
             }
         rows = [given[f"blocks.{i}.adaLN_modulation.1.{part}"] for i in range(m.depth)]
         stacked = torch.cat([*rows, given[f"final_layer.adaLN_modulation.1.{part}"]])
-        pieces = stacked.split([count * m.hidden for count in _groups(science)])
+        sizes = [count * m.hidden for count in _groups(science)]
+        pieces: Sequence[Tensor] = torch.split(stacked, sizes)
         out |= {f"modulation.linears.{g}.{part}": piece for g, piece in enumerate(pieces)}
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
 def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
-    """Return our weights under the names of diffusers' `DiTTransformer2DModel`; raise UserError
-    where it has none.
+    """Return our weights under the names of diffusers' `DiTTransformer2DModel`.
 
-    The model computes the same function there when it is built with `diffusers_config` and has
-    diffusers' time frequencies (`model.time_frequencies`).
+    Raises UserError where diffusers has no such network. The model computes the same function there
+    when it is built with `diffusers_config` and has diffusers' time frequencies
+    (`model.time_frequencies`).
     """
     _require_dit(science)
-    if science.model.positions != "sincos-2d":
+    if science.dit.positions != "sincos-2d":
         raise UserError(
-            f"positions {science.model.positions!r} cannot be exported to diffusers, whose DiT has "
+            f"positions {science.dit.positions!r} cannot be exported to diffusers, whose DiT has "
             "sincos-2d only"
         )
-    if science.model.mlp_ratio != 4.0:
+    if science.dit.mlp_ratio != 4.0:
         raise UserError(
-            f"mlp_ratio {science.model.mlp_ratio} cannot be exported to diffusers, whose DiT has 4 "
+            f"mlp_ratio {science.dit.mlp_ratio} cannot be exported to diffusers, whose DiT has 4 "
             "only"
         )
     released = to_released(weights, science)
@@ -125,7 +125,7 @@ def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
         out[f"pos_embed.proj.{part}"] = released[f"x_embedder.proj.{part}"]
         out[f"proj_out_1.{part}"] = released[f"final_layer.adaLN_modulation.1.{part}"]
         out[f"proj_out_2.{part}"] = released[f"final_layer.linear.{part}"]
-        for i in range(science.model.depth):
+        for i in range(science.dit.depth):
             to = f"transformer_blocks.{i}"
             of = f"blocks.{i}"
             out |= {
@@ -139,18 +139,18 @@ def to_diffusers(weights: Mapping[str, Tensor], science: Science) -> Tensors:
                 out[f"{to}.norm1.emb.timestep_embedder.linear_{b}.{part}"] = released[
                     f"t_embedder.mlp.{a}.{part}"
                 ]
-    for i in range(science.model.depth):
+    for i in range(science.dit.depth):
         name = f"transformer_blocks.{i}.norm1.emb.class_embedder.embedding_table.weight"
         out[name] = released["y_embedder.embedding_table.weight"]
     return out
 
 
 def released_of_diffusers(given: Mapping[str, Tensor], source: str) -> Tensors:
-    """Return the released layout of diffusers' weights, without `pos_embed`, which diffusers does
-    not store.
+    """Return the released layout of diffusers' weights, without `pos_embed`.
 
-    Raises UserError where keys are missing or too many, or where the blocks hold different time or
-    label embeddings, which diffusers can express and a DiT cannot.
+    diffusers does not store that table. Raises UserError where keys are missing or too many, or
+    where the blocks hold different time or label embeddings, which diffusers can express and a DiT
+    cannot.
     """
     left = {
         n: t for n, t in given.items() if n != "pos_embed.pos_embed"
@@ -197,7 +197,8 @@ def released_of_diffusers(given: Mapping[str, Tensor], source: str) -> Tensors:
 
 def diffusers_config(science: Science) -> dict[str, object]:
     """Return the arguments with which diffusers builds the same network (square inputs only)."""
-    m = science.model
+    _require_dit(science)
+    m = science.dit
     data = science.data
     if data.height != data.width:
         raise UserError(
@@ -219,9 +220,7 @@ def diffusers_config(science: Science) -> dict[str, object]:
 
 
 def layout_of(science: Science) -> dict[str, torch.Size]:
-    """Return name to shape of the released layout of `science`'s network, without building any
-    weights.
-    """
+    """Return name to shape of the released layout of a network; no weights are built."""
     with torch.device("meta"):
         network = build_model(science)
         return {
@@ -233,9 +232,7 @@ def layout_of(science: Science) -> dict[str, torch.Size]:
 def require_layout(
     given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], source: str
 ) -> None:
-    """Raise UserError naming the keys of `given` that are missing, too many or of another shape
-    than wanted.
-    """
+    """Raise UserError naming keys of `given` that are missing, too many or of another shape."""
     missing = wanted.keys() - given.keys()
     extra = given.keys() - wanted.keys()
     wrong = [n for n in wanted.keys() & given.keys() if given[n].shape != wanted[n]]
@@ -254,9 +251,7 @@ def require_layout(
 
 
 def block_count(names: Iterable[str], prefix: str) -> int:
-    """Return the number of blocks whose weights are called `<prefix>.<number>.…`; 0 where there are
-    none.
-    """
+    """Return the number of blocks whose weights are called `<prefix>.<number>.…`."""
     numbers = {
         part[1]
         for part in (n.split(".") for n in names if n.startswith(f"{prefix}."))
@@ -273,7 +268,8 @@ def _require_dit(science: Science) -> None:
 
 
 def _require_released(science: Science) -> None:
-    m = science.model
+    _require_dit(science)
+    m = science.dit
     extras = [name for name in ("qk_norm", "layer_scale") if getattr(m, name)]
     if not design_of(m.conditioning).released:
         able = " and ".join(repr(row.name) for row in DESIGNS.values() if row.released)
@@ -293,12 +289,12 @@ def _require_released(science: Science) -> None:
 
 
 def _groups(science: Science) -> list[int]:
-    m = science.model
+    m = science.dit
     return modulation_groups(m.hidden, m.depth, len(design_of(m.conditioning).modulations))
 
 
 def _positions(weights: Mapping[str, Tensor], science: Science) -> Tensor:
-    m = science.model
+    m = science.dit
     data = science.data
     if "positions" in weights:
         return weights["positions"]
