@@ -14,6 +14,7 @@ from torch import Tensor
 from dit_core.bench.subject import Subject, data_of
 from dit_core.diffusion.objective import make_objective
 from dit_core.diffusion.samplers import sample
+from dit_core.model.conditions import Conditions
 from dit_core.records.attempt import start_attempt
 from dit_core.records.paths import RunPaths
 from dit_core.study.science.sampling import Sampling
@@ -112,7 +113,7 @@ def sampling(subject: Subject, steps: int, guidance: float) -> Callable[[], None
     labels = torch.arange(batch, device=device) % data.classes
     autocast = loop.autocast_of(subject.precision, device)
 
-    def network(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    def network(x: Tensor, t: Tensor, y: Tensor | Conditions) -> Tensor:
         with autocast():
             return forward(x, t, y)
 
