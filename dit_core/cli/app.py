@@ -61,6 +61,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Data and weights": {
+        "fetch": ("data.fetch", "fetch", "Bring a set of real images here."),
         "encode": ("data.encode", "encode", "Encode a folder of images as VAE latents."),
         "import": ("data.weights", "import_", "Import external weights as a run."),
         "export-weights": (

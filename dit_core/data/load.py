@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dit_core.data.check import check, check_hash
 from dit_core.data.memory import ArrayDataset
+from dit_core.data.places import no_place
 from dit_core.data.sets.built_in import built_in
 from dit_core.errors import DataError, EnvironmentProblem
 from dit_core.model.conditions import Given
@@ -51,9 +52,7 @@ def load_data(cfg: Data, root: str | None = None) -> Dataset:
     if cfg.name in BUILT_IN:
         return built_in(cfg)
     if root is None:
-        raise EnvironmentProblem(
-            f"data {cfg.name!r} has no place; set execution.data_roots: {{{cfg.name}: PATH}}"
-        )
+        raise EnvironmentProblem(no_place(cfg.name))
     return {"images": _images, "npz": _npz, "latents": _latents}[cfg.kind](cfg, Path(root))
 
 

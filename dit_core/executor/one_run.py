@@ -6,6 +6,7 @@ import traceback
 from dataclasses import replace
 
 from dit_core.data.load import Dataset, load_data
+from dit_core.data.places import place_of
 from dit_core.device import device_of
 from dit_core.errors import DitlabError
 from dit_core.executor.allocator import is_out_of_memory
@@ -151,7 +152,7 @@ def _surroundings(paths: RunPaths, attempt: Attempt, run: Run, watch: Watch) -> 
 
 def _data_of(run: Run) -> Dataset:
     data = run.science.data
-    return load_data(data, run.execution.data_roots.get(data.name))
+    return load_data(data, place_of(data.name, run.execution.data_roots))
 
 
 def _ended(paths: RunPaths, attempt: Attempt, ending: Ending) -> Result:

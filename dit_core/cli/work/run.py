@@ -13,6 +13,7 @@ import typer
 from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
 from dit_core.cli.shared.planning import make_plan
 from dit_core.cli.shared.study_argument import StudyArgument, study_file
+from dit_core.data.places import place_of
 from dit_core.device import device_for
 from dit_core.executor.local import run_locally, work
 from dit_core.records.paths import Store
@@ -99,7 +100,7 @@ def _with_workers(runs: tuple[Run, ...], workers: int) -> tuple[Run, ...]:
 def _check_data(runs: list[Run], say: Any) -> None:
     """Read each data set of the user's own once, so that its faults show before anything starts."""
     own = dict.fromkeys(
-        (r.science.data, r.execution.data_roots.get(r.science.data.name)) for r in runs
+        (r.science.data, place_of(r.science.data.name, r.execution.data_roots)) for r in runs
     )
     for data, root in own:
         if data.name not in BUILT_IN:

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dit_core.data.places import assets_folder
 from dit_core.errors import EnvironmentProblem
 from dit_core.study.catalogue.protocol import Decoder, Protocol
 
@@ -32,13 +33,6 @@ INCEPTION = Asset(
     url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     sha256_prefix="6726825d",
 )
-
-
-def assets_folder() -> Path:
-    """Return the folder where files are put once for all studies: $DITLAB_ASSETS, else
-    ~/.cache/ditlab.
-    """
-    return Path(os.environ.get("DITLAB_ASSETS") or Path.home() / ".cache" / "ditlab")
 
 
 def find_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path:

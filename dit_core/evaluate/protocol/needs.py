@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dit_core.data.places import no_place, place_of
 from dit_core.errors import EnvironmentProblem
 from dit_core.evaluate.protocol.assets import (
     INCEPTION,
@@ -47,13 +48,12 @@ def missing_files(runs: Iterable[Run]) -> list[str]:
 def _of_data(name: str, roots: Roots) -> dict[str, str]:
     if name in BUILT_IN:
         return {}
-    if name not in roots:
-        return {name: f"data {name!r} has no place; set execution.data_roots: {{{name}: PATH}}"}
-    return (
-        {}
-        if Path(roots[name]).exists()
-        else {name: f"data {name!r}: nothing at {roots[name]} on this machine"}
-    )
+    place = place_of(name, roots)
+    if place is None:
+        return {name: no_place(name)}
+    if Path(place).exists():
+        return {}
+    return {name: f"data {name!r}: nothing at {place} on this machine"}
 
 
 def _of_protocol(protocol: Protocol, data: str, roots: Roots) -> dict[str, str]:

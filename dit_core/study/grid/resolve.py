@@ -7,7 +7,7 @@ from typing import Any
 
 from dit_core.study.language.fields import model_facts, sections
 from dit_core.study.problems import Fault
-from dit_core.study.science.data import BUILT_IN, FACTS, NEEDED, Data
+from dit_core.study.science.data import BUILT_IN, FACTS, FETCHED, NEEDED, Data
 from dit_core.study.science.duration import Duration, images_of
 from dit_core.study.science.science import SIZES
 
@@ -138,6 +138,8 @@ def _fill_data(fields: Flat) -> list[Fault]:
     known = BUILT_IN.get(name)
     if known is not None:
         return _fill_built_in(known, fields)
+    if name in FETCHED and not any(n in fields for n in NEEDED):
+        fields.update({n: getattr(FETCHED[name], n) for n in NEEDED})
     missing = [f"data.{n}" for n in NEEDED if n not in fields]
     if missing:
         text = f"data {name!r} is not built in; missing: {', '.join(missing)}"

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from dit_core.errors import FieldError
 from dit_core.study.catalogue.data_sets import DATA_SETS, DataSet
+from dit_core.study.catalogue.fetched_sets import FETCHED_SETS, FetchedSet
 from dit_core.study.science.frozen import Frozen, Positive, neutral
 
 Count = Annotated[int, Field(ge=0)]
@@ -143,6 +144,18 @@ def _built_in(row: DataSet) -> Data:
     return Data(name=row.name, **{name: getattr(row, name) for name in stated})
 
 
+def _fetched(row: FetchedSet) -> Data:
+    return Data(
+        name=row.name,
+        kind="npz",
+        channels=row.channels,
+        height=row.height,
+        width=row.width,
+        classes=len(row.classes),
+        images=row.images,
+    )
+
+
 CHOICES = ("name", "flip", "sha256")
 """Fields that a study sets even where the data set is built in."""
 FACTS = tuple(name for name in Data.model_fields if name not in CHOICES)
@@ -151,3 +164,5 @@ NEEDED = tuple(name for name in FACTS if not Data.model_fields[name].json_schema
 """Facts that a study must state of any other data set: those without a neutral value."""
 BUILT_IN: dict[str, Data] = {name: _built_in(row) for name, row in DATA_SETS.items()}
 """Data sets that need no files."""
+FETCHED: dict[str, Data] = {name: _fetched(row) for name, row in FETCHED_SETS.items()}
+"""Data sets that `ditlab fetch` brings; a study may leave out their facts."""

@@ -187,3 +187,28 @@ def test_pictures_of_cifar10_are_read_row_by_row(tmp_path):
     assert np.array_equal(found["images"], images[:50_000])
     assert np.array_equal(found["test_images"], images[50_000:])
     assert np.array_equal(found["test_labels"], labels[50_000:])
+
+
+def test_a_study_of_a_fetched_set_needs_no_facts_and_no_place(tmp_path, monkeypatch, row, archive):
+    from dit_core.data.load import load_data
+    from dit_core.data.places import place_of
+    from dit_core.evaluate.protocol.needs import missing_files
+    from dit_core.study.grid.expand import expand
+    from dit_core.study.language.spec import parse_study
+
+    monkeypatch.setenv("DITLAB_ASSETS", str(tmp_path))
+    text = (
+        "study: real\nquestion: How good?\nbase:\n  data: {name: mnist}\n"
+        "  model: {size: XXS, patch: 4}\n  train: {duration: 10 steps, batch: 16}\nevaluate: []\n"
+    )
+    runs = expand(parse_study(text, tmp_path / "x.yaml")).runs
+    data = runs[0].science.data
+    assert (data.kind, data.height, data.images, data.classes) == ("npz", 28, 60_000, 10)
+    assert missing_files(runs) == [
+        "data 'mnist' is not on this machine; `ditlab fetch mnist` brings it"
+    ]
+    with pytest.raises(EnvironmentProblem, match="`ditlab fetch mnist` brings it"):
+        load_data(data, place_of("mnist", {}))
+    bring(replace(row, name="mnist"), tmp_path / "data", file=archive)
+    small = data.model_copy(update={"images": 20})
+    assert len(load_data(small, place_of("mnist", {}))) == 20
