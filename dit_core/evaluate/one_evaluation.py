@@ -121,10 +121,13 @@ def _prepare(
     extractor.
     """
     from dit_core.study.price.steps import check_sampler
+    from dit_core.study.science.guidance import misguided
 
     evaluation = planned.evaluation
     protocol = protocol_of(evaluation.protocol)
     check_sampler(science.objective, evaluation.sampling)
+    if why := misguided(science, evaluation.sampling):
+        raise UserError(f"evaluation {planned.eval_id} of run {planned.run_id}: {why}")
     wrong = misfits(protocol, science.data, evaluation, few)
     if wrong:
         raise UserError(

@@ -138,6 +138,7 @@ def _settings(
     from pydantic import ValidationError
 
     from dit_core.study.price.steps import check_sampler
+    from dit_core.study.science.guidance import misguided
     from dit_core.study.science.sampling import Sampling
 
     word: Any = sampler or ("euler" if science.objective.name == "flow" else "ddpm")
@@ -152,6 +153,8 @@ def _settings(
                     f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}"
                 ) from None
             check_sampler(science.objective, made[-1])
+            if why := misguided(science, made[-1]):
+                raise UserError(f"--guidance: {why}")
     return made
 
 

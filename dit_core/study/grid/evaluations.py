@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dit_core.errors import UserError
+from dit_core.errors import FieldError, UserError
 from dit_core.study.catalogue.protocols import protocol_of
 from dit_core.study.grid.faults import faults_of
 from dit_core.study.grid.resolve import agrees
@@ -16,6 +16,7 @@ from dit_core.study.language.study_model import EvaluateBlock
 from dit_core.study.price.steps import check_sampler
 from dit_core.study.problems import Fault
 from dit_core.study.science.duration import point_of
+from dit_core.study.science.guidance import misguided, unguidable
 from dit_core.study.science.sampling import SAMPLERS_OF, Evaluation, Sampling
 from dit_core.study.science.science import Science
 
@@ -43,7 +44,8 @@ class Planner:
         for i in chosen:
             self.selected[i] += 1
         train = science.train
-        key = (chosen, science.objective, train.images, train.batch, science.data.images)
+        length = (train.images, train.batch, science.data.images)
+        key = (chosen, science.objective, length, unguidable(science))
         if key not in self._built:
             self._built[key] = self._build(chosen, science)
         return self._built[key]
@@ -94,6 +96,8 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
             evaluations.append(_evaluation(dict(zip(lists, values, strict=True)), science))
         except ValidationError as error:
             faults.update(dict.fromkeys(faults_of(error)))
+        except FieldError as error:
+            faults[Fault(str(error), error.fields)] = None
         except (ValueError, UserError) as error:
             faults[Fault(str(error))] = None
     return evaluations, list(faults)
@@ -109,4 +113,6 @@ def _evaluation(values: dict[str, Any], science: Science) -> Evaluation:
     if values.get("samples") is None:
         values["samples"] = protocol_of(protocol).default_samples
     check_sampler(science.objective, sampling)
+    if wrong := misguided(science, sampling):
+        raise FieldError(wrong, "guidance")
     return Evaluation(images_seen=at, sampling=sampling, **values)

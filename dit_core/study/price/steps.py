@@ -80,7 +80,10 @@ def _dpm_timesteps(timesteps: int, steps: int) -> tuple[int, ...]:
             f"{steps} steps of dpm-solver++ out of {timesteps} timesteps: allowed are 1 to "
             f"{timesteps - 1}"
         )
-    return tuple(round((timesteps - 1) * i / steps) for i in range(1, steps + 1))
+    # In this order of operations: numpy's linspace, by which diffusers finds the points, multiplies
+    # by the stride, and halves are rounded to the same side only after the same rounding errors.
+    stride = (timesteps - 1) / steps
+    return tuple(round(i * stride) for i in range(1, steps + 1))
 
 
 def is_guided(sampling: Sampling, level: float) -> bool:
