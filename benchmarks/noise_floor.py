@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from dit_core.cli.work.sample import find_run
+from dit_core.data.sets.digits import digits
 from dit_core.evaluate.features.extractors import make_extractor
 from dit_core.evaluate.features.moments import Moments
 from dit_core.evaluate.features.reference import digits_reference
@@ -41,27 +42,43 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def real_against_real(repeats: int) -> dict[str, dict[str, float]]:
-    """Return the distance between halves of the digits, and of 1,797 resampled from all."""
+    """Return the distance between halves of the digits, and of 1,797 resampled from all.
+
+    Resampled with labels as they fall (label mode "drawn"), or balanced over the ten classes.
+    """
     extractor = make_extractor(PROTOCOLS["digits"])
     features = digits_reference(extractor, "64").features
+    labels = digits()[1].numpy()
+    members = [np.flatnonzero(labels == label) for label in range(10)]
     assert features is not None
     whole = Moments.of(features)
     rng = np.random.default_rng(0)
     halves = []
     redrawn = []
+    balanced = []
     for _ in range(repeats):
         order = torch.from_numpy(rng.permutation(len(features)))
         a = Moments.of(features[order[:898]])
         b = Moments.of(features[order[898:]])
         halves.append(frechet(a.mean(), a.covariance(), b.mean(), b.covariance()))
-        again = Moments.of(
-            features[torch.from_numpy(rng.integers(0, len(features), len(features)))]
-        )
-        redrawn.append(frechet(again.mean(), again.covariance(), whole.mean(), whole.covariance()))
+        redrawn.append(_distance(features, rng.integers(0, len(features), len(features)), whole))
+        each = [rng.choice(own, count) for own, count in zip(members, _shares(1797), strict=True)]
+        balanced.append(_distance(features, np.concatenate(each), whole))
     return {
         "halves of 898 and 899": spread(halves),
         "1,797 drawn with replacement": spread(redrawn),
+        "1,797 drawn with replacement, classes balanced": spread(balanced),
     }
+
+
+def _shares(count: int) -> list[int]:
+    """Return how many samples of each digit the label mode "balanced" asks for."""
+    return [len(range(label, count, 10)) for label in range(10)]
+
+
+def _distance(features: torch.Tensor, rows: np.ndarray, whole: Moments) -> float:
+    again = Moments.of(features[torch.from_numpy(rows)])
+    return frechet(again.mean(), again.covariance(), whole.mean(), whole.covariance())
 
 
 def repeats_of(store: Store, run: str, steps: int, seeds: int) -> dict[str, object]:

@@ -52,6 +52,7 @@ def protocol_for(weights: Path, **changes):
         "layer": LAYER,
         "width": WIDTH,
         "image": (3, 32, 32),
+        "classes": None,
     }
     small = {"kid_subsets": 5, "kid_subset_size": 16, "is_splits": 2, "samples": None}
     return replace(PROTOCOLS["dit-scaling"], **{**narrow, **small, **changes})

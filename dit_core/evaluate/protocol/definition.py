@@ -11,8 +11,9 @@ from dit_core.study.science.ids import ENCODER
 
 
 def definition_of(protocol: Protocol) -> dict[str, Any]:
-    """Return all fields as plain values; a younger field at its neutral value is left out."""
-    values = asdict(protocol)
+    """Return the fields that fix numbers; a younger one at its neutral value is left out."""
+    unhashed = [f.name for f in fields(protocol) if not f.metadata.get("hashed", True)]
+    values = {name: value for name, value in asdict(protocol).items() if name not in unhashed}
     younger = {f.name: f.metadata["neutral"] for f in fields(protocol) if "neutral" in f.metadata}
     written = [name for name in values if name not in younger or values[name] != younger[name]]
     return {name: _plain(values[name]) for name in written}

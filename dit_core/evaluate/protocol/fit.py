@@ -27,15 +27,12 @@ def misfits(
 
     `few` allows fewer samples than the protocol or a covariance needs; the record is then marked.
     """
-    found = [
+    wrong = _wrong_data(protocol, data) or _other_data(protocol, data)
+    return [
         *_fixed_settings(protocol, evaluation, few),
         *_steps_and_samples(protocol, evaluation, few),
+        *([Misfit("protocol", wrong)] if wrong else []),
     ]
-    if protocol.data and data.name != protocol.data:
-        text = f"data is {data.name!r}, but protocol {protocol.name!r} measures"
-        found.append(Misfit("protocol", f"{text} {protocol.data!r} alone"))
-    wrong = _wrong_data(protocol, data)
-    return [*found, Misfit("protocol", wrong)] if wrong else found
 
 
 def _fixed_settings(protocol: Protocol, evaluation: Evaluation, few: bool) -> Iterator[Misfit]:
@@ -71,6 +68,25 @@ def _steps_and_samples(protocol: Protocol, evaluation: Evaluation, few: bool) ->
         )
 
 
+def _other_data(protocol: Protocol, data: Data) -> str:
+    """Return why the protocol's reference is not of these data; empty where it may be."""
+    name = f"protocol {protocol.name!r}"
+    if protocol.data and data.name != protocol.data:
+        return f"data is {data.name!r}, but {name} measures {protocol.data!r} alone"
+    if protocol.measures and data.name not in protocol.measures:
+        own = ", ".join(row.name for row in PROTOCOLS.values() if row.reference == "data")
+        return (
+            f"data is {data.name!r}, but {name} measures {', '.join(protocol.measures)} alone: its "
+            f"reference is {protocol.reference!r}; protocols that compare with your own data: {own}"
+        )
+    if protocol.classes not in (None, data.classes):
+        return (
+            f"data has {data.classes} classes, but {name} compares with "
+            f"{protocol.reference!r}, which has {protocol.classes}"
+        )
+    return ""
+
+
 def _wrong_data(protocol: Protocol, data: Data) -> str:
     """Return why samples of these data are not what the protocol measures; empty if they are."""
     if protocol.extractor == "none":
@@ -100,8 +116,9 @@ def _wrong_maps(protocol: Protocol, data: Data) -> str:
     if data.conditions:
         return ""
     return (
-        f"data {data.name!r} have no condition but a label, and protocol {protocol.name!r} compares "
-        "each map with the real one of its condition; declare `vector`, `map_…` or `context_…`"
+        f"data {data.name!r} have no condition but a label, and protocol {protocol.name!r} "
+        "compares each map with the real one of its condition; declare `vector`, `map_…` or "
+        "`context_…`"
     )
 
 

@@ -17,6 +17,10 @@ def _younger(neutral: object) -> dict[str, Any]:
     return {"neutral": neutral}
 
 
+# A check on what may be measured, which changes no number: part of no hash and of no record.
+_CHECK: dict[str, Any] = {"hashed": False}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
     """A VAE whose decoder makes images of latents."""
@@ -95,6 +99,17 @@ class Protocol:
     """Keep the images beside their features, to compare them with real ones pixel by pixel."""
     fields: bool = field(default=False, metadata=_younger(False))
     """Samples are maps, taken as floats, channel by channel."""
+
+    measures: tuple[str, ...] = field(default=(), metadata=_CHECK)
+    """Names of the data sets that its reference describes; empty where it describes any.
+
+    It only refuses studies of other data, so it stands outside the hashed definition.
+    """
+    classes: int | None = field(default=None, metadata=_CHECK)
+    """Number of labels of the data that its reference describes; outside the hash like `measures`.
+
+    All that can be checked of data called ImageNet by their owner: their name and place are free.
+    """
 
     @property
     def default_samples(self) -> int:

@@ -221,3 +221,54 @@ def test_a_fault_in_the_data_is_found_before_anything_starts(own, store, capsys)
         "error: cells.npz: labels[2] is 2; with data.classes 2 labels are 0..1"
     )
     assert not store.root.exists()
+
+
+FASHION = """\
+study: own
+question: Is a protocol of one data set taken for another?
+base:
+  data: {name: fashion8, kind: npz, channels: 1, height: 8, width: 8, classes: 10, images: 500}
+  model: {depth: 2, hidden: 48, heads: 2, patch: 4}
+  train: {duration: 4 steps, batch: 16}
+evaluate:
+  - {protocol: PROTOCOL, sampler: ddpm, steps: 2, samples: 100}
+"""
+LATENTS = """\
+study: latents
+question: Are latents of another number of classes ImageNet?
+base:
+  data: {name: mine, kind: latents, channels: 4, height: 32, width: 32, classes: N, images: 500}
+  model: {size: S, patch: 8}
+  train: {duration: 4 steps, batch: 16}
+evaluate:
+  - {protocol: dit-scaling, at: [end]}
+"""
+
+
+def refusal(tmp_path: Path, text: str) -> list[str]:
+    """Return what `plan` refuses in a study."""
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    study = load_study(path)
+    try:
+        check_study(study, expand(study).runs)
+    except StudyError as refused:
+        return list(refused.problems)
+    return []
+
+
+@pytest.mark.parametrize(
+    "name", ["digits", "digits-completion", "digits-coarse", "digits-obedience"]
+)
+def test_own_images_are_not_measured_against_handwritten_digits(name, tmp_path):
+    (problem,) = refusal(tmp_path, FASHION.replace("PROTOCOL", name))
+    assert "own.yaml:8: " in problem
+    assert f"data is 'fashion8', but protocol {name!r} measures" in problem
+    assert "digits" in problem
+
+
+def test_only_a_set_of_1000_classes_is_measured_against_imagenet(tmp_path):
+    assert refusal(tmp_path, LATENTS.replace("classes: N", "classes: 1000")) == []
+    (problem,) = refusal(tmp_path, LATENTS.replace("classes: N", "classes: 10"))
+    assert "own.yaml:8: " in problem
+    assert "data has 10 classes, but protocol 'dit-scaling' compares with 'imagenet-256'" in problem
