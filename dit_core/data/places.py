@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from dit_core.records.assets import assets_folder
 from dit_core.study.catalogue.fetched_sets import FETCHED_SETS
-
-
-def assets_folder() -> Path:
-    """Return $DITLAB_ASSETS, else ~/.cache/ditlab."""
-    return Path(os.environ.get("DITLAB_ASSETS") or Path.home() / ".cache" / "ditlab")
 
 
 def fetched_folder() -> Path:

@@ -57,7 +57,7 @@ def reference(
 ) -> None:
     """Compute the reference statistics that a protocol's evaluations are compared with."""
     from dit_core.evaluate.features.reference import write_reference
-    from dit_core.data.places import assets_folder
+    from dit_core.records.assets import assets_folder
     from dit_core.records.disk.files import sha256_of
     from dit_core.study.catalogue.protocols import protocol_of
 

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit_core.data.places import assets_folder
+from dit_core.records.assets import assets_folder
 from dit_core.errors import EnvironmentProblem
 from dit_core.study.catalogue.protocol import Decoder, Protocol
 
