@@ -45,7 +45,7 @@ class TimestepEmbedder(nn.Module):
 
     `kind` "released" spaces the frequencies as the paper's code does; "diffusers" as its port in
     diffusers does, whose lowest frequency is exactly 1/10000: the same weights then give other
-    outputs.
+    outputs. "sit" divides the released ones by 1000, as SiT embeds times from 0 to 1 themselves.
     """
 
     frequencies: Tensor
@@ -58,13 +58,13 @@ class TimestepEmbedder(nn.Module):
         self.register_buffer("frequencies", torch.empty(WAVES // 2), persistent=False)
 
     def reset_buffers(self) -> None:
-        """Fill the table of frequencies: 10000^(-i/128) for i = 0..127, or 10000^(-i/127)."""
+        """Fill the table of frequencies: 10000^(-i/128) for i = 0..127, or as `kind` has it."""
         half = WAVES // 2
-        intervals = half if self.kind == "released" else half - 1
+        intervals = half - 1 if self.kind == "diffusers" else half
         table = torch.exp(
             -math.log(10000.0) * torch.arange(half, dtype=torch.float32, device="cpu") / intervals
         )
-        self.frequencies.copy_(table)
+        self.frequencies.copy_(table / 1000 if self.kind == "sit" else table)
 
     def forward(self, t: Tensor) -> Tensor:
         """Return (B, d) for times t (B,), in units of training timesteps."""

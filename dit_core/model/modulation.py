@@ -41,7 +41,7 @@ class Modulation(nn.Module):
 
     Row m * d to (m + 1) * d of the stacked `linears` makes modulation m; the released layout, one
     linear layer per block and one for the final layer, is these rows cut into pieces
-    (`dit_core/model/weights/layouts.py`).
+    (`dit_core/model/weights/released.py`).
     """
 
     def __init__(self, hidden: int, depth: int, names: Sequence[str]) -> None:

@@ -13,10 +13,11 @@ from dit_core.records.paths import Store
 from dit_core.study.science.science import Model
 
 if TYPE_CHECKING:
-    from dit_core.model.weights.files import Imported
+    from dit_core.model.weights.described import Imported
     from dit_core.study.science.science import Science
 
 LAYOUTS = ("released", "diffusers")
+FLOWS = ("ditlab", "sit")
 KINDS = ("latents", "images", "npz", "digits")
 
 
@@ -41,8 +42,12 @@ def import_(
         typer.Option("--heads", help="Attention heads, for sizes without a name."),
     ] = None,
     flow: Annotated[
-        bool, typer.Option("--flow", help="It predicts a flow's velocity, not a diffusion's noise.")
-    ] = False,
+        str | None,
+        typer.Option("--flow", help="It is a flow's network; whose: ditlab or sit (other times)."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", help="Classes, where data and file do not tell them.")
+    ] = None,
     time_frequencies: Annotated[
         str | None,
         typer.Option("--time-frequencies", help="released or diffusers; else that of the layout."),
@@ -54,13 +59,20 @@ def import_(
     _one_of("--kind", kind, KINDS)
     if time_frequencies is not None:
         _one_of("--time-frequencies", time_frequencies, LAYOUTS)
-    for option, value in (("--images-seen", images_seen), ("--heads", heads)):
+    if flow is not None:
+        _one_of("--flow", flow, FLOWS)
+    if flow == "sit" and time_frequencies is not None:
+        raise UserError("--time-frequencies has no meaning with --flow sit, which has its own")
+    numbers = {"--images-seen": images_seen, "--heads": heads, "--classes": classes}
+    for option, value in numbers.items():
         if value is not None and value < 1:
             raise UserError(f"{option} {value}: must be at least 1")
-    from dit_core.model.weights.files import Described, read_foreign
+    from dit_core.model.weights.described import Described
+    from dit_core.model.weights.files import read_foreign
     from dit_core.study.science import ids
 
-    found = read_foreign(path, Described(data, kind, images_seen, heads, flow, time_frequencies))
+    described = Described(data, kind, images_seen, heads, flow, time_frequencies, classes)
+    found = read_foreign(path, described)
     run_id = ids.run_id(found.science)
     fresh = _file_as_run(Store.at(results), run_id, found, path)
     science = found.science
@@ -112,7 +124,8 @@ def export(
             f"run {paths.root.name} has no kept weights at {at or 'any point'}; kept are: {kept}"
         )
     point = at or points[-1]
-    from dit_core.model.weights.files import write_diffusers, write_released
+    from dit_core.model.weights.files import write_released
+    from dit_core.model.weights.folder import write_diffusers
     from dit_core.training.checkpoint import load_ema
 
     weights = load_ema(paths, point)

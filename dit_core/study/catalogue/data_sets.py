@@ -131,11 +131,18 @@ DATA_SETS: dict[str, DataSet] = {
     )
 }
 
-# Training images of data sets whose files a user brings, for weights that were trained elsewhere.
+# Training images and classes of data sets whose files a user brings, for weights that were trained elsewhere.
 KNOWN_IMAGES: dict[str, int] = {"imagenet": 1_281_167}  # ILSVRC 2012
+KNOWN_CLASSES: dict[str, int] = {"imagenet": 1000}
 
 
 def images_of(name: str) -> int | None:
     """Return the number of training images of a known data set; None where it is unknown."""
     row = DATA_SETS.get(name)
     return row.images if row else KNOWN_IMAGES.get(name)
+
+
+def classes_of(name: str) -> int | None:
+    """Return the number of classes of a known data set; None where it is unknown."""
+    row = DATA_SETS.get(name)
+    return row.classes if row else KNOWN_CLASSES.get(name)

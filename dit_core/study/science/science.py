@@ -67,11 +67,12 @@ class Model(Frozen):
     """Start value of a learned per-channel scale on every residual branch; null is none (the
     paper).
     """
-    time_frequencies: Literal["released", "diffusers"] = Field(
+    time_frequencies: Literal["released", "diffusers", "sit"] = Field(
         "released", json_schema_extra=neutral("released")
     )
-    """Frequencies of the time embedding, i = 0..127: 10000^(-i/128) as released, or diffusers'
-    10000^(-i/127).
+    """Frequencies of the time embedding, i = 0..127: 10000^(-i/128), as released.
+
+    diffusers has 10000^(-i/127); SiT 10000^(-i/128) / 1000, for times from 0 to 1.
     """
     tokens: Literal["patches", "features", "modules"] = Field(
         "patches", json_schema_extra=neutral("patches")

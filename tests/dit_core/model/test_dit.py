@@ -16,7 +16,7 @@ from dit_core.model.build import build_model
 from dit_core.model.embeddings import sincos_1d, sincos_2d
 from dit_core.model.modulation import modulation_groups, norm
 from dit_core.model.tokens import patchify, unpatchify
-from dit_core.model.weights.layouts import from_released, to_released
+from dit_core.model.weights.released import from_released, to_released
 from dit_core.study.science.science import Data, Ddpm, Flow, Model, dims_of
 
 OPTIONS = {"qk_norm": True, "layer_scale": 0.1, "positions": "learned"}

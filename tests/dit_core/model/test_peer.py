@@ -7,12 +7,12 @@ import torch
 from dit_sciences import LATENT, inputs, published, shaken, small
 
 from dit_core.model.build import build_model
-from dit_core.model.weights.layouts import (
+from dit_core.model.weights.diffusers_layout import (
     diffusers_config,
-    from_released,
     released_of_diffusers,
     to_diffusers,
 )
+from dit_core.model.weights.released import from_released
 
 BOUND = 1e-5
 

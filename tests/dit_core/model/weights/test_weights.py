@@ -17,8 +17,10 @@ from dit_core.diffusion.samplers import sample
 from dit_core.errors import UserError
 from dit_core.evaluate.samples.generate import network_of
 from dit_core.model.build import build_model
-from dit_core.model.weights.files import Described, read_foreign, write_diffusers, write_released
-from dit_core.model.weights.layouts import to_released
+from dit_core.model.weights.described import Described
+from dit_core.model.weights.files import read_foreign, write_released
+from dit_core.model.weights.folder import write_diffusers
+from dit_core.model.weights.released import to_released
 from dit_core.records.run_record import read_science
 from dit_core.study.science.sampling import Sampling
 from dit_core.study.science.science import Ddpm, Flow
@@ -104,7 +106,20 @@ def test_a_released_file_becomes_a_run_that_can_be_sampled(
     }
     whole |= {"ema": released} if entry == "ema" else {}
     torch.save(whole if entry else released, tmp_path / "dit.pt")
-    assert run("import", tmp_path / "dit.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
+    assert (
+        run(
+            "import",
+            tmp_path / "dit.pt",
+            "--heads",
+            2,
+            "--classes",
+            5,
+            "--images-seen",
+            512,
+            "--json",
+        )
+        == 0
+    )
     facts = json.loads(capsys.readouterr().out)
     assert facts["imported"]
     assert facts["images_seen"] == 512
@@ -120,11 +135,37 @@ def test_a_released_file_becomes_a_run_that_can_be_sampled(
     network = network_of(found, load_ema(paths, 512), torch.device("cpu"))
     assert torch.equal(draw(network, found), draw(ours, science))
     # A second import is the same run and writes nothing; other weights are another run.
-    assert run("import", tmp_path / "dit.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
+    assert (
+        run(
+            "import",
+            tmp_path / "dit.pt",
+            "--heads",
+            2,
+            "--classes",
+            5,
+            "--images-seen",
+            512,
+            "--json",
+        )
+        == 0
+    )
     again = json.loads(capsys.readouterr().out)
     assert (again["run_id"], again["imported"]) == (facts["run_id"], False)
     torch.save(other, tmp_path / "other.pt")
-    assert run("import", tmp_path / "other.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
+    assert (
+        run(
+            "import",
+            tmp_path / "other.pt",
+            "--heads",
+            2,
+            "--classes",
+            5,
+            "--images-seen",
+            512,
+            "--json",
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["run_id"] != facts["run_id"]
 
 
@@ -132,13 +173,13 @@ def test_a_released_file_becomes_a_run_that_can_be_sampled(
 def test_export_and_import_give_the_same_weights(to, science, ours, tmp_path, store, capsys):
     path = tmp_path / "first.pt"
     write_released(path, ours.state_dict(), science)
-    assert run("import", path, "--heads", 2, "--json") == 0
+    assert run("import", path, "--heads", 2, "--classes", 5, "--json") == 0
     first = json.loads(capsys.readouterr().out)
     assert "images seen are not known" in first["notes"][0]
     out = tmp_path / "out"
     assert run("export-weights", first["run_id"][:8], out, "--to", to, "--json") == 0
     assert bool(json.loads(capsys.readouterr().out)["notes"]) == (to == "diffusers")
-    options = ["--heads", 2] if to == "released" else []
+    options = ["--heads", 2, "--classes", 5] if to == "released" else []
     assert run("import", out, *options, "--json") == 0
     second = json.loads(capsys.readouterr().out)
     a = load_ema(store.run(first["run_id"]), 1)
@@ -158,7 +199,20 @@ def test_a_study_can_name_an_imported_run_and_evaluate_it(science, ours, tmp_pat
     from dit_core.study.language.spec import load_study
 
     write_released(tmp_path / "a.pt", ours.state_dict(), science)
-    assert run("import", tmp_path / "a.pt", "--heads", 2, "--images-seen", 512, "--json") == 0
+    assert (
+        run(
+            "import",
+            tmp_path / "a.pt",
+            "--heads",
+            2,
+            "--classes",
+            5,
+            "--images-seen",
+            512,
+            "--json",
+        )
+        == 0
+    )
     run_id = json.loads(capsys.readouterr().out)["run_id"]
     base = yaml.safe_load(store.run(run_id).run_yaml.read_text())["science"]
     evaluate = {"protocol": "digits", "sampler": "ddpm", "steps": 5, "samples": 100}
@@ -218,7 +272,7 @@ def test_other_positions_travel_in_the_released_layout(positions, tmp_path):
     science = small(data=DATA, positions=positions)
     ours = shaken(build_model(science)).eval()
     write_released(tmp_path / "a.pt", ours.state_dict(), science)
-    found = read_foreign(tmp_path / "a.pt", Described(heads=2))
+    found = read_foreign(tmp_path / "a.pt", Described(heads=2, classes=5))
     assert found.science.model.positions == positions
     network = network_of(found.science, found.weights, torch.device("cpu"))
     assert torch.equal(network(*inputs(science)), ours(*inputs(science)))
@@ -230,15 +284,18 @@ def test_a_flow_is_imported_as_one(tmp_path):
     science = small(data=DATA, objective=Flow())
     write_released(tmp_path / "a.pt", shaken(build_model(science)).state_dict(), science)
     assert (
-        read_foreign(tmp_path / "a.pt", Described(heads=2, flow=True)).science.objective == Flow()
+        read_foreign(
+            tmp_path / "a.pt", Described(heads=2, classes=5, flow="ditlab")
+        ).science.objective
+        == Flow()
     )
-    assert read_foreign(tmp_path / "a.pt", Described(heads=2)).science.objective == Ddpm(
+    assert read_foreign(tmp_path / "a.pt", Described(heads=2, classes=5)).science.objective == Ddpm(
         learn_sigma=False
     )
     eps = small(data=DATA)
     write_released(tmp_path / "b.pt", shaken(build_model(eps)).state_dict(), eps)
     with pytest.raises(UserError, match="returns 8 channels for 4; a flow returns 4"):
-        read_foreign(tmp_path / "b.pt", Described(heads=2, flow=True))
+        read_foreign(tmp_path / "b.pt", Described(heads=2, classes=5, flow="ditlab"))
 
 
 def test_what_has_no_published_layout_is_not_exported(tmp_path):
@@ -299,8 +356,8 @@ def test_anything_else_is_refused_in_one_line(kind, science, ours, tmp_path, sto
     path = tmp_path / "x.pt"
     torch.save(broken(kind, to_released(ours.state_dict(), science)), path)
     with pytest.raises(UserError, match=BROKEN[kind]):
-        read_foreign(path, Described(heads=2))
-    assert run("import", path, "--heads", 2) == 2
+        read_foreign(path, Described(heads=2, classes=5))
+    assert run("import", path, "--heads", 2, "--classes", 5) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
@@ -325,8 +382,11 @@ def test_other_files_and_options_are_refused(science, ours, tmp_path, store, cap
         (tmp_path / "empty",): "is no diffusers model folder",
         (tmp_path / "unet",): "is of 'UNet2DModel'; only diffusers' DiTTransformer2DModel is read",
         (tmp_path / "gelu",): "activation_fn is 'geglu'; a DiT has 'gelu-approximate'",
-        (tmp_path / "a.pt", "--heads", 5): "heads 5 do not divide hidden 48",
+        (tmp_path / "a.pt", "--heads", 5, "--classes", 5): "heads 5 do not divide hidden 48",
         (tmp_path / "a.pt", "--heads", 0): "--heads 0: must be at least 1",
+        (tmp_path / "a.pt", "--flow", "si"): "--flow 'si', did you mean 'sit'",
+        (tmp_path / "a.pt", "--classes", 0): "--classes 0: must be at least 1",
+        (tmp_path / "gelu", "--flow", "sit"): "a SiT is read from its .pt file",
         (tmp_path / "a.pt", "--kind", "latent"): "--kind 'latent', did you mean 'latents'",
     }
     for args, words in cases.items():
@@ -342,7 +402,7 @@ def test_heads_of_unnamed_sizes_must_be_given(tmp_path):
     with pytest.raises(
         UserError, match=r"3 blocks of width 48 are no named size.*give it with --heads"
     ):
-        read_foreign(tmp_path / "a.pt", Described())
+        read_foreign(tmp_path / "a.pt", Described(classes=5))
 
 
 def test_blocks_with_different_embeddings_are_no_dit(science, ours, tmp_path):
