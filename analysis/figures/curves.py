@@ -81,8 +81,9 @@ def design_look(name: str) -> Look:
 
 
 def mean_lines(rows: pd.DataFrame, x: str, y: str, names: pd.Series) -> dict[str, pd.DataFrame]:
-    """Return per name (`names`: one per row) its x, mean y over seeds, `low` and `high` (equal to y
-    with one seed).
+    """Return per name its x, the mean y over seeds, and `low` and `high` over seeds.
+
+    `names` holds one name per row. With one seed `low` and `high` equal y.
     """
     lines = {}
     for name, group in rows.groupby(names, sort=False):

@@ -1,6 +1,4 @@
-"""Labels beside points, placed so that they cover neither each other nor the points and their
-whiskers.
-"""
+"""Labels beside points, placed so that they cover neither each other, points nor whiskers."""
 
 from __future__ import annotations
 
@@ -30,7 +28,8 @@ def label_points(
     size: float = 7.5,
     whiskers: Iterable[tuple[float, float]] = (),
 ) -> None:
-    """Write each text near its point (data coordinates). Call last: the layout is settled here.
+    """Write each text near its point (data coordinates); call last, for the layout is settled here.
+
     More than sixty points stay without labels. `whiskers` gives the ends of each point's, equal or
     missing for none.
 
@@ -80,8 +79,9 @@ def label_points(
 def _whisker_boxes(
     ax: Axes, xs: Sequence[float], whiskers: Iterable[tuple[float, float]], scale: float
 ) -> list[Box | None]:
-    """Return the room that each whisker needs: a label's white rim on one makes it look shorter
-    than it is.
+    """Return the room that each whisker needs.
+
+    A label's white rim on a whisker makes it look shorter than it is.
     """
     boxes: list[Box | None] = []
     for x, (low, high) in zip(xs, whiskers, strict=False):

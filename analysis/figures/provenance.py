@@ -12,9 +12,7 @@ from dit_core import __version__
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Hash of the table a figure was drawn from and the commit of the numbers, as one footer
-    line.
-    """
+    """Hash of the table a figure was drawn from and the commit of the numbers: one footer line."""
 
     table_sha256: str
     commit: str | None = None
@@ -34,9 +32,7 @@ class Provenance:
 
 
 def table_hash(frame: pd.DataFrame) -> str:
-    """Return the sha256 of a table's content, 64 hex digits, whatever the order of its rows and
-    columns.
-    """
+    """Return the sha256 of a table's content, 64 hex digits, in whatever order its cells come."""
     columns = sorted(map(str, frame.columns))
     rows = sorted(
         "\x1f".join("" if pd.isna(v) else repr(v) for v in row) for row in _plain(frame, columns)

@@ -108,9 +108,7 @@ def new_figure(
 
 
 def size_colours(sizes: Iterable[str]) -> dict[str, Any]:
-    """Return one colour per model size, dark for small to light for large, in the order of
-    `size_order`.
-    """
+    """Return one colour per model size, dark for small to light for large (`size_order`)."""
     return shades(size_order(sizes))
 
 
@@ -134,9 +132,7 @@ def marker(patch: Any) -> str:
 
 
 def clean(name: Any, longest: int = 40) -> str:
-    """Return a name as it can be drawn: one line, printable, glyphs that the font has, at most
-    `longest` long.
-    """
+    """Return a name as it can be drawn: one line, glyphs that the font has, at most `longest`."""
     text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(name))
     text = "".join(c if ord(c) in _glyphs() else "\N{REPLACEMENT CHARACTER}" for c in text)
     text = " ".join(text.split()) or "(no name)"
@@ -153,8 +149,9 @@ def _glyphs() -> frozenset[int]:
 
 
 def log_axis(axis: Any, values: Iterable[float]) -> None:
-    """Make an axis logarithmic with plain numbers (0.1, 1, 10) or powers of ten; limits just around
-    `values`.
+    """Make an axis logarithmic, with limits just around `values`.
+
+    Its ticks are plain numbers (0.1, 1, 10) or powers of ten.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -207,9 +204,7 @@ def halo() -> list[Any]:
 
 
 def footer(fig: Figure, lines: Sequence[str]) -> None:
-    """Put the provenance under a figure, small and grey: n of N, protocol, hash of the table,
-    commit.
-    """
+    """Put lines under a figure, small and grey: n of N, protocol, hash of the table, commit."""
     import textwrap
 
     width = int(fig.get_figwidth() * 21)
@@ -223,8 +218,9 @@ def close(fig: Figure) -> None:
 
 
 def settle(fig: Figure) -> None:
-    """Lay the figure out once and keep it so: what is placed by measuring afterwards stays where it
-    was measured.
+    """Lay the figure out once and keep it so.
+
+    What is placed by measuring afterwards stays where it was measured.
     """
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()
@@ -251,9 +247,7 @@ def note(ax: Axes, text: str, where: str = "upper right") -> None:
 
 
 def save(fig: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write a figure as `stem`.png/.svg/.pdf without dates or versions, close it, return the
-    paths.
-    """
+    """Write a figure as `stem`.png/.svg/.pdf without dates or versions and close it."""
     import io
 
     from dit_core.records.disk.files import write_atomic

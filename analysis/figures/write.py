@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.figures import catalogue, style
+from analysis.figures.rows import rows_of
 from analysis.select.points import final_points
 from analysis.select.source import Source
 from analysis.write import paper_tables
@@ -27,22 +28,21 @@ class Written:
 def write_all(
     source: Source,
     folder: Path,
-    names: Sequence[str],
+    wanted: Sequence[str] = (),
     *,
     formats: Sequence[str] = style.FORMATS,
     with_tables: bool = True,
     mix: bool = False,
-    wanted: Sequence[str] = (),
     said: Callable[[str], None] = lambda name: None,
 ) -> Written:
-    """Draw the figures `names` and the tables of `source` into `folder`.
+    """Draw figures (the `wanted`, else all) and the tables of `source` into `folder`.
 
     A figure whose data are missing is skipped and its reason kept. Where figures are `wanted` and
     none of them can be drawn: UserError, and nothing is written. `said` is called with each name
     before it is drawn.
     """
     done = Written()
-    for name in names:
+    for name in wanted or FIGURES:
         said(name)
         try:
             fig = catalogue.draw(name, source, mix)
@@ -53,7 +53,10 @@ def write_all(
     if wanted and not done.files:
         raise UserError("\n".join(done.missing[name] for name in wanted))
     if with_tables:
-        done.files += write_tables(source, folder, mix)
+        try:
+            done.files += write_tables(source, folder, mix)
+        except UserError as error:
+            done.missing["tables"] = str(error)
     return done
 
 
@@ -63,7 +66,7 @@ def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
         chosen = paper_tables.published_tables()
     else:
         chosen = paper_tables.study_tables(
-            final_points(source.results, source.metric, mix=mix, same_design=False)
+            final_points(rows_of(source), source.metric, mix=mix, same_design=False)
         )
     paths = []
     for table in chosen:
@@ -75,9 +78,7 @@ def write_tables(source: Source, folder: Path, mix: bool = False) -> list[Path]:
 
 
 def differing(folder: Path, make: Callable[[Path], Written]) -> list[str]:
-    """Return the names of files in `folder` that are missing or differ from what `make` writes now,
-    sorted.
-    """
+    """Return the names of files in `folder` that are missing or differ from what `make` writes."""
     with tempfile.TemporaryDirectory(prefix="ditlab-figures-") as scratch:
         fresh = make(Path(scratch)).files
         return sorted(p.name for p in fresh if not _same(p, folder / p.name))

@@ -183,11 +183,11 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "document_claims": Table(
-        "Forty-two statements of the design documents compared with the paper and its code.",
+        "Forty-two statements often repeated about DiT, compared with the paper and its code.",
         (
             _number("id", "1", "number of the statement"),
             _text("topic", "what it is about"),
-            _text("document", "file or files of the design documents"),
+            _text("document", "name of the text that makes the statement"),
             _text("document_says", "the statement"),
             _text("paper_or_code_says", "what the paper or its code says"),
             _text("evidence", "where"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from analysis.tables.columns import science_columns
+from analysis.tables.columns import HALVES, science_columns
 
 _SHORT = ("model_size", "patch", "conditioning", "objective", "model_family")
 # A seed tells no two configurations apart; the shape is named by its size, and the rest has a short
@@ -45,16 +46,42 @@ def short_name(row: pd.Series) -> str:
 def config_names(frame: pd.DataFrame, but: tuple[str, ...] = ()) -> pd.Series:
     """Return each row's short name and what distinguishes it from others: "XXS/2 learned".
 
-    `but` names columns that are shown elsewhere, as by the lines of a figure.
+    `but` names columns that are shown elsewhere, as by the lines of a figure. The value that most
+    configurations share, or the default of the study language, is not named.
     """
     by = tuple(c for c in MODEL if c not in but)
     names = pd.Series(
         [short_name(row) for _, row in frame.iterrows()], index=frame.index, dtype=object
     )
     for _, group in frame.groupby(names):
+        models = group.loc[~config_key(group, by).duplicated()]
         for column in _telling(group, by):
-            names[group.index] += group[column].map(lambda v, c=column: " " + _word(c, v))
+            usual = _usual(models[column], column)
+            names[group.index] += group[column].map(
+                lambda v, c=column, u=usual: "" if str(v) == u else " " + _word(c, v)
+            )
     return names
+
+
+def _usual(values: pd.Series, column: str) -> str | None:
+    """Return the value, as text, that goes without saying: most models', else the default."""
+    counts = values.map(str).value_counts()
+    if counts.iloc[0] > len(values) / 2:
+        return str(counts.index[0])
+    default = _default_values().get(column)
+    return str(default) if str(default) in counts.index else None
+
+
+@cache
+def _default_values() -> dict[str, Any]:
+    """Return {column: default} of the fields of the science that have one."""
+    found: dict[str, Any] = {}
+    for half, models in HALVES.items():
+        for model in models:
+            for name, info in model.model_fields.items():
+                if not info.is_required():
+                    found.setdefault(f"{half}_{name}", info.default)
+    return found
 
 
 def _telling(group: pd.DataFrame, by: tuple[str, ...]) -> list[str]:

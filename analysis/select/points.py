@@ -59,6 +59,11 @@ def need(frame: pd.DataFrame, metric: str, command: str = "ditlab run STUDY") ->
     """Raise UserError where no row holds `metric`; the message names the measured ones."""
     if metric in frame.columns and frame[metric].notna().any():
         return
+    if "eval_id" not in frame.columns or not frame["eval_id"].notna().any():
+        raise UserError(
+            f"no evaluation is recorded yet; `{command}` makes those that the study's `evaluate:` "
+            "asks for, `ditlab status STUDY` shows the progress"
+        )
     known = [c for c in frame.columns if f"{c}_low" in frame.columns or c in METRICS]
     have = ", ".join(c for c in known if frame[c].notna().any()) or "none"
     raise UserError(

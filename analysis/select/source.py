@@ -16,6 +16,7 @@ from dit_core.errors import UserError
 from dit_core.records.paths import Store
 
 PUBLISHED = "published"
+LOSS = "loss"  # what stands for quality in a study without evaluations
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def study_source(name: str, results: Path | str | None = None, metric: str | Non
     store = Store.at(results)
     runs = _with_planned(load.runs(store.root, name), store, name)
     evals = load.evals(store.root, name)
-    chosen = metric or main_metric(evals)
+    chosen = metric or (main_metric(evals) if len(evals) else LOSS)
     commits = sorted({str(c) for c in evals["commit"].dropna()}) if "commit" in evals else []
     return Source(
         name=name,

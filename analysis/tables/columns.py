@@ -43,7 +43,8 @@ UNITS = {
     "patch": "elements",
 }
 
-_HALVES: dict[str, tuple[type[BaseModel], ...]] = {
+# The models of each part of a run's science.
+HALVES: dict[str, tuple[type[BaseModel], ...]] = {
     "model": (Model, UNet),
     "data": (Data,),
     "objective": (Ddpm, Flow),
@@ -227,29 +228,12 @@ def tables() -> dict[str, tuple[Column, ...]]:
 def science_columns() -> tuple[Column, ...]:
     """Return one typed column per field of the science: model.patch is model_patch."""
     found: dict[str, Column] = {}
-    for half, models in _HALVES.items():
+    for half, models in HALVES.items():
         for model in models:
             for name, info in model.model_fields.items():
                 key = f"{half}_{name}"
                 found.setdefault(key, _column(key, name, info.annotation, info.description))
     return tuple(found.values())
-
-
-@cache
-def neutral_values(family: str) -> dict[str, typing.Any]:
-    """Return {column: value} of fields younger than id version 1, which old records lack.
-
-    `family` is the network's: a U-Net has no field of a Transformer, whatever its neutral value.
-    """
-    found = {}
-    for half, models in _HALVES.items():
-        for model in models:
-            if "family" in model.model_fields and model.model_fields["family"].default != family:
-                continue
-            for name, info in model.model_fields.items():
-                if isinstance(info.json_schema_extra, dict) and "neutral" in info.json_schema_extra:
-                    found[f"{half}_{name}"] = info.json_schema_extra["neutral"]
-    return found
 
 
 def _evaluation_columns() -> tuple[Column, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from analysis.tables.checked_json import content, count, document, number, origin, text
-from analysis.tables.columns import neutral_values, science_columns
+from analysis.tables.columns import HALVES, science_columns
 from analysis.tables.extract_evals import read_evals
 from dit_core.records.disk import fast_yaml
 from dit_core.records.outcome import OUTCOMES
@@ -76,6 +76,23 @@ def read_run_folder(paths: RunPaths, root: Path) -> RunRows:
     )
     rows.problems = [_relative(p, root) for p in rows.problems]
     return rows
+
+
+@functools.cache
+def neutral_values(family: str) -> dict[str, Any]:
+    """Return {column: value} of fields younger than id version 1, which old records lack.
+
+    `family` is the network's: a U-Net has no field of a Transformer, whatever its neutral value.
+    """
+    found = {}
+    for half, models in HALVES.items():
+        for model in models:
+            if "family" in model.model_fields and model.model_fields["family"].default != family:
+                continue
+            for name, info in model.model_fields.items():
+                if isinstance(info.json_schema_extra, dict) and "neutral" in info.json_schema_extra:
+                    found[f"{half}_{name}"] = info.json_schema_extra["neutral"]
+    return found
 
 
 def _science_row(paths: RunPaths, rows: RunRows) -> dict[str, Any] | None:

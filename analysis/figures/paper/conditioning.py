@@ -32,11 +32,10 @@ def draw(source: Source, mix: bool) -> Figure:
 def conditioning(
     points: Points, *, provenance: Provenance | None = None, title: str = ""
 ) -> Figure:
-    """Return the conditioning designs over training, one panel, at the largest of the models with
-    the most designs.
+    """Return the conditioning designs over training, at one model.
 
-    `points.frame` may hold many training points per run. Raises UserError where fewer than two
-    designs were measured.
+    It is the largest of the models with the most designs. `points.frame` may hold many training
+    points per run. Raises UserError where fewer than two designs were measured.
     """
     points = whole_lines(points, X)
     rows = points.frame
@@ -78,9 +77,7 @@ def _at_the_end(
     provenance: Provenance | None,
     title: str,
 ) -> Figure:
-    """Return the designs side by side where there is one training point only: a curve of one point
-    is none.
-    """
+    """Return the designs side by side, for results of one training point only."""
     fig, ax = style.new_figure(width=4.8, height=3.2)
     for i, (name, line) in enumerate(lines.items()):
         look = design_look(name)

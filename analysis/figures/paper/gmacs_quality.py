@@ -48,8 +48,7 @@ def gmacs_quality(
     mix: bool = False,
     overlay: pd.DataFrame | None = None,
 ) -> Figure:
-    """Return the demo figure: log Gmacs against `metric` with labels, line and correlation; the
-    paper's beside it.
+    """Return log Gmacs against `metric` with line and correlation, the paper's beside it.
 
     `overlay` (columns fwd_gmacs, fid) is drawn hollow in the same panel: the paper's points, where
     `frame` was measured by the paper's protocol.
@@ -110,9 +109,7 @@ def _overlay(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
 
 
 def panel(ax: Axes, points: Points) -> Correlation:
-    """Draw one cloud of models with regression line and correlation, without labels; return the
-    correlation.
-    """
+    """Draw one cloud of models with its line, without labels; return the correlation."""
     rows = average_seeds(points.frame, points.metric)
     style.log_axis(ax.xaxis, rows["fwd_gmacs"])
     x = rows["fwd_gmacs"].to_numpy(float)
@@ -139,8 +136,7 @@ def panel(ax: Axes, points: Points) -> Correlation:
 
 
 def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
-    """Return the upper corner in which the words cover no point; where there is none, the axis
-    grows above the points.
+    """Return the upper corner where the words cover no point; without one the axis grows.
 
     Quality that falls with compute leaves the right one free, and quality that rises the left.
     """
@@ -163,9 +159,7 @@ def _free_corner(ax: Axes, x: np.ndarray, tops: pd.Series, words: str) -> str:
 
 
 def correlation_of(points: Points) -> Correlation:
-    """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over configurations and their
-    seeds.
-    """
+    """Return Pearson's r of log10 Gmacs and the metric, bootstrapped over models and seeds."""
     rows = points.frame
     return correlate(
         np.log10(rows["fwd_gmacs"].astype(float)),
@@ -176,9 +170,7 @@ def correlation_of(points: Points) -> Correlation:
 
 
 def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -> None:
-    """Draw models: colour by size, marker by patch, a whisker from `low` to `high` where there is
-    one.
-    """
+    """Draw models: colour by size, marker by patch, a whisker from `low` to `high`."""
     colours = style.size_colours(rows["model_size"])
     for _, row in rows.iterrows():
         low = row.get("low")
@@ -207,9 +199,7 @@ def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -
 
 
 def whiskers(rows: pd.DataFrame) -> str:
-    """Return what the whiskers of `scatter` are for rows of `average_seeds`; nothing where it draws
-    none.
-    """
+    """Return what the whiskers of rows of `average_seeds` are, "" where there are none."""
     drawn = rows[rows["high"].astype(float) > rows["low"].astype(float)]
     of_seeds = bool((drawn["seeds"] > 1).any())
     of_one = bool((drawn["seeds"] == 1).any())

@@ -50,10 +50,10 @@ def loss_curves(
     of: int | None = None,
     provenance: Provenance | None = None,
 ) -> Figure:
-    """Return the training curves of all runs: `metrics` has run_id, images and `column`, `runs`
-    their descriptions.
+    """Return the training curves of all runs.
 
-    `left_out` says which runs of the `of` in all (None: those given) were left out before.
+    `metrics` has run_id, images and `column`; `runs` holds their descriptions. `left_out` says
+    which runs of the `of` in all (None: those given) were left out before.
 
     Lines are means over a few rows of a curve, the rows themselves lie pale behind them. A missing
     value breaks its line (nothing is bridged); a run that diverged ends in a cross. Raises
@@ -106,16 +106,12 @@ def loss_curves(
 
 
 def _plain(look: Look) -> Look:
-    """Return a look without markers, and without the dashes of its patch: the panels tell patches
-    apart.
-    """
+    """Return a look without markers and its patch's dashes: panels tell patches apart."""
     return replace(look, marker="", dashes=look.dashes if look.twin else "-")
 
 
 def _panels(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the runs of each panel by its title: the four largest patches, and the U-Nets, which
-    have none.
-    """
+    """Return the runs of each panel by title: the four largest patches, then the U-Nets."""
     patches = sorted(runs["patch"].dropna().unique(), reverse=True)[:4]
     panels = {f"patch {patch:g}": runs[runs["patch"] == patch] for patch in patches}
     others = runs[runs["patch"].isna()]

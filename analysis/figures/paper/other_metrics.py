@@ -52,8 +52,7 @@ def other_metrics(
     provenance: Provenance | None = None,
     mix: bool = False,
 ) -> Figure:
-    """Return one panel per metric other than `metric` that the rows hold, against log Gmacs, with r
-    and its interval.
+    """Return one panel per metric besides `metric`, against log Gmacs, with r and its interval.
 
     `printed` gives correlations that a paper prints, shown beside ours. Raises UserError where
     there is no such metric.

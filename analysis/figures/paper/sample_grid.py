@@ -73,10 +73,9 @@ def sample_grid(
     columns: str = "patch",
     provenance: Provenance,
 ) -> Figure:
-    """Return the grids as a matrix: rows as they come, columns from large to small; an absent one
-    is empty.
+    """Return the grids as a matrix: rows as they come, columns from large to small.
 
-    Raises UserError where there is none at all.
+    An absent grid leaves its cell empty. Raises UserError where there is none at all.
     """
     grids = [g for g in grids if g.path.is_file()]
     if not grids:
@@ -127,11 +126,10 @@ def _pixels(path: Path) -> object:
 
 
 def grids_of(frame: pd.DataFrame, picture: dict[str, Path], column: str = "patch") -> list[Grid]:
-    """Return the grids of a frame's evaluations by model (rows, small to large) and `column`, one
-    seed of each.
+    """Return the grids of a frame's evaluations by model (small to large) and `column`.
 
-    `picture` maps eval_id to its PNG. A row is named after the size where the columns are patches,
-    else "XL/2".
+    There is one seed of each. `picture` maps eval_id to its PNG. A row is named after the size
+    where the columns are patches, else "XL/2".
     """
     alike = frame.assign(patch=float("nan")) if column == "patch" else frame
     order = {s: i for i, s in enumerate(size_order(frame["model_size"]))}

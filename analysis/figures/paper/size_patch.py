@@ -31,9 +31,7 @@ def draw(source: Source, mix: bool) -> Figure:
 
 
 def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figure:
-    """Return size at every patch (upper rows) and patch at every size (lower rows), quality over
-    training.
-    """
+    """Return quality over training: sizes at each patch (above), patches at each size (below)."""
     points = whole_lines(points, X)
     rows = points.frame
     if rows.groupby("run_id")[X].nunique().max() < 2:
@@ -86,9 +84,7 @@ def size_patch(points: Points, *, provenance: Provenance | None = None) -> Figur
 
 
 def _room(names: pd.Series, columns: int) -> float:
-    """Return how far a panel's axis reaches beyond the last point, so that the longest name has its
-    place there.
-    """
+    """Return how far a panel's axis reaches beyond the last point: room for the longest name."""
     letters = int(names.map(len).max())
     if letters <= _SHORT_NAME:
         return 1.3

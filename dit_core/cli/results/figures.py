@@ -51,7 +51,6 @@ def figures(
     """
     from analysis.figures.write import differing, write_all
     from analysis.select.source import open_source
-    from dit_core.study.catalogue.figures import FIGURES
 
     store = Store.at(results)
     name = name_or_published(study, store)
@@ -65,11 +64,10 @@ def figures(
             return write_all(
                 source,
                 target,
-                wanted or list(FIGURES),
+                wanted,
                 formats=kinds,
                 with_tables=tables,
                 mix=mix,
-                wanted=wanted,
                 said=show,
             )
 
@@ -121,7 +119,9 @@ def _print_written(name: str, done: Written, kinds: list[str], as_json: bool) ->
     for path in done.files:
         if path.suffix in (".png", ".md") or len(kinds) == 1:
             print(path)
-    for reason in done.missing.values():
-        print(f"not drawn: {reason}", file=sys.stderr)
+    for reason in dict.fromkeys(done.missing.values()):
+        names = [n for n, why in done.missing.items() if why == reason]
+        what = "" if len(names) == 1 else f"{', '.join(names)}: "
+        print(f"not drawn: {what}{reason}", file=sys.stderr)
     if not done.files:
         raise UserError(f"nothing of {name} could be drawn; see above")

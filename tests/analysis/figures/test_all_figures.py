@@ -127,7 +127,7 @@ def test_what_is_not_published_says_the_command(name):
 @pytest.mark.slow
 def test_all_figures_of_a_study_and_the_check(tmp_path):
     source = study(tmp_path)
-    done = write_all(source, tmp_path / "out", list(FIGURES), formats=["png"], wanted=list(FIGURES))
+    done = write_all(source, tmp_path / "out", list(FIGURES), formats=["png"])
     assert not done.missing
     assert len([p for p in done.files if p.suffix == ".png"]) == len(FIGURES)
 
