@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dit_core.data.check import check, check_hash
+from dit_core.data.identity import folder_sha256
 from dit_core.data.memory import ArrayDataset
 from dit_core.data.places import no_place
 from dit_core.data.sets.built_in import built_in
@@ -89,8 +89,7 @@ def _hash_of(root: Path) -> str:
     """Return the sha256 of a file, or of the names and hashes of the .npy files in a folder."""
     if not root.is_dir():
         return sha256_of(root)
-    lines = "".join(f"{file.name} {sha256_of(file)}\n" for file in sorted(root.glob("*.npy")))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return folder_sha256({file.name: sha256_of(file) for file in root.glob("*.npy")})
 
 
 def _latents(cfg: Data, root: Path) -> Dataset:

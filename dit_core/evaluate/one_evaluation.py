@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dit_core.data.same import require_same_data
 from dit_core.device import device_for
 from dit_core.errors import DataError, UserError
 from dit_core.evaluate.features.extractors import Extractor, Unchanged, make_extractor
@@ -136,6 +137,7 @@ def _prepare(
                 for misfit in wrong
             )
         )
+    require_same_data(paths, science.data, execution.data_roots)
     device = torch.device(device_for(execution.device, "execution.device"))
     rows = rows_of(science.data, protocol.labels, execution.data_roots)
     extractor, reference = _measure(protocol, rows, execution, science.data.name, device)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dit_core.data.load import Dataset, load_data
 from dit_core.data.places import place_of
+from dit_core.data.same import require_same_data
 from dit_core.device import device_of
 from dit_core.errors import DitlabError
 from dit_core.executor.allocator import is_out_of_memory
@@ -69,7 +70,11 @@ def _settled(paths: RunPaths, run: Run) -> Result | None:
     """Return how the training ended where there is nothing to train, else None."""
     try:
         open_run(paths, run.science)
-        return _settled_by_outcome(paths, run)
+        settled = _settled_by_outcome(paths, run)
+        if settled is None:
+            roots = run.execution.data_roots
+            require_same_data(paths, run.science.data, roots, record=True)
+        return settled
     except DitlabError as error:
         return Result("failed", str(error))
 

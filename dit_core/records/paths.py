@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,16 @@ class RunPaths:
     def outcome(self) -> Path:
         """Return the outcome, written last."""
         return self.root / "outcome.json"
+
+    @property
+    def data_record(self) -> Path:
+        """Return what the run was first trained on."""
+        return self.root / "data.json"
+
+    @property
+    def store(self) -> Store:
+        """Return the results folder that holds the run."""
+        return Store(self.root.parents[2])
 
     @property
     def lease(self) -> Path:
@@ -182,6 +193,20 @@ class Store:
     def calibration(self) -> Path:
         """Return the measured speed of this machine's devices."""
         return self.root / "bench" / "calibration.json"
+
+    @property
+    def data(self) -> Path:
+        """Return the folder of the hashes of data files."""
+        return self.root / "data"
+
+    def data_listing(self, sha256: str) -> Path:
+        """Return the hashes of the files of one data set, named by the hash of them all."""
+        return self.data / f"{sha256}.json"
+
+    def data_files(self, place: Path) -> Path:
+        """Return the sizes, times and hashes last seen of the files below `place`."""
+        key = hashlib.sha256(str(place).encode()).hexdigest()[:16]
+        return self.data / f"files-{key}.json"
 
     @property
     def index(self) -> Path:

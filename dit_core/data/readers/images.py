@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from dit_core.data.flip import flipped
 from dit_core.errors import DataError, EnvironmentProblem
+from dit_core.records.disk.files import sha256_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Modes whose conversion to 8 bits would clip or rescale values in silence.
@@ -38,16 +40,21 @@ class Listing:
     """Labels (n,) int64: the class's place among the sorted class names."""
     classes: tuple[str, ...]
 
-    def sha256(self) -> str:
-        """Return the hex hash of every file's name, label and content; reads all files, on several
-        threads.
+    def sha256(self, digests: Mapping[str, str] | None = None) -> str:
+        """Return the hex hash of every file's name, label and content.
+
+        Reads all files, on several threads, unless their own hashes are given by name.
         """
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            digests = pool.map(lambda name: _digest(self.root / name), self.files)
-            whole = hashlib.sha256()
-            for name, label, digest in zip(self.files, self.labels, digests, strict=True):
-                whole.update(f"{name}\0{label}\0{digest}\n".encode())
+        digests = digests or self._digests()
+        whole = hashlib.sha256()
+        for name, label in zip(self.files, self.labels, strict=True):
+            whole.update(f"{name}\0{label}\0{digests[name]}\n".encode())
         return whole.hexdigest()
+
+    def _digests(self) -> dict[str, str]:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            digests = pool.map(lambda name: sha256_of(self.root / name), self.files)
+            return dict(zip(self.files, digests, strict=True))
 
     def sha256_of_names(self) -> str:
         """Return the hex hash of every file's name, label and size in bytes; opens no file."""
@@ -204,8 +211,3 @@ def _names(folder: Path) -> list[str]:
     locale.
     """
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dit_core.data.load import load_data
+from dit_core.data.places import place_of
 from dit_core.data.sets.conditioned import ConditionedDataset
 from dit_core.model.conditions import Conditions, Given
 from dit_core.study.science.data import Data
@@ -81,7 +82,7 @@ def rows_of(data: Data, labels: str, roots: dict[str, str]) -> Rows | None:
     """
     if not data.conditions and labels != "data":
         return None
-    training = load_data(data, roots.get(data.name))
+    training = load_data(data, place_of(data.name, roots))
     assert isinstance(training, ConditionedDataset)  # data with conditions, and vectors, are
     return Rows(training, training.held_out())
 

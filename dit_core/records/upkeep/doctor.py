@@ -38,6 +38,11 @@ REMEDIES = (
         "restore the file from a copy, or move the folder away; `ditlab run STUDY` trains it again",
     ),
     (
+        "data.json",
+        "",
+        "restore the file from a copy; or remove it: the next start records the data anew",
+    ),
+    (
         "attempt.json",
         "",
         "nothing to do: the curve beside it is used; host and hours of that attempt are missing",

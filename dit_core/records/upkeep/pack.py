@@ -26,7 +26,7 @@ MAX_FILES = 10_000_000
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._+=,-]*"
 _ALLOWED = re.compile(
     r"runs/[0-9a-f]{2}/[0-9a-f]{16}/"
-    rf"(?:run\.yaml|outcome\.json|attempts/\d{{4,}}/{_NAME}|evals/{_NAME}"
+    rf"(?:run\.yaml|data\.json|outcome\.json|attempts/\d{{4,}}/{_NAME}|evals/{_NAME}"
     rf"|snapshots/\d{{12,}}/{_NAME})"
     rf"|studies/[a-z0-9][a-z0-9._-]{{0,63}}/(?:{_NAME}/){{0,3}}{_NAME}"
 )
@@ -102,7 +102,7 @@ def unpack(source: Path, store: Store) -> dict[str, int]:
 
 
 def _run_files(paths: RunPaths, weights: bool) -> Iterator[Path]:
-    yield from (p for p in (paths.run_yaml, paths.outcome) if p.is_file())
+    yield from (p for p in (paths.run_yaml, paths.data_record, paths.outcome) if p.is_file())
     places = [(paths.attempts, "*/*"), (paths.evals, "*")] + (
         [(paths.snapshots, "*/*")] if weights else []
     )
