@@ -13,12 +13,11 @@ from dit_core.study.science.unet import UNet
 
 
 def build_model(science: Science, grad_checkpoint: bool = False) -> nn.Module:
-    """Return the network of `science`, initialised from torch's global generator: a `DiT` or a
-    `UNetModel`.
+    """Return the network of `science`, a `DiT` or a `UNetModel`, freshly initialised.
 
-    Under `torch.device("meta")` it has shapes and no weights. `grad_checkpoint` recomputes
-    activations in the backward pass: less memory, more time, the same numbers. Raises UserError for
-    what the network cannot be.
+    Its numbers come from torch's global generator. Under `torch.device("meta")` it has shapes and
+    no weights. `grad_checkpoint` recomputes activations in the backward pass: less memory, more
+    time, the same numbers. Raises UserError for what the network cannot be.
     """
     model = science.model
     data = science.data

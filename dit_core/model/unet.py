@@ -75,8 +75,7 @@ class UNetModel(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Initialise with numbers from torch's global generator of the device, in the order of the
-        layers.
+        """Initialise from torch's global generator, in the order of the layers.
 
         Every layer starts as torch starts it, but that the last convolution and the last layer of
         every residual and attention branch are zero, as in ADM: each branch is the identity, and

@@ -1,3 +1,1 @@
-"""The study language: YAML to frozen, documented, closed models, and these to runs and
-evaluations.
-"""
+"""The study language: YAML to frozen, documented, closed models, and these to runs."""

@@ -131,7 +131,7 @@ DATA_SETS: dict[str, DataSet] = {
     )
 }
 
-# Training images and classes of data sets whose files a user brings, for weights that were trained elsewhere.
+# Of data sets whose files a user brings, for weights that were trained elsewhere.
 KNOWN_IMAGES: dict[str, int] = {"imagenet": 1_281_167}  # ILSVRC 2012
 KNOWN_CLASSES: dict[str, int] = {"imagenet": 1000}
 

@@ -31,8 +31,9 @@ class StudyDiff:
         return bool(self.orphaned)
 
     def lines(self, most: int = 10) -> list[str]:
-        """Return the difference as text: a line of counts, then "+ name id" and "- name id", at
-        most `most` of each.
+        """Return the difference as text: a line of counts, then "+ name id" and "- name id".
+
+        At most `most` runs of each sign are named.
         """
         counts = f"{len(self.kept)} kept, {len(self.added)} added, {len(self.orphaned)} orphaned"
         text = [f"{counts} (nothing is deleted)" if self.orphaned else counts]
@@ -44,8 +45,9 @@ class StudyDiff:
 
 
 def compare(previous: Mapping[str, str] | Iterable[str], expansion: Expansion) -> StudyDiff:
-    """Return what changed from the `previous` runs (ids, or ids to names) to those of the study as
-    it is now.
+    """Return what changed from the `previous` runs to those of the study as it is now.
+
+    `previous` are ids, or ids to names.
     """
     before = (
         dict(previous) if isinstance(previous, Mapping) else {run_id: run_id for run_id in previous}

@@ -1,6 +1,4 @@
-"""From a study to its runs and evaluations, with ids and names: pure, nothing is read or
-written.
-"""
+"""From a study to its runs and evaluations, with ids and names: nothing is read or written."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from dit_core.study.grid.faults import faults_of
 from dit_core.study.grid.grid import Grid, Point, count, grids_of
 from dit_core.study.grid.names import distinct, run_name, short_names, word
 from dit_core.study.grid.resolve import Flat
-from dit_core.study.language.fields import sections
+from dit_core.study.language.sections import sections
 from dit_core.study.language.study_model import SECTIONS, Study
 from dit_core.study.problems import Fault, Place, Problems
 from dit_core.study.science.duration import Duration
@@ -35,8 +33,9 @@ __all__ = ["MAX_RUNS", "Expansion", "count", "expand"]
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The runs of a study, in the order of its file; `merged_duplicates` points were equal to an
-    earlier one.
+    """The runs of a study, in the order of its file.
+
+    `merged_duplicates` points were equal to an earlier one.
     """
 
     runs: tuple[Run, ...]
@@ -66,8 +65,9 @@ def expand(study: Study, max_runs: int = MAX_RUNS, allow_empty: bool = False) ->
 
 
 def _refuse_idle_excludes(study: Study) -> None:
-    """Raise StudyError where an exclude takes no point out: most often a slip, which would cost the
-    runs it meant.
+    """Raise StudyError where an exclude takes no point out.
+
+    Most often it is a slip, which would cost the runs it meant.
     """
     problems = Problems()
     for grid in grids_of(study)[:1]:  # excludes hold for the grid of the axes, which comes first
@@ -83,8 +83,9 @@ def _refuse_idle_excludes(study: Study) -> None:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the search for reference cycles: an expansion makes none, and searching a growing heap
-    doubles its time.
+    """Pause the search for reference cycles.
+
+    An expansion makes none, and searching a growing heap doubles its time.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -117,9 +118,7 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Failure:
-    """Something that cannot be, the line to look at, and the points it was found at: the first
-    three by name.
-    """
+    """Something that cannot be, its line, and the first three points it was found at."""
 
     place: Place
     names: list[str]
@@ -127,9 +126,7 @@ class _Failure:
 
 
 class _Expander:
-    """Builds every section of the science once per combination of the axes that touch it, and
-    shares it.
-    """
+    """Builds each section of the science once per combination of its axes, and shares it."""
 
     def __init__(self, study: Study) -> None:
         self.study = study

@@ -275,7 +275,5 @@ def grids_of(study: Study) -> tuple[Grid, ...]:
 
 
 def count(study: Study) -> int:
-    """Return the number of points a study describes, before equal ones are merged, without building
-    any.
-    """
+    """Return the number of points of a study, before equal ones are merged; none is built."""
     return sum(grid.count() for grid in grids_of(study))

@@ -12,10 +12,10 @@ UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]+")
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return path to label: its last word ("model.patch" -> "patch"; "objective.name" ->
-    "objective").
+    """Return path to label: its last word.
 
-    The full path stays where two of the paths would share a label.
+    "model.patch" becomes "patch", "objective.name" "objective". The full path stays where two of
+    the paths would share a label.
     """
     labels = {path: _label(path) for path in paths}
     shared = Counter(labels.values())
@@ -39,16 +39,15 @@ def word(value: Any) -> str:
 
 
 def run_name(parts: Iterable[str], run_id: str) -> str:
-    """Return "size=XS,patch=2"; "base" without parts; cut and closed with the id where it would be
-    too long.
+    """Return "size=XS,patch=2"; "base" without parts.
+
+    A name that would be too long is cut and ends with the id.
     """
     name = ",".join(parts) or "base"
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}~{run_id[:8]}"
 
 
 def distinct(named: list[tuple[str, str]]) -> list[str]:
-    """Return the names of (name, run id) pairs, every one that is not unique marked with its run
-    id.
-    """
+    """Return the names of (name, run id) pairs; one that is not unique gets its run id."""
     shared = Counter(name.lower() for name, _ in named)
     return [name if shared[name.lower()] == 1 else f"{name}~{run_id[:8]}" for name, run_id in named]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dit_core.study.language.fields import model_facts, sections
+from dit_core.study.language.sections import model_facts, sections
 from dit_core.study.problems import Fault
 from dit_core.study.science.data import BUILT_IN, FACTS, FETCHED, NEEDED, Data
 from dit_core.study.science.duration import Duration, images_of

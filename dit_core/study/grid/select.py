@@ -1,6 +1,4 @@
-"""Which runs of a study a command is about: ids, names, and axis filters such as
-`model.size=XL`.
-"""
+"""Which runs of a study a command is about: ids, names, and filters like `model.size=XL`."""
 
 from __future__ import annotations
 

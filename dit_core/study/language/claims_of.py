@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from dit_core.errors import nearest
-from dit_core.study.language.fields import section_of
+from dit_core.study.language.sections import section_of
 from dit_core.study.language.yaml_loader import Node
 from dit_core.study.problems import Problems, show, unknown_key
 from dit_core.study.science.claim_kinds import Claim
@@ -79,8 +79,7 @@ def _explain(
 
 
 def _written(node: Node, where: str, parts: tuple[int | str, ...]) -> tuple[Node, str, bool]:
-    """Return what an error speaks of as it is written, its path, and whether several types were
-    tried in vain.
+    """Return the node an error is about, its path, and whether several types were tried.
 
     Beyond a value's own keys and indices the parts name the types that it is none of.
     """

@@ -1,6 +1,4 @@
-"""The JSON schema (draft 2020-12) that editors use to complete and check a study while it is
-typed.
-"""
+"""The JSON schema (draft 2020-12) by which editors complete and check a study."""
 
 from __future__ import annotations
 
@@ -11,13 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dit_core.study.catalogue.figures import FIGURES
-from dit_core.study.language.fields import (
-    Field,
-    evaluation_fields,
-    execution_fields,
-    science_fields,
-    sections,
-)
+from dit_core.study.language.field import Field
+from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields
+from dit_core.study.language.sections import sections
 from dit_core.study.science.claim_kinds import Claim
 
 Schema = dict[str, Any]
@@ -25,8 +19,9 @@ TEXT: Schema = {"type": "string"}
 
 
 def editor_schema() -> str:
-    """Return studies/study.schema.json: every key with its type, default and meaning; unknown keys
-    are refused.
+    """Return studies/study.schema.json: every key with its type, default and meaning.
+
+    Unknown keys are refused.
     """
     claims = _unwrapped(TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}"))
     figures: Schema = {"enum": [*FIGURES, *(figure.number for figure in FIGURES.values())]}
@@ -94,7 +89,7 @@ def _definitions() -> Schema:
 
 
 def _unwrapped(schema: Any) -> Any:
-    """Return a schema whose descriptions are one line each: docstrings are wrapped, tooltips are not."""
+    """Return a schema with descriptions of one line: docstrings are wrapped, tooltips not."""
     if isinstance(schema, list):
         return [_unwrapped(one) for one in schema]
     if not isinstance(schema, dict):
@@ -136,8 +131,9 @@ def _ref(form: str) -> Schema:
 
 
 def _forms() -> Schema:
-    """Return objects that take science paths nested and dotted, to one value, a list of values, or
-    either.
+    """Return objects that take science paths, nested and dotted.
+
+    There is one for each form of their values: one value, a list, or either.
     """
     forms: dict[str, Callable[[Field], Schema]] = {"one": _one, "list": _list, "either": _either}
     return {f"paths.{name}": _paths(form) for name, form in forms.items()}

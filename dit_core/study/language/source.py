@@ -1,6 +1,4 @@
-"""The file of a study and those it extends: read, bounded, merged into one tree of values with
-their lines.
-"""
+"""The file of a study and those it extends: read, bounded, merged into one tree."""
 
 from __future__ import annotations
 
@@ -19,8 +17,9 @@ LONGEST_CHAIN = 10
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a study file, its tree with the extended files merged in, and these files,
-    nearest first.
+    """The text of a study file, its tree, and the files it extends, nearest first.
+
+    The extended files are merged into the tree.
     """
 
     text: str
@@ -29,18 +28,19 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Return the study file at `path` with what it extends; raise StudyError naming the file that
-    cannot be read.
+    """Return the study file at `path` with what it extends.
 
     `extends: other.yaml` takes over every key that this file does not give; mappings are merged key
     by key, all else is replaced. The extended file must lie in the folder of the study or below it.
+    Raises StudyError naming the file that cannot be read.
     """
     return merge_source(_read(path, str(path)), path)
 
 
 def merge_source(text: str, path: Path) -> Source:
-    """Return the source of a study whose text is known; `path` is where it lies, for messages and
-    for `extends`.
+    """Return the source of a study whose text is known.
+
+    `path` is where it lies, for messages and for `extends`.
     """
     top = read_yaml(text, str(path))
     if "extends" not in top.value:

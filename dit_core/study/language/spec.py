@@ -1,24 +1,17 @@
-"""The study language: a YAML file to a `Study`, every problem named with file, line, key path and
-remedy.
-"""
+"""The study language: a YAML file to a `Study`, every problem with its line and remedy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dit_core.study.catalogue.figures import figure_name
 from dit_core.study.language.claims_of import read_claims
-from dit_core.study.language.fields import (
-    Field,
-    evaluation_fields,
-    execution_fields,
-    science_fields,
-)
+from dit_core.study.language.fields import evaluation_fields, execution_fields
+from dit_core.study.language.path_reader import PathReader
 from dit_core.study.language.source import Source, merge_source, read_source
-from dit_core.study.language.study_model import SECTIONS, EvaluateBlock, Rows, Study, Values
+from dit_core.study.language.study_model import EvaluateBlock, Rows, Study, Values
 from dit_core.study.language.yaml_loader import Node, decode
 from dit_core.study.problems import Place, Problems, show, strange_letter, unknown_key
 from dit_core.study.science.execution import Execution
@@ -38,19 +31,19 @@ MAX_EXCLUDES = 1000
 
 
 def load_study(path: Path | str) -> Study:
-    """Return the study in the file at `path`, checked key by key; raise StudyError with every
-    problem found.
+    """Return the study in the file at `path`, checked key by key.
 
     Nothing is expanded: points that cannot be (heads that do not divide the width) are found by
-    `expand`.
+    `expand`. Raises StudyError with every problem found.
     """
     path = Path(path)
     return _checked_study(read_source(path), path)
 
 
 def parse_study(text: str, path: Path) -> Study:
-    """Return the study that `text` writes, as `load_study` does; `path` names it in messages and
-    anchors `extends`.
+    """Return the study that `text` writes, as `load_study` does.
+
+    `path` names it in messages and anchors `extends`.
     """
     return _checked_study(
         merge_source(decode(text.encode(errors="surrogatepass"), str(path)), path), path
@@ -71,6 +64,7 @@ class _Reader:
         self.top = top
         self.problems = Problems()
         self.places: dict[str, Place] = {}
+        self.paths = PathReader(self.problems, self.places)
 
     def study(self) -> dict[str, Any]:
         """Return the arguments of Study; meaningless while there are problems."""
@@ -80,10 +74,11 @@ class _Reader:
             if key not in KEYS:
                 self.problems.add(node.place, key, unknown_key(key, list(KEYS)))
         self._required()
-        base = self._rows("base", keys.get("base"))
-        axes = self._rows("axes", keys.get("axes"), lists=True)
+        empty = Node({}, self.top.place)
+        base = self.paths.rows("base", keys.get("base", empty))
+        axes = self.paths.rows("axes", keys.get("axes", empty), lists=True)
         zips = tuple(
-            self._rows(f"zip[{i}]", n, lists=True) for i, n in enumerate(self._items("zip"))
+            self.paths.rows(f"zip[{i}]", n, lists=True) for i, n in enumerate(self._items("zip"))
         )
         for i, group in enumerate(zips):
             self._same_length(f"zip[{i}]", group)
@@ -159,101 +154,9 @@ class _Reader:
         if len(items) > most:
             self.problems.add(items[most].place, key, f"{len(items):,} entries; at most {most:,}")
             return ()
-        return tuple(self._rows(f"{key}[{i}]", node, filled=True) for i, node in enumerate(items))
-
-    def _rows(
-        self, where: str, node: Node | None, lists: bool = False, filled: bool = False
-    ) -> Rows:
-        """Return science path to values: of one value in base, of a list in axes, of either
-        elsewhere.
-        """
-        place = node.place if node else self.top.place
-        values: Values = {}
-        places: dict[str, Place] = {}
-        for path, item in self._flat(where, node).items():
-            field = self._known(where, path, item, science_fields())
-            if field is None:
-                continue
-            full = _path(where, path)
-            self.places[f"{where}.{path}"] = places[path] = item.place
-            if lists and not isinstance(item.value, list):
-                self.problems.add(
-                    item.place, full, f"given {show(item.plain())}; wants a list of values"
-                )
-                continue
-            many = isinstance(item.value, list) and where != "base"
-            values[path] = self._checked(full, field, item.value if many else [item])
-            if many and not item.value and not lists:
-                self.problems.add(item.place, full, "an empty list; give at least one value")
-        if filled and not values and isinstance(node, Node) and node.value in ({}, None):
-            self.problems.add(place, where, "an empty entry; remove it or give it keys")
-        return Rows(values=values, places=places, place=place)
-
-    def _checked(self, path: str, field: Field, items: list[Node]) -> tuple[Any, ...]:
-        values = []
-        for node in items:
-            try:
-                values.append(field.check(node.plain()))
-            except ValueError as error:
-                self.problems.add(node.place, path, str(error))
-        return tuple(values)
-
-    def _flat(self, where: str, node: Node | None) -> dict[str, Node]:
-        """Return science path to node, of `model: {size: S}` and of `model.size: S` alike; a path
-        twice is an error.
-        """
-        flat: dict[str, Node] = {}
-        if node is None:
-            return flat
-        if not isinstance(node.value, dict):
-            text = "wants a mapping of science paths"
-            self.problems.add(
-                node.place, where, f"given {show(node.plain())}; {text} ({', '.join(SECTIONS)})"
-            )
-            return flat
-        for key, item in node.value.items():
-            if key in SECTIONS:
-                self.places.setdefault(f"{where}.{key}", item.place)
-                if not isinstance(item.value, dict):
-                    self.problems.add(
-                        item.place,
-                        _path(where, key),
-                        f"given {show(item.plain())}; wants a mapping",
-                    )
-                    continue
-            rows = (
-                {f"{key}.{k}": n for k, n in item.value.items()} if key in SECTIONS else {key: item}
-            )
-            for path, value in rows.items():
-                if path in flat:
-                    first = flat[path].place
-                    self.problems.add(
-                        value.place,
-                        _path(where, path),
-                        f"given twice, in {first} and {value.place}",
-                    )
-                flat[path] = value
-        return flat
-
-    def _known(self, where: str, path: str, node: Node, table: Mapping[str, Field]) -> Field | None:
-        field = table.get(path)
-        if field is not None:
-            return field
-        section, _, name = path.partition(".")
-        full = _path(where, path)
-        if section in SECTIONS and name:
-            siblings = [p.partition(".")[2] for p in table if p.startswith(f"{section}.")]
-            self.problems.add(node.place, full, unknown_key(name, siblings))
-        else:
-            is_section = "." not in path and (where == "base" or isinstance(node.value, dict))
-            allowed = list(SECTIONS) if is_section else list(table)
-            text = unknown_key(path, allowed)
-            if path in evaluation_fields() or section in ("evaluate", "sampling"):
-                text += "; sampling and evaluation settings go under `evaluate`"
-            elif section == "execution" or path in execution_fields():
-                text += "; execution settings cannot be swept, they go under `execution`"
-            self.problems.add(node.place, full, text)
-        return None
+        return tuple(
+            self.paths.rows(f"{key}[{i}]", node, filled=True) for i, node in enumerate(items)
+        )
 
     def _same_length(self, where: str, group: Rows) -> None:
         lengths = {path: len(values) for path, values in group.values.items()}
@@ -289,14 +192,14 @@ class _Reader:
         table = evaluation_fields()
         for key, item in node.value.items():
             if key == "where":
-                chosen = self._rows(f"{where}.where", item, filled=True).values
+                chosen = self.paths.rows(f"{where}.where", item, filled=True).values
                 continue
             if key not in table:
                 self.problems.add(item.place, f"{where}.{key}", unknown_key(key, [*table, "where"]))
                 continue
             self.places[f"{where}.{key}"] = places[key] = item.place
             items = item.value if isinstance(item.value, list) else [item]
-            values[key] = self._checked(f"{where}.{key}", table[key], items)
+            values[key] = self.paths.checked(f"{where}.{key}", table[key], items)
             if not items:
                 self.problems.add(
                     item.place, f"{where}.{key}", "an empty list; give at least one value"
@@ -318,7 +221,9 @@ class _Reader:
             if key not in table:
                 self.problems.add(item.place, f"execution.{key}", unknown_key(key, list(table)))
                 continue
-            settings[key] = next(iter(self._checked(f"execution.{key}", table[key], [item])), None)
+            settings[key] = next(
+                iter(self.paths.checked(f"execution.{key}", table[key], [item])), None
+            )
         return Execution() if self.problems.lines else Execution(**settings)
 
     def _claims(self) -> tuple[Any, ...]:
@@ -339,8 +244,3 @@ class _Reader:
                     node.place, f"figures[{i}]", f"given {show(node.plain())}; {error}"
                 )
         return tuple(names)
-
-
-def _path(where: str, path: str) -> str:
-    """Return a key path as messages show it: settings of base by their science path."""
-    return path if where == "base" else f"{where}.{path}"

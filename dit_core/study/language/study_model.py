@@ -37,9 +37,7 @@ class EvaluateBlock(Rows):
 
 
 class Study(BaseModel):
-    """A study: one question, its runs as base and axes, the evaluations asked of them, claims and
-    figures.
-    """
+    """A study: one question, its runs, their evaluations, claims and figures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 

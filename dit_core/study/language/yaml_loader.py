@@ -37,8 +37,9 @@ LOADER: Any = getattr(
 
 @dataclass(slots=True)
 class Node:
-    """A value of the file: a scalar, a dict of nodes or a list of nodes, and the place of its key
-    (or of itself).
+    """A value of the file: a scalar, a dict of nodes or a list of nodes.
+
+    `place` is that of its key, or its own where it has none.
     """
 
     value: Any
@@ -54,8 +55,9 @@ class Node:
 
 
 def decode(data: bytes, file: str) -> str:
-    """Return the text of a study file: UTF-8, an optional BOM, LF or CRLF; raise StudyError for
-    anything else.
+    """Return the text of a study file: UTF-8, an optional BOM, LF or CRLF.
+
+    Raises StudyError for anything else.
     """
     if len(data) > MAX_BYTES:
         raise StudyError([f"{file}: {len(data):,} bytes; a study file has at most {MAX_BYTES:,}"])
@@ -84,8 +86,9 @@ def decode(data: bytes, file: str) -> str:
 
 
 def read_yaml(text: str, file: str) -> Node:
-    """Return the one mapping a study file holds; raise StudyError with every problem found, each
-    with its line.
+    """Return the one mapping a study file holds.
+
+    Raises StudyError with every problem found, each with its line.
     """
     reader = _Reader(file)
     try:
@@ -239,8 +242,9 @@ class _Reader:
         holder.key_place = node.place
 
     def _refuse_comma(self, holder: _Open, node: Node) -> None:
-        """Stop at `{duration: 20,000 steps}`: inside braces the comma ends the value, and "000
-        steps" is a key.
+        """Stop at `{duration: 20,000 steps}`.
+
+        Inside braces the comma ends the value, and "000 steps" is a key.
         """
         last = next(reversed(holder.node.value.items()), None)
         given = node.value

@@ -1,6 +1,4 @@
-"""What conditions add to the cost of a network: their embeddings, the tokens they are, what each
-patch reads.
-"""
+"""What conditions add to the cost of a network: embeddings, tokens, inputs of a patch."""
 
 from __future__ import annotations
 
@@ -12,16 +10,12 @@ FREQUENCIES = 256  # of the time embedding
 
 
 def condition_tokens(science: Science) -> int:
-    """Return the number of conditions that are one vector each: time, label, and a continuous
-    condition.
-    """
+    """Return the number of conditions that are one vector each: time, label, vector."""
     return 2 + (1 if science.data.vector else 0)
 
 
 def sequence_tokens(science: Science) -> int:
-    """Return the length of the sequence of context tokens and map patches that every block attends
-    to; 0 is none.
-    """
+    """Return how many context tokens and map patches every block attends to; 0 is none."""
     data = science.data
     lengths = {
         "context": data.context_tokens,
@@ -31,8 +25,9 @@ def sequence_tokens(science: Science) -> int:
 
 
 def sequence_widths(science: Science) -> list[int]:
-    """Return what the embedding of each sequence reads per token: a context token, a patch of the
-    map.
+    """Return what the embedding of each sequence reads per token.
+
+    A token is a context token or a patch of the map.
     """
     widths = {
         "context": science.data.context_width,
@@ -42,17 +37,13 @@ def sequence_widths(science: Science) -> list[int]:
 
 
 def patch_inputs(science: Science) -> int:
-    """Return the numbers that the embedding of one patch reads, those of a concatenated map among
-    them.
-    """
+    """Return the numbers that the embedding of one patch reads, a concatenated map included."""
     joined = science.data.map_channels if science.dit.map_entry == "concat" else 0
     return math.prod(science.patch_shape) * (science.data.channels + joined)
 
 
 def condition_params(science: Science) -> int:
-    """Return the parameters of the embeddings of time, label and further conditions, nulls among
-    them.
-    """
+    """Return the parameters of the embeddings of time and conditions, nulls included."""
     data = science.data
     d = science.dit.hidden
     total = FREQUENCIES * d + d + d * d + d  # time
@@ -62,8 +53,9 @@ def condition_params(science: Science) -> int:
 
 
 def condition_macs(science: Science) -> int:
-    """Return the multiply-accumulates of the embeddings of time and further conditions; a label is
-    looked up.
+    """Return the multiply-accumulates of the embeddings of time and conditions.
+
+    A label is looked up, which costs none.
     """
     data = science.data
     d = science.dit.hidden

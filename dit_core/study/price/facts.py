@@ -1,6 +1,4 @@
-"""What tables say of a run's science, whatever the network: None where a family has no such
-thing.
-"""
+"""What tables say of a run's science, whatever the network; None where it has no such thing."""
 
 from __future__ import annotations
 
@@ -11,8 +9,9 @@ from dit_core.study.science.science import Model, Science
 
 
 def network_facts(science: Science) -> dict[str, Any]:
-    """Return family, size's name, patch, conditioning design and tokens; a U-Net has none of the
-    last three.
+    """Return family, size's name, patch, conditioning design and tokens.
+
+    A U-Net has none of the last three.
     """
     model = science.model
     if isinstance(model, Model):

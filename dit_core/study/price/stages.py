@@ -1,5 +1,4 @@
-"""A Transformer cut into pipeline stages: which blocks each holds, what it costs, what it must be
-sent.
+"""A Transformer cut into pipeline stages: blocks, cost and traffic of each.
 
 Stages are contiguous and hold at least one block. All that comes before the blocks (embeddings of
 tokens, time and conditions) is the first stage's, final norm and layer are the last one's, and a
@@ -17,12 +16,11 @@ from dit_core.study.science.science import Science
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: blocks `first` to `last` (from 0, both included) and, per sample, what it computes
-    and is sent.
+    """One stage: blocks `first` to `last`, and what one sample costs and sends.
 
-    `macs` of one forward pass; `sent_bytes` of the tokens it hands to the next stage, 0 for the
-    last; `condition` is what its blocks need besides tokens, made by the first stage, in floats:
-    one vector, and a sequence of vectors.
+    Blocks count from 0, both included. `macs` of one forward pass; `sent_bytes` of the tokens it
+    hands to the next stage, 0 for the last; `condition` is what its blocks need besides tokens,
+    made by the first stage, in floats: one vector, and a sequence of vectors.
     """
 
     number: int
@@ -42,11 +40,10 @@ class Stage:
 
 
 def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
-    """Return the `count` stages of a Transformer, balanced by multiply-accumulates; their sums are
-    the whole model's.
+    """Return the `count` stages of a Transformer, balanced by multiply-accumulates.
 
-    Tokens and conditions are sent in the precision of training, as 2 bytes (bf16) or 4. Raises
-    UserError for fewer than one stage or more stages than blocks.
+    Their sums are the whole model's. Tokens and conditions are sent in the precision of training,
+    as 2 bytes (bf16) or 4. Raises UserError for fewer than one stage or more stages than blocks.
     """
     m = science.dit
     d = science.dit.hidden
@@ -80,8 +77,7 @@ def stages_of(science: Science, count: int) -> tuple[Stage, ...]:
 
 
 def balanced(science: Science, count: int) -> list[int]:
-    """Return the number of blocks of each of `count` stages such that the costliest stage costs as
-    little as can be.
+    """Return the blocks of each of `count` stages, such that the costliest costs least.
 
     Every block costs the same, so each next block goes to the stage that costs least so far.
     """

@@ -1,6 +1,4 @@
-"""Which noise levels a sampler visits: plain numbers, so that a plan can price a sampler without
-running it.
-"""
+"""Which noise levels a sampler visits, in plain numbers, so that a plan can price it."""
 
 from __future__ import annotations
 
@@ -12,12 +10,11 @@ from dit_core.study.science.science import Ddpm, Flow
 
 
 def respaced(timesteps: int, steps: int) -> tuple[int, ...]:
-    """Return `steps` of the timesteps 0..timesteps - 1, ascending, first and last included, evenly
-    strided.
+    """Return `steps` of the timesteps 0..timesteps - 1, ascending and evenly strided.
 
-    The rule of Nichol & Dhariwal 2021, section 4: the stride is a fraction and each position is
-    rounded. A single step is the last, noisiest timestep. Raises UserError for more steps than
-    timesteps.
+    First and last are included. The rule of Nichol & Dhariwal 2021, section 4: the stride is a
+    fraction and each position is rounded. A single step is the last, noisiest timestep. Raises
+    UserError for more steps than timesteps.
     """
     if not 1 <= steps <= timesteps:
         raise UserError(
@@ -35,9 +32,7 @@ def respaced(timesteps: int, steps: int) -> tuple[int, ...]:
 
 
 def check_sampler(objective: Ddpm | Flow, sampling: Sampling) -> None:
-    """Raise UserError where the sampler does not go with the objective or takes more steps than
-    there are.
-    """
+    """Raise UserError where the sampler does not fit the objective or has too many steps."""
     allowed = SAMPLERS_OF[objective.name]
     if sampling.sampler not in allowed:
         word = f"sampler {sampling.sampler!r} does not go with objective {objective.name!r}"
@@ -93,8 +88,7 @@ def is_guided(sampling: Sampling, level: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def passes(objective: Ddpm | Flow, sampling: Sampling, channels: int) -> int:
-    """Return the number of single-sample forward passes that one sample costs: a guided step is
-    two.
+    """Return the single-sample forward passes of one sample: a guided step is two.
 
     Guidance 0 on all channels is the unconditional model alone, one pass.
     """

@@ -19,9 +19,7 @@ TIME_WIDTH = 4  # width of the time and label embedding, in channels of the firs
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One layer of the network: what it is, its channels, and the elements (height x width) of what
-    it returns.
-    """
+    """One layer of the network: its kind, its channels, and the elements of its output."""
 
     kind: Literal["residual", "attention", "down", "up"]
     taken: int
@@ -180,8 +178,9 @@ def sized(
 
 
 def usual(data: Data) -> UNet:
-    """Return the smallest U-Net of the usual form for the data: up to four levels, the lowest no
-    smaller than 4 x 4.
+    """Return the smallest U-Net of the usual form for the data.
+
+    It has up to four levels, the lowest no smaller than 4 x 4.
     """
     side = min(data.height, data.width)
     levels = 1

@@ -1,3 +1,1 @@
-"""The frozen words of a study: what changes the numbers of a run, how it is measured, what is
-claimed.
-"""
+"""The frozen words of a study: what changes a run's numbers, its measurement, its claims."""

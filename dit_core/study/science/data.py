@@ -80,9 +80,7 @@ class Data(Frozen):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Return the names of the conditions besides the label, in their order: vector, context,
-        map.
-        """
+        """Return the names of the conditions besides the label: vector, context, map."""
         if not (self.vector or self.context_tokens or self.map_channels):
             return ()  # asked for often, by most studies in vain
         sizes = {"vector": self.vector, "context": self.context_tokens, "map": self.map_channels}

@@ -1,6 +1,4 @@
-"""Durations as people write them, "400k steps", "102.4M images", "30 epochs", and points of a run,
-"50%", "end".
-"""
+"""Durations as people write them ("400k steps", "30 epochs"), and points of a run ("50%")."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ FORMS = '"400k steps", "102.4M images" or "30 epochs"'
 
 
 class Duration(NamedTuple):
-    """An amount of training: so many steps, images or epochs, or a share of the run (unit
-    "share").
+    """An amount of training: so many steps, images or epochs, or a share of the run.
+
+    The unit of a share is "share".
     """
 
     amount: Fraction
@@ -34,8 +33,9 @@ class Duration(NamedTuple):
 
 
 def parse_duration(value: Any) -> Duration:
-    """Return the duration that `value` writes; raise ValueError with the allowed forms for anything
-    else.
+    """Return the duration that `value` writes.
+
+    Raises ValueError with the allowed forms for anything else.
     """
     hit = DURATION.match(value) if isinstance(value, str) else None
     if not hit:
@@ -58,8 +58,9 @@ def parse_duration(value: Any) -> Duration:
 
 
 def parse_point(value: Any) -> Duration:
-    """Return the point of a run that `value` writes: a duration, "50%" or "end"; raise ValueError
-    otherwise.
+    """Return the point of a run that `value` writes: a duration, "50%" or "end".
+
+    Raises ValueError for anything else.
     """
     if value == "end":
         return Duration(Fraction(1), "share", "end")
@@ -94,8 +95,9 @@ def images_of(duration: Duration, batch: int, epoch_images: int) -> int:
 
 
 def point_of(point: Duration, total_images: int, batch: int, epoch_images: int) -> int:
-    """Return the images seen at a point of a run, rounded up to the end of a step; ValueError
-    beyond its end.
+    """Return the images seen at a point of a run, rounded up to the end of a step.
+
+    Raises ValueError beyond the run's end.
     """
     if point.unit == "share":
         return _round_up(point.amount * total_images, batch)

@@ -11,9 +11,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
 class Frozen(BaseModel):
-    """A closed, immutable, strictly typed record: an unknown key or a value of another type is an
-    error.
-    """
+    """A closed, immutable, strictly typed record: unknown keys and other types are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -21,7 +19,8 @@ class Frozen(BaseModel):
 
 
 def neutral(value: Any) -> dict[str, Any]:
-    """Mark a field as younger than id version 1: left out of the canonical form while it equals
-    `value`.
+    """Mark a field as younger than id version 1.
+
+    It is left out of the canonical form while it equals `value`.
     """
     return {"neutral": value}

@@ -1,5 +1,6 @@
-"""Identity: the canonical form of a science or an evaluation, and the 16 hexadecimal digits of its
-sha256.
+"""Identity: the canonical form of a science or an evaluation, and its hash.
+
+An id is the first 16 hexadecimal digits of the sha256.
 """
 
 from __future__ import annotations
@@ -22,17 +23,16 @@ ENCODER = json.JSONEncoder(
 
 
 def canonical(record: BaseModel) -> dict[str, Any]:
-    """Return the record as plain values, every field written out, neutral younger fields left
-    out.
+    """Return the record as plain values, every field written out.
+
+    Neutral younger fields are left out.
     """
     values = record.__dict__
     return {name: _plain(values[name]) for name in _written(record)}
 
 
 def _written(record: BaseModel) -> list[str]:
-    """Return the fields that enter the identity: all but younger ones at the value under which they
-    do nothing.
-    """
+    """Return the fields that enter the identity: not the younger ones that do nothing."""
     names, neutral = _names(type(record))
     return [n for n in names if getattr(record, n) != neutral[n]] if neutral else names
 
@@ -43,8 +43,9 @@ class _Always:
 
 @lru_cache(maxsize=100)
 def _names(kind: type[BaseModel]) -> tuple[list[str], dict[str, Any]]:
-    """Return (all fields, name to neutral value), the latter empty where no field is younger than
-    id version 1.
+    """Return (all fields, name to neutral value).
+
+    The latter is empty where no field is younger than id version 1.
     """
     extras = {name: info.json_schema_extra for name, info in kind.model_fields.items()}
     neutral = {
@@ -55,8 +56,9 @@ def _names(kind: type[BaseModel]) -> tuple[list[str], dict[str, Any]]:
 
 
 def canonical_json(record: BaseModel) -> str:
-    """Return the canonical form as JSON: sorted keys, no blanks, floats in their shortest exact
-    form.
+    """Return the canonical form as JSON.
+
+    Keys are sorted, there are no blanks, and floats are in their shortest exact form.
     """
     return ENCODER.encode(canonical(record))
 
@@ -73,8 +75,9 @@ def eval_id(run: str, evaluation: Evaluation) -> str:
 
 
 def full_hash(science: Science) -> str:
-    """Return the whole sha256 of the canonical science, which a run folder stores to catch a
-    collision of ids.
+    """Return the whole sha256 of the canonical science.
+
+    A run folder stores it to catch a collision of ids.
     """
     return hash_of_plain(canonical(science))
 
@@ -129,8 +132,9 @@ class Hasher:
 
 
 def is_old(record: dict[str, Any]) -> bool:
-    """Return whether a run record was made under an older id version: it stays readable, and is
-    marked as such.
+    """Return whether a run record was made under an older id version.
+
+    It stays readable, and is marked as such.
     """
     return record.get("id_version") != ID_VERSION
 

@@ -1,6 +1,4 @@
-"""Runs and evaluations as a study expands to them: frozen values, ready to be priced, decided upon
-and carried out.
-"""
+"""Runs and evaluations as a study expands to them: frozen values, ready to be priced and run."""
 
 from __future__ import annotations
 

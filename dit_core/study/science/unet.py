@@ -52,8 +52,9 @@ class UNet(Frozen):
 
     @property
     def size(self) -> str:
-        """Return "U32x2": channels of the first level and levels; what else differs from the
-        defaults after it.
+        """Return "U32x2": channels of the first level and levels.
+
+        What else differs from the defaults comes after it.
         """
         usual = {
             "growth": "g",

@@ -12,13 +12,9 @@ import pytest
 
 from dit_core.study.grid.expand import Expansion, expand
 from dit_core.study.language.editor_schema import editor_schema
-from dit_core.study.language.fields import (
-    evaluation_fields,
-    execution_fields,
-    science_fields,
-    section_of,
-)
+from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields
 from dit_core.study.language.handbook import STUDIES, markdown
+from dit_core.study.language.sections import section_of
 from dit_core.study.language.spec import KEYS, load_study
 from dit_core.study.language.units import UNITS
 from dit_core.study.science.claim_kinds import Claim

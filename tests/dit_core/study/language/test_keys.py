@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 
 from dit_core.errors import StudyError
-from dit_core.study.language.fields import (
-    Field,
-    evaluation_fields,
-    execution_fields,
-    science_fields,
-    section_of,
-)
+from dit_core.study.language.field import Field
+from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields
+from dit_core.study.language.sections import section_of
 from dit_core.study.language.spec import KEYS, load_study
 from dit_core.study.language.study_model import Study
 from dit_core.study.science.claim_kinds import Claim

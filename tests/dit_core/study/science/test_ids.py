@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 
 from dit_core.study.grid.diff import compare
 from dit_core.study.grid.expand import Expansion
-from dit_core.study.language import fields
+from dit_core.study.language import fields, sections
 from dit_core.study.science import ids
+from dit_core.study.science.frozen import Frozen, neutral
 from dit_core.study.science.ids import (
     Hasher,
     canonical,
@@ -23,7 +24,7 @@ from dit_core.study.science.ids import (
     run_id,
 )
 from dit_core.study.science.sampling import Evaluation, Sampling
-from dit_core.study.science.science import Data, Ddpm, Flow, Frozen, Model, Science, Train, neutral
+from dit_core.study.science.science import Data, Ddpm, Flow, Model, Science, Train
 
 Expand = Callable[..., Expansion]
 
@@ -114,7 +115,7 @@ def default_of(model: type[BaseModel], name: str, value: Any) -> Iterator[None]:
         info.default = default
         model.model_rebuild(force=True)
         Science.model_rebuild(force=True)
-        for table in (fields.science_fields, fields.sections, fields.model_facts):
+        for table in (fields.science_fields, sections.sections, sections.model_facts):
             table.cache_clear()
 
     try:
