@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from functools import partial
 
 from dit_core.evaluate.one_evaluation import evaluate
 from dit_core.executor.watch import Result, Watch
+from dit_core.records.disk.fence import Superseded
+from dit_core.records.disk.files import write_atomic
 from dit_core.records.paths import RunPaths
 from dit_core.records.run_state import has_record
 from dit_core.study.science.run import PlannedEvaluation, Run
@@ -47,6 +50,8 @@ def evaluate_missing(paths: RunPaths, run: Run, watch: Watch, guard: Guard = ung
             guard(planned, partial(_make, paths, run, planned))
         except LeaveError as left:
             return Result(left.how, left.reason, made)
+        except Superseded:
+            raise  # nothing of this process counts any more, its errors neither
         except Exception as error:
             troubles.append(_note(paths, planned.eval_id, error))
         else:
@@ -63,7 +68,7 @@ def _make(paths: RunPaths, run: Run, planned: PlannedEvaluation) -> None:
 
 def _note(paths: RunPaths, eval_id: str, error: Exception) -> str:
     """Write the trace of a failed evaluation beside its record; return the reason in one line."""
-    paths.evals.mkdir(parents=True, exist_ok=True)
-    paths.eval_error(eval_id).write_text("".join(traceback.format_exception(error)))
+    with contextlib.suppress(OSError):  # on a full disk the reason has to do
+        write_atomic(paths.eval_error(eval_id), "".join(traceback.format_exception(error)).encode())
     # An exception without words (a bare assert, a library's MemoryError) is named by its type.
     return f"evaluation {eval_id}: {str(error) or type(error).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from dit_core.executor.processes import gathered
 from dit_core.executor.watch import Result, Watch
 from dit_core.records.attempt import Attempt, silent_attempt, start_attempt
 from dit_core.records.disk import bundle, lease
+from dit_core.records.disk.fence import Superseded, publishing
+from dit_core.records.disk.files import write_atomic
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run_record import open_run
@@ -39,20 +42,31 @@ def execute_run(store: Store, run: Run, watch: Watch | None = None) -> Result:
         return _help_along(paths, run, watch)
     try:
         claim = lease.acquire(paths.lease, job=watch.job)
-    except lease.LeaseHeld as held:
+    except (DitlabError, OSError) as error:
         watch.group.announce(False)
-        return Result("owned", str(held))
+        return Result("owned" if isinstance(error, lease.LeaseHeld) else "failed", str(error))
     try:
-        settled = _settled(paths, run)
-        watch.group.announce(settled is None)
-        result = settled or _train(paths, run, watch)
-        if result.how != "done":
-            return result
-        return evaluate_missing(paths, run, watch)
-    except DitlabError as error:
+        return _claimed(paths, run, _leaving_with(claim, watch))
+    except Superseded as late:
+        return Result("superseded", str(late))
+    except (DitlabError, OSError) as error:
         return Result("failed", str(error))
     finally:
-        claim.release()
+        with contextlib.suppress(OSError, DitlabError):
+            claim.release()
+
+
+def _claimed(paths: RunPaths, run: Run, watch: Watch) -> Result:
+    settled = _settled(paths, run)
+    watch.group.announce(settled is None)
+    result = settled or _train(paths, run, watch)
+    return result if result.how != "done" else evaluate_missing(paths, run, watch)
+
+
+def _leaving_with(claim: lease.Lease, watch: Watch) -> Watch:
+    """Return the watch of a process that also stops once another has taken its claim over."""
+    gone = "another process took this run over"
+    return replace(watch, should_stop=lambda: gone if claim.lost else watch.should_stop())
 
 
 def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
@@ -110,7 +124,8 @@ def _go_back_before(paths: RunPaths, images_seen: int) -> None:
     for folder in sorted(paths.checkpoints.glob("[0-9]*")):
         if int(folder.name) >= images_seen:
             bundle.remove(folder)
-    paths.outcome.unlink()
+    with publishing(paths.outcome):
+        paths.outcome.unlink()
 
 
 def _train(paths: RunPaths, run: Run, watch: Watch) -> Result:
@@ -119,6 +134,8 @@ def _train(paths: RunPaths, run: Run, watch: Watch) -> Result:
         with gathered(paths, run, watch.group) as group:
             around = _surroundings(paths, attempt, run, replace(watch, group=group))
             ending = train(run.science, _data_of(run), around)
+    except Superseded:
+        raise
     except Exception as error:
         return _failed(paths, attempt, error)
     return _ended(paths, attempt, ending)
@@ -176,8 +193,14 @@ def _failed(paths: RunPaths, attempt: Attempt, error: Exception) -> Result:
     if is_out_of_memory(error):
         first = reason.splitlines()[0]
         reason = f"out of memory; set execution.micro_batch below the present one. ({first})"
-    paths.log(attempt.number).write_text("".join(traceback.format_exception(error)))
     images = attempt.record["images_start"] or 0
-    attempt.end("failed", images_seen=images, reason=reason)
-    write_outcome(paths, Outcome("FAILED", reason, images, attempt.number))
+    trace = "".join(traceback.format_exception(error)).encode()
+    outcome = Outcome("FAILED", reason, images, attempt.number)
+    try:
+        # The outcome first: on a disk that is full, the smallest file has the best chance.
+        write_outcome(paths, outcome)
+        attempt.end("failed", images_seen=images, reason=reason)
+        write_atomic(paths.log(attempt.number), trace)
+    except OSError as full:
+        reason += f" (and no more could be written: {full.strerror or full})"
     return Result("failed", reason)

@@ -23,8 +23,8 @@ class Watch:
 class Result:
     """How a run, or a set of evaluations, ended; why; and how many evaluations it made.
 
-    `how` is "done", "diverged", "failed", "stopped" (it left early and can be resumed) or "owned"
-    (another living process has it).
+    `how` is "done", "diverged", "failed", "stopped" (it left early and can be resumed), "owned"
+    (another living process has it) or "superseded" (another took it over from this one).
     """
 
     how: str

@@ -32,7 +32,7 @@ class Attempt:
     def note(self, **facts: Any) -> None:
         """Add facts to the record and publish it."""
         self.record.update(facts)
-        write_json(self.paths.attempt_record(self.number), self.record)
+        write_json(self.paths.attempt_record(self.number), self.record, sealed=True)
 
     def end(self, how: str, *, images_seen: int, reason: str | None = None) -> None:
         """Close the attempt: `how` is done, diverged, stopped, failed or lost."""

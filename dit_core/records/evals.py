@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dit_core.errors import RecordError
+from dit_core.records.disk.fence import publishing
 from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now, provenance
@@ -29,8 +30,19 @@ def write_eval(paths: RunPaths, eval_id: str, record: dict[str, Any]) -> dict[st
     }
     missing = _NEEDED - whole.keys()
     assert not missing, f"an evaluation record needs {missing}"
-    write_json(paths.eval(eval_id), whole, sealed=True)
-    return whole
+    with publishing(paths.eval(eval_id)):
+        found = _whole(paths, eval_id)
+        if found is None:
+            write_json(paths.eval(eval_id), whole, sealed=True)
+    return found or whole
+
+
+def _whole(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:
+    """Return a record that is there already: one measurement is never replaced by another."""
+    try:
+        return read_eval(paths, eval_id)
+    except RecordError:
+        return None
 
 
 def read_eval(paths: RunPaths, eval_id: str) -> dict[str, Any] | None:

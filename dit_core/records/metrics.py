@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dit_core.records.disk.fence import publishing
 from dit_core.records.paths import RunPaths
 
 FLUSH_S = 2.0
@@ -30,6 +31,7 @@ class MetricsWriter:
         self._descriptor = os.open(
             path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
+        self._path = path
         self._lines: list[bytes] = []
         self._bytes = 0
         self._flushed = time.monotonic()
@@ -45,7 +47,8 @@ class MetricsWriter:
     def flush(self) -> None:
         """Hand all rows to the operating system."""
         if self._lines:
-            os.write(self._descriptor, b"".join(self._lines))
+            with publishing(self._path):
+                os.write(self._descriptor, b"".join(self._lines))
             self._lines = []
             self._bytes = 0
         self._flushed = time.monotonic()
@@ -59,9 +62,11 @@ class MetricsWriter:
     def close(self) -> None:
         """Flush, sync and close; closing twice is harmless."""
         if self._descriptor >= 0:
-            self.sync()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 def encode(row: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dit_core.errors import RecordError
+from dit_core.records.disk.fence import publishing
 from dit_core.records.disk.files import read_json, sha256_of, write_json
 from dit_core.records.paths import RunPaths
 from dit_core.records.provenance import now, provenance
@@ -28,7 +29,10 @@ class Outcome:
 
 
 def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
-    """Publish the outcome with the hashes of its snapshots; it may replace a FAILED one."""
+    """Publish the outcome with the hashes of its snapshots; it may replace a FAILED one.
+
+    A result (DONE, DIVERGED) stays where another attempt fails: it is left as it is.
+    """
     manifest = {
         folder.name: sha256_of(folder / "MANIFEST.json")
         for folder in sorted(paths.snapshots.glob("[0-9]*"))
@@ -45,7 +49,17 @@ def write_outcome(paths: RunPaths, outcome: Outcome) -> None:
         "ended_at": now(),
         "provenance": provenance(),
     }
-    write_json(paths.outcome, record)
+    with publishing(paths.outcome):
+        if outcome.outcome != "FAILED" or not _has_result(paths):
+            write_json(paths.outcome, record, sealed=True)
+
+
+def _has_result(paths: RunPaths) -> bool:
+    try:
+        found = read_outcome(paths)
+    except RecordError:
+        return False
+    return found is not None and found.outcome != "FAILED"
 
 
 def read_outcome(paths: RunPaths) -> Outcome | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError
+from dit_core.records.disk.fence import publishing
 from dit_core.records.disk.files import read_json, sync_folder, write_json
 from dit_core.records.provenance import now
 from dit_core.study.science.run import Run
@@ -72,6 +73,11 @@ class Intent:
         """Return the last words the scheduler said about ended tasks, which it forgets."""
         return self.folder / "seen.json"
 
+    @property
+    def absent_file(self) -> Path:
+        """Return when the scheduler was first found not to know a task."""
+        return self.folder / "absent.json"
+
     def job(self) -> str | None:
         """Return the id of the job that came of it, if that is known."""
         try:
@@ -84,11 +90,19 @@ class Intent:
         return self.withdrawn_file.exists()
 
     def seen(self) -> dict[str, str]:
-        """Return Slurm's last word by task key."""
-        try:
-            return dict(read_json(self.seen_file))
-        except (FileNotFoundError, RecordError, TypeError, ValueError):
-            return {}
+        """Return Slurm's last word by task key, its reason behind a bar."""
+        return {k: v for k, v in _table(self.seen_file).items() if isinstance(v, str)}
+
+    def absent(self) -> dict[str, Any]:
+        """Return, by task key, when it was first found absent, or "lost"."""
+        return _table(self.absent_file)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(path))
+    except (FileNotFoundError, RecordError, TypeError, ValueError):
+        return {}
 
 
 def new_uuid() -> str:
@@ -115,7 +129,8 @@ def publish(intents: Path, payload: Payload, runs: Iterable[Run], script: str) -
         _write(temporary.runs, "".join(encode_run(run) for run in runs))
         _write(temporary.script, script)
         write_json(temporary.payload, encode_payload(payload) | {"made": _made()})
-        temporary.folder.rename(intents / payload.uuid)
+        with publishing(intents / payload.uuid):
+            temporary.folder.rename(intents / payload.uuid)
     except BaseException:
         shutil.rmtree(temporary.folder, ignore_errors=True)
         raise

@@ -105,10 +105,18 @@ def read_runs(path: Path, wanted: set[str]) -> dict[str, Run]:
             if (
                 line[11:27] in wanted
             ):  # the id comes first in every line; parsing all of them would be slow
-                found[line[11:27]] = _checked(run_of(json.loads(line)), path)
+                found[line[11:27]] = _checked(_parsed(line, path), path)
     if missing := wanted - found.keys():
         raise RecordError(f"{path}: does not define run {', '.join(sorted(missing))}")
     return found
+
+
+def _parsed(line: str, path: Path) -> Run:
+    try:
+        return run_of(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise RecordError(f"{path}: a line is no run ({words}); submit again") from error
 
 
 def _checked(run: Run, path: Path) -> Run:

@@ -12,6 +12,11 @@ from dit_core.errors import EnvironmentProblem
 TIMEOUT_S = 20.0
 SUBMIT_TIMEOUT_S = 60.0
 
+# Which cluster is asked and as whom: without these the question reaches nobody.
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
+_COMMANDS = ("SLURM", "SBATCH", "SRUN", "SALLOC", "SCANCEL", "SCONTROL")
+_DROPPED = (*_COMMANDS, "SQUEUE_", "SACCT_", "SINFO_")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -59,16 +64,12 @@ def ask(*command: str, timeout_s: float | None = None) -> Answer:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without the variables of a surrounding allocation.
+    """Return the environment without the variables of a surrounding allocation and of habit.
 
-    A new job would inherit them.
+    A new job would inherit the first; the second (SQUEUE_PARTITION, SACCT_FORMAT, ...) make a
+    command show less than there is, or in other columns.
     """
-    keep = ("SLURM_CONF", "SLURM_CLUSTERS")
-    return {
-        k: v
-        for k, v in os.environ.items()
-        if k in keep or not k.startswith(("SLURM", "SBATCH", "SRUN", "SALLOC"))
-    }
+    return {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(_DROPPED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def site_limits() -> Limits:
     tasks = _number(answer.out, r"max_array_tasks=(\d+)")
     # MaxArraySize 1001 allows task ids 0 to 1000, so 1001 tasks; MaxArraySize 0 forbids arrays.
     most = min([n for n in (size, tasks) if n is not None], default=1001)
-    return Limits(max(most, 1), _number(answer.out, r"MaxJobCount\s*=\s*(\d+)"))
+    return Limits(most, _number(answer.out, r"MaxJobCount\s*=\s*(\d+)"))
 
 
 def _number(text: str, pattern: str) -> int | None:

@@ -1,15 +1,16 @@
-"""What the scheduler says about our tasks.
+"""What the scheduler says about our tasks: evidence, each source by itself.
 
-One squeue for all; sacct only for those that squeue no longer lists.
+One squeue for all; sacct and the controller only for those that squeue does not list.
 """
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dit_core.errors import EnvironmentProblem
 from slurm.scheduler.commands import ask
 
 # Every job state word of Slurm (job_state_base and flags, 22.05 to 25.05): what it means for a task
@@ -57,7 +58,7 @@ def meaning(word: str) -> tuple[str, str | None]:
 
     The phase is waiting, running, ended or unknown; the kind says how an ended one ended.
     """
-    plain = word.split()[0].rstrip("+").upper() if word.split() else ""
+    plain = _whole(word.split()[0].upper()) if word.split() else ""
     if plain in WAITING:
         return "waiting", None
     if plain in RUNNING:
@@ -67,20 +68,33 @@ def meaning(word: str) -> tuple[str, str | None]:
     return "unknown", None
 
 
+def _whole(word: str) -> str:
+    """Return a word that a narrow column cut short ("OUT_OF_ME+"), where only one begins so."""
+    if not word.endswith("+"):
+        return word
+    plain = word.rstrip("+")
+    begun = [w for w in (*WAITING, *RUNNING, *ENDED) if w == plain or w.startswith(plain)]
+    return plain if plain in begun or len(begun) != 1 else begun[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task as the scheduler sees it; `key` is "123_4", or "123" where it is no array."""
+    """One task as the scheduler sees it; `key` is "123_4", or "123" where it is no array.
+
+    `doubt` is set where sources contradict each other: nothing follows from the word then.
+    """
 
     key: str
     word: str
     name: str
     reason: str = ""
     node: str = ""
+    doubt: str = ""
 
     @property
     def phase(self) -> str:
         """Return waiting, running, ended or unknown."""
-        return meaning(self.word)[0]
+        return "unknown" if self.doubt else meaning(self.word)[0]
 
     @property
     def held_after_launch(self) -> bool:
@@ -111,6 +125,7 @@ class Queue:
     trouble: str | None = None
 
 
+_COLUMNS = "JobID,State%40,Reason,NodeList,JobName%200"
 _UUID = re.compile(r"-([0-9a-f]{16})$")
 
 
@@ -121,18 +136,28 @@ def uuid_in(name: str) -> str | None:
 
 
 def read_queue() -> Queue:
-    """Return all tasks of this user that squeue lists, recently ended ones too, in one call."""
-    answer = ask("squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%i|%T|%r|%N|%j")
+    """Return all tasks of this user that squeue lists, recently ended ones too, in one call.
+
+    Asked by number, not by name, and for all partitions and states: the user's own habits must not
+    hide a task.
+    """
+    user = str(os.getuid())
+    answer = ask("squeue", "-h", "-r", "-a", "-t", "all", "-u", user, "-o", "%i|%T|%r|%N|%j")
     if not answer.ok:
         return Queue(trouble=f"squeue: {answer.trouble}")
-    tasks: dict[str, Task] = {}
-    for line in answer.out.splitlines():
+    if answer.out and not answer.out.endswith("\n"):
+        return Queue(trouble="squeue: its answer is cut short")
+    return Queue(dict(_rows(answer.out)))
+
+
+def _rows(text: str) -> Iterator[tuple[str, Task]]:
+    """Yield (key, task) of rows "id|state|reason|node|name"; banners and foreign jobs are none."""
+    for line in text.splitlines():
         parts = line.split("|", 4)
         if len(parts) != 5 or uuid_in(parts[4]) is None:
-            continue  # banners, and jobs that are not ours
+            continue
         for key in expand_ids(parts[0]):
-            tasks[key] = Task(key, parts[1], parts[4], parts[2], parts[3])
-    return Queue(tasks)
+            yield key, Task(key, parts[1], parts[4], parts[2], parts[3])
 
 
 def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
@@ -141,15 +166,7 @@ def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
     Sites without accounting give a trouble.
     """
     tasks: dict[str, Task] = {}
-    columns = (
-        "-X",
-        "-n",
-        "-P",
-        "-S",
-        "2000-01-01",
-        "-o",
-        "JobID,State,Reason,NodeList,JobName%200",
-    )
+    columns = ("-X", "-n", "-P", "-S", "2000-01-01", "-o", _COLUMNS)
     for option, chunk in [
         *(("-j", c) for c in _chunks(jobs)),
         *(("--name", c) for c in _chunks(names)),
@@ -157,12 +174,44 @@ def read_accounting(jobs: Iterable[str], names: Iterable[str] = ()) -> Queue:
         answer = ask("sacct", *columns, option, chunk)
         if not answer.ok:
             return Queue(tasks, f"sacct: {answer.trouble}")
-        for line in answer.out.splitlines():
-            parts = line.split("|", 4)
-            if len(parts) == 5 and uuid_in(parts[4]) is not None:
-                for key in expand_ids(parts[0]):
-                    tasks[key] = Task(key, parts[1], parts[4], parts[2], parts[3])
+        if answer.out and not answer.out.endswith("\n"):
+            return Queue(tasks, "sacct: its answer is cut short")
+        tasks.update(_rows(answer.out))
     return Queue(tasks)
+
+
+def read_controller(job: str | None = None) -> Queue:
+    """Return what the controller itself says about a job, or about all jobs: no filter applies.
+
+    A job that it does not know is an empty answer; anything else that fails is a trouble.
+    """
+    try:
+        answer = ask("scontrol", "-o", "show", "job", *([job] if job else []))
+    except EnvironmentProblem as error:
+        return Queue(trouble=str(error))
+    if not answer.ok and "Invalid job id" not in answer.trouble:
+        return Queue(trouble=f"scontrol: {answer.trouble}")
+    if answer.out and not answer.out.endswith("\n"):
+        return Queue(trouble="scontrol: its answer is cut short")
+    tasks: dict[str, Task] = {}
+    for line in answer.out.splitlines():
+        words = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+        mine = words.get("UserId", "").endswith(f"({os.getuid()})")
+        if mine and uuid_in(words.get("JobName", "")) is not None:
+            tasks.update({task.key: task for task in _controlled(words)})
+    return Queue(tasks)
+
+
+def _controlled(words: dict[str, str]) -> Iterator[Task]:
+    """Yield the tasks of one record of the controller: a waiting array is one of many."""
+    array = words.get("ArrayJobId")
+    index = words.get("ArrayTaskId", "")
+    written = f"{array}_{index}" if index.isdigit() else f"{array}_[{index}]"
+    node = words.get("NodeList", "")
+    for key in expand_ids(written if array else words.get("JobId", "")):
+        word = words.get("JobState", "")
+        reason = words.get("Reason", "")
+        yield Task(key, word, words["JobName"], reason, "" if node == "(null)" else node)
 
 
 def expand_ids(text: str) -> Iterator[str]:

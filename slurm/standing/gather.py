@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dit_core.errors import DitlabError, RecordError
+from dit_core.errors import RecordError
 from dit_core.records.attempt import read_attempts
 from dit_core.records.disk import lease
 from dit_core.records.disk.bundle import MANIFEST
+from dit_core.records.disk.clock import server_now
 from dit_core.records.outcome import read_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.study.science.run import Run
-from slurm.orders import intent as intents
-from slurm.orders.intent import Intent
-from slurm.orders.payload import Item, Payload, read_payload
-from slurm.scheduler.queue import Queue, Task, read_accounting, read_queue, uuid_in
+from slurm.scheduler.queue import Task
+from slurm.standing.book import Book, make_book
 from slurm.standing.progress import idle_attempts, newest_checkpoint, read_wish
 from slurm.standing.standing import EvalFacts, Facts
 
@@ -27,18 +25,6 @@ from slurm.standing.standing import EvalFacts, Facts
 # clock of the file system on both sides; only a display depends on it: a task that starts finds out
 # by watching the heartbeat.
 QUIET_S = 6 * lease.BEAT_S
-
-
-@dataclass
-class Book:
-    """Which tasks work on which run and evaluation, as all known intents and the queue have it."""
-
-    training: dict[str, list[Task]] = field(default_factory=dict)
-    evaluating: dict[str, list[Task]] = field(default_factory=dict)
-    submitted: set[str] = field(default_factory=set)
-    intents: dict[str, Intent] = field(default_factory=dict)
-    payloads: dict[str, Payload] = field(default_factory=dict)
-    queue: Queue = field(default_factory=Queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +38,10 @@ class View:
 def look(store: Store, study: str, runs: Iterable[Run], *, ask_scheduler: bool = True) -> View:
     """Return what is known about `runs`.
 
-    One squeue call; sacct only for accepted tasks that squeue does not list.
+    One squeue call; others are asked only about accepted tasks that squeue does not list.
     """
-    book = Book(queue=_queue() if ask_scheduler else Queue(trouble="the scheduler was not asked"))
-    _read_intents(book, store, study)
-    _enter_forgotten(book, _enter_queue(book), store)
+    book = make_book(store, study, ask_scheduler=ask_scheduler)
+    book.now = server_now(store.root)
     return View({run.run_id: gather(store.run(run.run_id), run, book) for run in runs}, book)
 
 
@@ -90,7 +75,7 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     newest = 0 if settled else newest_checkpoint(paths)
     return Facts(
         outcome=(outcome.outcome, outcome.reason, outcome.attempt) if outcome else None,
-        owner=living_owner(paths.lease),
+        owner=living_owner(paths.lease, book.now),
         started=bool(attempts),
         idle=idle_attempts(attempts, newest, after) if attempts else 0,
         wish=wish,
@@ -100,16 +85,19 @@ def gather(paths: RunPaths, run: Run, book: Book) -> Facts:
     )
 
 
-def living_owner(path: Path) -> str | None:
-    """Return who holds a lease; None where nobody does or its heartbeat has long been silent."""
+def living_owner(path: Path, now: float | None = None) -> str | None:
+    """Return who holds a lease; None where nobody does or its heartbeat has long been silent.
+
+    `now` is the file server's time: that of the heartbeat is, whatever the hosts' clocks say.
+    """
     owner = lease.holder(path)
     if owner is None:
         return None
     try:
-        quiet = time.time() - path.stat().st_mtime
+        quiet = (server_now(path.parent) if now is None else now) - path.stat().st_mtime
     except OSError:
         return None
-    if owner["host"] != os.uname().nodename and quiet > QUIET_S:
+    if not lease.is_here(owner) and quiet > QUIET_S:
         return None
     job = f"job {owner['job']}" if owner.get("job") else f"process {owner['pid']}"
     return f"{job} on {owner['host']}"
@@ -121,103 +109,6 @@ def read_attempts_safely(paths: RunPaths) -> list[dict[str, Any]]:
         return read_attempts(paths)
     except RecordError:
         return []
-
-
-def _queue() -> Queue:
-    try:
-        return read_queue()
-    except DitlabError as error:
-        return Queue(trouble=str(error))
-
-
-def _read_intents(book: Book, store: Store, study: str) -> None:
-    """Enter this study's intents, and other studies' in the queue: runs may be shared."""
-    found = {i.uuid: i for i in intents.all_intents(store.intents(study))}
-    for task in book.queue.tasks.values():
-        uuid = uuid_in(task.name)
-        if uuid is not None and uuid not in found:
-            other = Intent(store.intents(task.name.rpartition("-")[0]) / uuid)
-            if other.payload.exists():
-                found[uuid] = other
-    for uuid, intent in found.items():
-        if intent.withdrawn():
-            continue
-        try:
-            book.payloads[uuid] = read_payload(intent.payload)
-        except (RecordError, OSError):
-            continue
-        book.intents[uuid] = intent
-        if intent.job() is None:
-            continue
-        for items in book.payloads[uuid].tasks:
-            for item in items:
-                book.submitted.update((item.run,) if item.train else (), item.evals)
-
-
-def _enter_queue(book: Book) -> set[tuple[str, int]]:
-    """Enter every task that squeue lists; return (uuid, index) of each."""
-    listed = set()
-    for task in book.queue.tasks.values():
-        uuid = uuid_in(task.name)
-        if uuid in book.payloads:
-            listed.add((uuid, _index(task)))
-            _enter(book, str(uuid), task)
-    return listed
-
-
-def _enter_forgotten(book: Book, listed: set[tuple[str, int]], store: Store) -> None:
-    """Enter tasks that squeue no longer lists, from words kept beside their intent or from sacct.
-
-    Asked only about tasks whose work has no record: what is recorded needs no scheduler.
-    """
-    missing: dict[str, set[str]] = {}
-    for uuid, intent in book.intents.items():
-        job = intent.job()
-        payload = book.payloads[uuid]
-        absent = [i for i in payload.indices if (uuid, i) not in listed]
-        if job is None or not absent:
-            continue
-        seen = intent.seen()
-        for index in absent:
-            key = f"{job}_{index}"
-            if key in seen:
-                _enter(book, uuid, Task(key, seen[key], f"x-{uuid}"))
-            elif not all(_settled(store, item) for item in payload.task(index)):
-                missing.setdefault(job, set()).add(key)
-    if missing and book.queue.trouble is None:
-        for task in read_accounting(missing).tasks.values():
-            owner = uuid_in(task.name)
-            # sacct may lag: it may end a task that squeue has forgotten, never keep one alive that
-            # squeue denies.
-            if (
-                task.phase == "ended"
-                and owner in book.payloads
-                and task.key in missing[task.key.split("_")[0]]
-            ):
-                _enter(book, str(owner), task)
-    _keep_words(book)
-
-
-def _keep_words(book: Book) -> None:
-    """Write down the last words that no record of ours tells, before Slurm forgets them."""
-    words: dict[str, dict[str, str]] = {}
-    for task in {
-        t.key: t for tasks in (*book.training.values(), *book.evaluating.values()) for t in tasks
-    }.values():
-        uuid = uuid_in(task.name)
-        if task.kind in ("cancelled", "out of memory", "failed") and uuid in book.intents:
-            words.setdefault(str(uuid), {})[task.key] = task.word
-    for uuid, fresh in words.items():
-        known = book.intents[uuid].seen()
-        if fresh.items() - known.items():
-            intents.note_seen(book.intents[uuid], fresh)
-
-
-def _settled(store: Store, item: Item) -> bool:
-    paths = store.run(item.run)
-    return (not item.train or paths.outcome.exists()) and all(
-        paths.eval(e).exists() for e in item.evals
-    )
 
 
 def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
@@ -238,7 +129,9 @@ def _evals(paths: RunPaths, run: Run, book: Book) -> dict[str, EvalFacts]:
         found[key] = EvalFacts(
             weights=point.name in kept and (point / MANIFEST).exists(),
             error=error,
-            owner=living_owner(paths.eval_lease(key)) if f"{key}.json" in leases else None,
+            owner=living_owner(paths.eval_lease(key), book.now)
+            if f"{key}.json" in leases
+            else None,
             tasks=_in_order(book.evaluating.get(key, ())),
             submitted=key in book.submitted,
         )
@@ -268,19 +161,3 @@ def _first_line(path: Path) -> str:
     except OSError:
         return "its evaluation failed"
     return lines[-1][:300] if lines else "its evaluation failed"
-
-
-def _enter(book: Book, uuid: str, task: Task) -> None:
-    try:
-        items = book.payloads[uuid].task(_index(task))
-    except RecordError:
-        return
-    for item in items:
-        if item.train:
-            book.training.setdefault(item.run, []).append(task)
-        for eval_id in item.evals:
-            book.evaluating.setdefault(eval_id, []).append(task)
-
-
-def _index(task: Task) -> int:
-    return int(task.key.partition("_")[2] or 0)

@@ -10,7 +10,8 @@ from dit_core.records.paths import Store
 from dit_core.records.run_state import whole_run
 from dit_core.study.science.run import Run
 from slurm.orders.intent import Intent
-from slurm.standing.gather import Book, read_attempts_safely
+from slurm.standing.book import Book
+from slurm.standing.gather import read_attempts_safely
 from slurm.standing.progress import read_wish
 from slurm.standing.standing import Facts, stand, stand_eval
 

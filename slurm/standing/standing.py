@@ -119,11 +119,10 @@ def stand_eval(facts: Facts, evaluation: EvalFacts, training: Standing) -> Stand
 
 def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
     """Return how a run without record, owner or live task stands."""
-    odd = next((t for t in facts.tasks if t.phase == "unknown"), None)
+    odd = next((t for t in _undismissed(facts.tasks, facts.wish) if t.phase == "unknown"), None)
     if odd is not None:
-        return Standing(
-            "unknown", f"Slurm says {odd.word!r}, a word this version does not know", odd.key
-        )
+        strange = f"Slurm says {odd.word!r}, a word this version does not know"
+        return Standing("unknown", odd.doubt or strange, odd.key)
     if not facts.queue_ok and facts.submitted:
         return Standing("unknown", "the scheduler does not answer")
     last = ended[-1] if ended else None
@@ -155,8 +154,12 @@ def _not_live(facts: Facts, ended: tuple[Task, ...]) -> Standing:
 
 def _meant(tasks: tuple[Task, ...], wish: Wish | None) -> tuple[Task, ...]:
     """Return the ended tasks that still count: a later retry dismisses those before it."""
+    return tuple(t for t in _undismissed(tasks, wish) if t.phase == "ended")
+
+
+def _undismissed(tasks: tuple[Task, ...], wish: Wish | None) -> tuple[Task, ...]:
     gone = wish.tasks if wish is not None and wish.word == "retry" else ()
-    return tuple(t for t in tasks if t.phase == "ended" and t.key not in gone)
+    return tuple(t for t in tasks if t.key not in gone)
 
 
 def _dismissed(facts: Facts) -> bool:

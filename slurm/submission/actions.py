@@ -69,7 +69,10 @@ def release_held(view: View) -> list[str]:
 
 
 def retry_runs(store: Store, runs: Iterable[Run], view: View) -> list[str]:
-    """Remember a retry for each run with a failed or cancelled training or evaluation."""
+    """Remember a retry for each run with a failed or cancelled training or evaluation.
+
+    And for one whose end nobody can tell, as long as the scheduler answers.
+    """
     meant = []
     for run in runs:
         facts = view.facts[run.run_id]
@@ -78,7 +81,7 @@ def retry_runs(store: Store, runs: Iterable[Run], view: View) -> list[str]:
             training.word,
             *(stand_eval(facts, e, training).word for e in facts.evals.values()),
         }
-        if words & set(_RETRIED):
+        if words & set(_RETRIED) or ("unknown" in words and facts.queue_ok):
             make_wish(store.run(run.run_id), "retry", tuple(t.key for t in _all_tasks(facts)))
             meant.append(run.run_id)
     return meant

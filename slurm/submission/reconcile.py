@@ -89,12 +89,24 @@ def reconcile(
     return Reconciled(found.decision, found.arrays, found.bill, found.view, recovered, submission)
 
 
+def _most_tasks() -> int:
+    """Return the tasks one array may have; raise EnvironmentProblem where arrays are forbidden."""
+    most = site_limits().array_tasks
+    if most < 1:
+        raise EnvironmentProblem(
+            "this cluster forbids job arrays (MaxArraySize 0 in slurm.conf), which submissions are "
+            "made of; ask its administrators for MaxArraySize 1001, or use `ditlab run` inside "
+            "a job of your own"
+        )
+    return most
+
+
 def _look_and_decide(
     store: Store, study: str, runs: tuple[Run, ...], profile: Profile, order: Order
 ) -> Reconciled:
     view = look(store, study, runs)
     decision = decide(runs, view.facts)
-    arrays = arrange(decision, profile, site_limits().array_tasks)
+    arrays = arrange(decision, profile, _most_tasks())
     if arrays:
         check_asks(profile, arrays)
     price = bill(store, decision, arrays, profile)

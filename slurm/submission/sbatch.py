@@ -10,7 +10,7 @@ import time
 
 from dit_core.errors import EnvironmentProblem
 from slurm.scheduler.commands import Answer
-from slurm.scheduler.queue import Queue, read_accounting, read_queue
+from slurm.scheduler.queue import Queue, read_accounting, read_controller, read_queue
 
 # What sbatch says where a limit on queued tasks is reached: wait, do not fail.
 _FULL = re.compile(
@@ -27,15 +27,15 @@ LOOK_S = (0.5, 2.0, 5.0)
 
 
 def job_id(answer: Answer) -> str | None:
-    """Return the job id in sbatch's answer ("123" or "123;cluster"), ignoring banners around it."""
+    """Return the job id in what `sbatch --parsable` says: "123" or "123;cluster".
+
+    None where several lines could be it: a banner may hold digits, and only the job's name tells.
+    """
     if not answer.ok:
         return None
-    hits = [
-        re.fullmatch(r"(?:Submitted batch job )?(\d+)(?:;[A-Za-z0-9_.-]+)?", line.strip())
-        for line in answer.out.splitlines()
-    ]
+    hits = [re.fullmatch(r"(\d+)(?:;[A-Za-z0-9_.-]+)?", line) for line in answer.out.splitlines()]
     ids = [hit.group(1) for hit in hits if hit]
-    return ids[-1] if ids else None
+    return ids[0] if len(ids) == 1 else None
 
 
 def look_up(name: str, answer: Answer) -> str | None:
@@ -53,9 +53,12 @@ def look_up(name: str, answer: Answer) -> str | None:
         time.sleep(pause_s)
         queue = read_queue()
         accounting = read_accounting((), (name,)) if queue.trouble is None else Queue()
-        for task in (*queue.tasks.values(), *accounting.tasks.values()):
+        every = read_controller() if not sure else Queue()
+        sources = (queue, every, accounting)
+        for task in (t for source in sources for t in source.tasks.values()):
             if task.name == name:
                 return task.key.split("_")[0]
+        queue = queue if queue.trouble is not None else every
         if queue.trouble is None and sure:
             return None
     if queue.trouble is None:

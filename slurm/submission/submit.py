@@ -16,7 +16,7 @@ from slurm.orders import intent as intents
 from slurm.orders.payload import Payload
 from slurm.scheduler.commands import SUBMIT_TIMEOUT_S, Answer, ask
 from slurm.scheduler.profile import Profile
-from slurm.scheduler.queue import Queue, read_accounting, read_queue
+from slurm.scheduler.queue import Queue, read_accounting, read_controller, read_queue
 from slurm.submission import sbatch
 from slurm.submission.decide import Array
 from slurm.submission.script import Job, render
@@ -39,9 +39,14 @@ def settle(store: Store, study: str, queue: Queue | None = None) -> list[str]:
     if not open_ones:
         return []
     queue = queue or read_queue()
+    if queue.trouble is not None:
+        return intents.recover(open_ones, queue, Queue())
     names = [f"{study}-{i.uuid}" for i in open_ones]
-    accounting = read_accounting((), names) if queue.trouble is None else Queue()
-    return intents.recover(open_ones, queue, accounting)
+    accounting = read_accounting((), names)
+    # squeue may show less than there is; the controller's own list has every job by its name
+    every = read_controller()
+    seen = Queue({**accounting.tasks, **every.tasks, **queue.tasks}, every.trouble)
+    return intents.recover(open_ones, seen, accounting)
 
 
 def perform(

@@ -1,8 +1,8 @@
 """What runs in a task, `python -m slurm.task.worker PAYLOAD`: trains, evaluates, saves on a signal.
 
 Exit codes: 0 done · 1 failed · 3 diverged, so that no evaluation follows · 75 stopped or left to
-another owner · 78 the code or the orders are not what was submitted. None of them decides anything:
-the records in the results folder do.
+another owner · 76 taken over by another while it stood still · 78 the code or the orders are not
+what was submitted. None of them decides anything: the records in the results folder do.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from dit_core.errors import DitlabError
 from dit_core.records.attempt import read_attempts
 from dit_core.records.disk import lease
+from dit_core.records.disk.fence import Superseded
 from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run_state import has_snapshot
@@ -40,6 +41,7 @@ DONE = 0
 FAILED = 1
 DIVERGED = 3
 STOPPED = 75
+SUPERSEDED = 76
 UNFIT = 78
 _CODES = {
     "done": DONE,
@@ -47,6 +49,7 @@ _CODES = {
     "diverged": DIVERGED,
     "stopped": STOPPED,
     "owned": STOPPED,
+    "superseded": SUPERSEDED,
 }
 OWNED_WAIT_S = 600.0
 
@@ -70,6 +73,8 @@ class Worker:
         for number, item in enumerate(items, start=1):
             result = self._item(item, runs[item.run])
             self.say(f"run {item.run}: {result.how}{f': {result.reason}' if result.reason else ''}")
+            if result.how == "superseded":
+                return SUPERSEDED  # who took over this run may have taken over the task
             unfinished = result.how in ("stopped", "owned")
             # Nothing waits for an evaluation: one that is left for later is no failure that Slurm
             # should remember.
@@ -135,11 +140,14 @@ class Worker:
 
     def _evaluate(self, run: Run) -> Result:
         from dit_core.executor.evaluations import evaluate_missing
-        from dit_core.executor.watch import Watch
+        from dit_core.executor.watch import Result, Watch
 
         paths = self.store.run(run.run_id)
         watch = Watch(should_stop=self.stop, job=self.place.job)
-        return evaluate_missing(paths, run, watch, partial(self._claimed, paths))
+        try:
+            return evaluate_missing(paths, run, watch, partial(self._claimed, paths))
+        except Superseded as late:
+            return Result("superseded", str(late))
 
     def _claimed(
         self, paths: RunPaths, planned: PlannedEvaluation, make: Callable[[], None]
@@ -229,7 +237,7 @@ def _work(payload: Payload, intents: Path, place: Place, stop: Stop, runs: dict[
     waiting = [Intent(intents / uuid) for uuid in payload.followers] if place.rank == 0 else []
     followers = Followers(store, waiting, place.index, _say)
     code = Worker(payload, store, place, stop, _say, followers, group).work(runs)
-    if code == FAILED and place.world > 1:
+    if code in (FAILED, SUPERSEDED) and place.world > 1:
         # the others may wait in a collective for ever: leave hard, and srun ends them
         sys.stdout.flush()
         os._exit(code)

@@ -14,13 +14,15 @@ from dit_core.records.paths import Store
 from dit_core.study.grid.expand import expand
 from dit_core.study.language.spec import load_study
 from dit_core.study.science.run import Run
-from slurm.orders.intent import Intent
-from slurm.orders.payload import read_payload
+from slurm.orders.intent import Intent, publish, record_job
+from slurm.orders.payload import Item, Payload, read_payload
 from slurm.scheduler.profile import Profile
 from slurm.scheduler.queue import read_queue, uuid_in
 from slurm.submission.reconcile import Order, Reconciled, reconcile
 
 PARKED = Profile(partition="parked", gpus_per_node=4, cpus_per_process=1)
+
+UUID = "0123456789abcdef"
 
 
 def runs_in(path: Path) -> tuple[str, tuple[Run, ...]]:
@@ -104,3 +106,12 @@ def expected_work(runs: tuple[Run, ...]) -> Counter[str]:
 def read(path: Path) -> dict:
     """Return a JSON document."""
     return json.loads(path.read_text())
+
+
+def submitted(store: Store, study: Path, job: str = "70") -> tuple:
+    """Make it look as if the study had been submitted as one array; return its runs."""
+    name, runs = runs_in(study)
+    tasks = tuple((Item(r.run_id, True),) for r in runs)
+    payload = Payload(UUID, name, str(store.root), {}, "slurm", tasks, tuple(range(len(tasks))))
+    record_job(publish(store.intents(name), payload, runs, ""), job, "sbatch")
+    return runs

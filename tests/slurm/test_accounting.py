@@ -88,9 +88,7 @@ def test_limits_and_memory_of_the_accounting(
 
 
 def _what_sacct_remembers(cluster, store, write_study, profile, fake):
-    """A task that squeue has forgotten is looked up in sacct; without accounting it is "lost",
-    never done or failed.
-    """
+    """A task that squeue does not list is looked up elsewhere: never lost, done or failed."""
     study = write_study(name="forgotten", seeds=60)
     fresh = runs_in(study)[1][50:]
     ((job, _),) = go(
@@ -99,7 +97,11 @@ def _what_sacct_remembers(cluster, store, write_study, profile, fake):
     cluster.run("scancel", job, check=True)
     until(lambda: any(t.kind == "cancelled" for t in read_accounting([job]).tasks.values()), 30)
     fake("squeue", "true")
-    for accounting, word in ((False, "lost"), (True, "cancelled")):
-        fake("sacct", 'exec $REAL "$@"' if accounting else "exit 1")
+    for controller, word in ((True, "cancelled"), (False, "unknown"), (False, "cancelled")):
+        for seen in store.intents("forgotten").glob("*/seen.json"):
+            seen.unlink()
+        silent = "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1"
+        fake("scontrol", 'exec $REAL "$@"' if controller else silent)
+        fake("sacct", 'exec $REAL "$@"' if word == "cancelled" else "exit 1")
         words = {stand(look(store, "forgotten", fresh).facts[r.run_id]).word for r in fresh}
         assert words == {word}

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import pytest
-from submissions import PARKED, go, runs_in
+from submissions import PARKED, UUID, go, submitted
 
 import slurm.scheduler.commands
 from dit_core.records.disk import lease
 from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import Store
-from slurm.orders.intent import publish, record_job
-from slurm.orders.payload import Item, Payload, read_payload
+from slurm.orders.payload import read_payload
 from slurm.standing.gather import look
 from slurm.standing.standing import stand
 from slurm.submission.actions import release_held
 from slurm.submission.overview import overview
 
 TOGETHER = PARKED.model_copy(update={"evaluations": "together"})
-UUID = "0123456789abcdef"
 SQUEUE = {
     "answers": f'for i in 0 1; do echo "70_$i|RUNNING|None|gpu01|small-{UUID}"; done; '
     f'echo "70_2|PENDING|Priority||small-{UUID}"',
@@ -42,15 +39,6 @@ SACCT = {
     "knows another job of that id": EACH % "FAILED|None|gpu01|other-ffffffffffffffff",
     "prints nonsense": 'echo "|||"; echo "70_[0-2|x"',
 }
-
-
-def submitted(store: Store, study: Path, job: str = "70") -> tuple:
-    """Make it look as if the study had been submitted as one array; return its runs."""
-    name, runs = runs_in(study)
-    tasks = tuple((Item(r.run_id, True),) for r in runs)
-    payload = Payload(UUID, name, str(store.root), {}, "slurm", tasks, tuple(range(len(tasks))))
-    record_job(publish(store.intents(name), payload, runs, ""), job, "sbatch")
-    return runs
 
 
 def test_outages_change_no_state(store, write_study, fake, monkeypatch, record_property):

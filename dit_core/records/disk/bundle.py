@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import EnvironmentProblem, RecordError
+from dit_core.records.disk.fence import publishing
 from dit_core.records.disk.files import TornFile, read_json, sha256_of, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
@@ -58,14 +59,16 @@ def publish(
         files = {name: _write(temporary / name, writer) for name, writer in writers.items()}
         write_json(temporary / MANIFEST, {"schema": 1, **facts, "files": files})
         sync_folder(temporary)
-        _swap_in(temporary, target)
+        with publishing(target):
+            _swap_in(temporary, target)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if is_full(error, target.parent):
             raise StorageFull(
                 f"{target.parent}: no space left to write {target.name}; the last good one is "
                 "kept; "
-                "free some space (`ditlab gc`) and start the same command again"
+                "free some space (`ditlab gc`), then start the same command again, or under Slurm "
+                "`ditlab retry` and `ditlab submit`"
             ) from error
         if isinstance(error, OSError):
             why = error.strerror or str(error)
@@ -118,15 +121,29 @@ def remove(folder: Path) -> None:
     """Remove a bundle so that no half of it can be taken for whole: it loses its name first."""
     doomed = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.gone"
     with contextlib.suppress(FileNotFoundError):
-        folder.rename(doomed)
+        with publishing(folder):
+            _rename_away(folder, doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _rename_away(folder: Path, doomed: Path) -> None:
+    try:
+        folder.rename(doomed)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A folder of the lower layer of an overlay cannot be renamed: without its manifest it is
+        # no bundle any more.
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(folder)
 
 
 def sweep_temporaries(parent: Path) -> None:
     """Remove what killed writers left beside bundles; the caller holds the run's lease."""
-    for name in os.listdir(parent) if parent.is_dir() else ():
-        if name.startswith(".") and name.endswith((".tmp", ".gone")):
-            shutil.rmtree(parent / name, ignore_errors=True)
+    with publishing(parent):
+        for name in os.listdir(parent) if parent.is_dir() else ():
+            if name.startswith(".") and name.endswith((".tmp", ".gone")):
+                shutil.rmtree(parent / name, ignore_errors=True)
 
 
 def is_full(error: BaseException, folder: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.errors import RecordError, UserError
+from dit_core.records.disk.fence import publishing
 
 _SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 
@@ -42,7 +43,8 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            with publishing(path):
+                os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()

@@ -1,25 +1,24 @@
 """The claim of one process on one run, so that two copies that start together do not both train it.
 
-The lease is a courtesy that saves work; safety comes from attempts having one writer and from
-published files being whole. A lease is held while its process lives (same host) or its heartbeat
-moves (another host).
+A lease is held while its process lives (same host) or its heartbeat moves (another host). Every
+take-over raises its generation, under which alone `fence` lets a process publish.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dit_core.errors import DitlabError, RecordError
+from dit_core.records.disk import fence
 from dit_core.records.disk.files import read_json, write_json
+from dit_core.records.disk.guard import Guard, guarded
 from dit_core.records.provenance import now
 
 BEAT_S = 10.0
@@ -37,14 +36,14 @@ class LeaseHeld(DitlabError):
         )
 
 
-class Lease:
+class Lease(fence.Claim):
     """A held lease; its heartbeat runs in a thread until `release`."""
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
-        self._path = path
+        super().__init__(path, record["generation"])
         self._record = record
         self._stop = threading.Event()
-        self.lost = False
+        fence.register(self)
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
         self._thread.start()
 
@@ -52,23 +51,21 @@ class Lease:
         """Stop the heartbeat and free the run, unless another process has taken it over."""
         self._stop.set()
         self._thread.join()
-        with _guard(self._path), contextlib.suppress(FileNotFoundError, RecordError):
-            if read_json(self._path)["owner"] == self._record["owner"]:
-                self._path.unlink()
+        fence.forget(self)
+        gone = (FileNotFoundError, RecordError, fence.Superseded)
+        with contextlib.suppress(*gone), self.still_held():
+            if read_json(self.path)["owner"] == self._record["owner"]:
+                self.path.unlink()
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
             try:
-                with _guard(self._path):
-                    if read_json(self._path)["owner"] != self._record["owner"]:
-                        self.lost = True
-                        return
+                with self.still_held():
                     self._record["beat"] += 1
-                    write_json(self._path, self._record)
-            except FileNotFoundError:
-                self.lost = True
+                    write_json(self.path, self._record)
+            except fence.Superseded:
                 return
-            except (OSError, RecordError):
+            except (OSError, DitlabError):
                 # a full disk or a stale handle must not end a training; the next beat tries again
                 continue
 
@@ -82,7 +79,9 @@ def acquire(path: Path, *, job: str | None = None, wait_s: float = STALE_S) -> L
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "owner": uuid.uuid4().hex,
+        "generation": 0,
         "host": socket.gethostname(),
+        "space": _space(),
         "pid": os.getpid(),
         "pid_start": process_start(os.getpid()),
         "job": job,
@@ -92,15 +91,37 @@ def acquire(path: Path, *, job: str | None = None, wait_s: float = STALE_S) -> L
     deadline = time.monotonic() + wait_s
     seen: tuple[str, int] | None = None
     while True:
-        with _guard(path):
+        with guarded(path) as held:
             owner = holder(path)
             if owner is None or (seen == _mark(owner) and time.monotonic() >= deadline):
-                write_json(path, record)
-                return Lease(path, record)
-        if owner["host"] == record["host"] or (seen is not None and seen != _mark(owner)):
+                return _take(path, record, held)
+        if is_here(owner) or (seen is not None and seen != _mark(owner)):
             raise LeaseHeld(path, owner)
         seen = _mark(owner)
         time.sleep(min(1.0, wait_s / 10))
+
+
+def _take(path: Path, record: dict[str, Any], held: Guard) -> Lease:
+    """Write the lease under a generation above every one before it."""
+    before = 0
+    with contextlib.suppress(OSError, RecordError, AttributeError, TypeError, ValueError):
+        before = int(read_json(path).get("generation", 0))
+    record["generation"] = max(before, held.generation) + 1
+    held.raise_to(record["generation"])
+    write_json(path, record)
+    return Lease(path, record)
+
+
+def is_here(owner: dict[str, Any]) -> bool:
+    """Return whether a lease's process would be visible to this one: host, boot, and namespace.
+
+    Containers may share a host's name and not its processes.
+    """
+    mine = process_start(os.getpid()) or ""
+    theirs = str(owner.get("pid_start") or mine)
+    same_boot = theirs.partition(":")[0] == mine.partition(":")[0]
+    same_space = owner.get("space", _space()) == _space()
+    return owner["host"] == socket.gethostname() and same_boot and same_space
 
 
 def holder(path: Path) -> dict[str, Any] | None:
@@ -111,9 +132,7 @@ def holder(path: Path) -> dict[str, Any] | None:
         return None  # a torn lease names no owner who could be asked
     if not isinstance(owner, dict) or not {"owner", "host", "pid", "beat"} <= owner.keys():
         return None
-    if owner["host"] == socket.gethostname() and process_start(owner["pid"]) != owner.get(
-        "pid_start"
-    ):
+    if is_here(owner) and process_start(owner["pid"]) != owner.get("pid_start"):
         return None
     return owner
 
@@ -128,22 +147,12 @@ def process_start(pid: int) -> str | None:
     return None if stat[0] in "ZX" else f"{boot}:{stat[19]}"
 
 
+def _space() -> str | None:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
 def _mark(owner: dict[str, Any]) -> tuple[str, int]:
     return owner["owner"], owner["beat"]
-
-
-@contextlib.contextmanager
-def _guard(path: Path) -> Iterator[None]:
-    """Serialise readers and writers of one lease.
-
-    Where the file system has no locks, the rename alone must do.
-    """
-    descriptor = os.open(
-        path.with_name(f".{path.name}.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-    )
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

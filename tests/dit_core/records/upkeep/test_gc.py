@@ -63,6 +63,7 @@ def test_checkpoints_of_ended_runs_go_and_records_stay(tmp_path, capsys):
 @pytest.mark.parametrize(("keep", "gone"), [(1, 2), (2, 1), (3, 0)])
 def test_a_run_that_may_go_on_keeps_the_newest(tmp_path, capsys, keep, gone):
     _store, found = store_with_weights(tmp_path, 1)
+    found[0].outcome.unlink()
     write_outcome(found[0], Outcome("FAILED", "disk", 4800, 1))
     document = gc(capsys, tmp_path, "--go", "--keep", str(keep))
     assert kinds(document) == ["checkpoint"] * gone
