@@ -127,10 +127,16 @@ def _values(source: Source) -> pd.Series:
     )
 
 
+def _place(name: str) -> tuple[bool, bool, int]:
+    """Return a figure's place on the page: gmacs-quality, the paper's by number, then the rest."""
+    number = FIGURES[name].number
+    return name != "gmacs-quality", number is None, number or 0
+
+
 def _figures(source: Source, mix: bool) -> tuple[list[dict[str, str]], list[str]]:
     drawn = []
     missing = []
-    for name in sorted(FIGURES, key=lambda n: (n != "gmacs-quality", FIGURES[n].number)):
+    for name in sorted(FIGURES, key=_place):
         try:
             fig = catalogue.draw(name, source, mix)
         except UserError as error:
@@ -138,11 +144,12 @@ def _figures(source: Source, mix: bool) -> tuple[list[dict[str, str]], list[str]
             continue
         number = FIGURES[name].number
         what = FIGURES[name].shows
+        paper = "" if number is None else f" (as the paper's figure {number})"
         drawn.append(
             {
                 "id": f"figure-{name}",
                 "alt": f"{what}; the table of results holds its numbers",
-                "caption": f"{what[:1].upper()}{what[1:]} (as the paper's figure {number}).",
+                "caption": f"{what[:1].upper()}{what[1:]}{paper}.",
                 "data": _picture(fig),
             }
         )

@@ -16,13 +16,13 @@ from analysis.select.join import join
 from analysis.select.points import final_points, need
 from analysis.select.source import main_metric
 from analysis.tables import load
+from analysis.write.results_csv import write_results
 from dit_core.errors import DitlabError, UserError
 from dit_core.records.paths import Store
 
 if TYPE_CHECKING:
     from dit_core.study.science.claim_kinds import Claim
 
-COLUMNS = ("name", "run_id", "fwd_gmacs", "params", "images_seen", "sampler", "steps", "guidance")
 WIDTH = 80
 
 
@@ -42,8 +42,7 @@ def write_summary(store: Store, study: str, say: Callable[[str], None]) -> list[
     except UserError:
         say("no evaluation has a value yet: no table and no figure")
         return []
-    folder.mkdir(parents=True, exist_ok=True)
-    table_of(frame, _mains(evals, metric)).to_csv(table, index=False)
+    write_results(table, frame, evals, metric)
     written = [table]
     try:
         lines = correlation_lines(frame, metric)
@@ -111,19 +110,6 @@ def _claims(store: Store, study: str) -> tuple[Claim, ...]:
         return load_study(store.study_yaml(study)).claims
     except (DitlabError, OSError):
         return ()  # an older study file, or none
-
-
-def _mains(evals: pd.DataFrame, metric: str) -> list[str]:
-    """Return the main metric of each protocol of a study, that of the figure first."""
-    found = [main_metric(rows) for _, rows in evals.groupby("protocol")]
-    return list(dict.fromkeys([metric, *found]))
-
-
-def table_of(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Return the evaluations as a table, smallest network first."""
-    values = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    columns = [c for c in (*COLUMNS, *values) if c in frame]
-    return frame[columns].sort_values(["fwd_gmacs", "name", "images_seen", "steps"], kind="stable")
 
 
 def shown(path: Path) -> str:

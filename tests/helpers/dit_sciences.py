@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from dit_core.study.catalogue import designs
 from dit_core.study.science.science import SIZES, Data, Ddpm, Flow, Model, Science, Train
 from dit_core.study.science.unet import UNet
 
-DESIGNS = ("adaln-zero", "adaln", "cross-attention", "in-context")
+DESIGNS = tuple(designs.DESIGNS)
 LATENT = Data(
     name="imagenet", kind="latents", channels=4, height=32, width=32, classes=1000, images=1281167
 )

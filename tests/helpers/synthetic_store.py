@@ -17,13 +17,14 @@ from dit_core.records.outcome import Outcome, write_outcome
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
 from dit_core.records.run_record import open_run
+from dit_core.study.catalogue.designs import DESIGNS
 from dit_core.study.science import ids
 from dit_core.study.science.execution import Execution
 from dit_core.study.science.run import PlannedEvaluation, Run
 from dit_core.study.science.sampling import Evaluation, Sampling
 from dit_core.study.science.science import SIZES, Data, Ddpm, Model, Science, Train
 
-CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
+CONDITIONINGS = tuple(DESIGNS)
 
 
 @contextmanager

@@ -61,15 +61,15 @@ def built_in_sha256(cfg: Data) -> str:
 
 
 def _table(cfg: Data) -> ConditionedDataset:
-    """Return a table's rows as vectors whose features stand in the order of their modules."""
+    """Return a table's rows as vectors, features in the order of their modules if it has any."""
     found = table(cfg.name)
-    groups = module_indices(found.modules, found.features)
+    groups = module_indices(found.modules, found.features) if found.modules else {}
     sizes = " ".join(str(len(group)) for group in groups.values())
     if cfg.modules != sizes:
         raise DataError(
             f"data.modules is {cfg.modules!r}, but the modules of {cfg.name!r} are {sizes!r}"
         )
-    order = [index for group in groups.values() for index in group]
+    order = [index for group in groups.values() for index in group] or [*range(len(found.features))]
     x = torch.from_numpy(found.x[:, order])[:, None, None]
     data = conditioned(x, torch.from_numpy(found.labels), cfg.held_out)
     where = f"the built-in {cfg.name}"

@@ -30,6 +30,7 @@ class Table:
     mean: np.ndarray
     std: np.ndarray
     modules: Modules
+    """Groups of features by name, for `model.tokens: modules`; empty where the row names none."""
 
 
 def table(name: str) -> Table:
@@ -46,7 +47,8 @@ def table(name: str) -> Table:
     loaded = getattr(datasets, tables[name].source)()
     features = tuple(map(str, loaded.feature_names))
     modules = tables[name].groups
-    module_indices(modules, features)
+    if modules:
+        module_indices(modules, features)
     x, mean, std = standardise(loaded.data, features)
     return Table(
         x,

@@ -32,7 +32,10 @@ class DataSet:
     vectors: bool = False
     """Samples are vectors of features."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Groups of features for `model.tokens: modules`: name of a group to names of its features."""
+    """Groups of features for `model.tokens: modules`: name of a group to names of its features.
+
+    Empty for a table without groups, which then cannot be tokenised by modules.
+    """
     vector: int = 0
     """Parameters of the continuous condition, measured on each digit; 0 is none."""
     map: str = ""

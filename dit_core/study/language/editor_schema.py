@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dit_core.study.catalogue.figures import FIGURES
+from dit_core.study.catalogue.figures import FIGURES, numbers
 from dit_core.study.language.field import Field
 from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields
 from dit_core.study.language.sections import sections
@@ -24,7 +24,7 @@ def editor_schema() -> str:
     Unknown keys are refused.
     """
     claims = _unwrapped(TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}"))
-    figures: Schema = {"enum": [*FIGURES, *(figure.number for figure in FIGURES.values())]}
+    figures: Schema = {"enum": [*FIGURES, *numbers()]}
     schema: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ditlab study",

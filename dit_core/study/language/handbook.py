@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from dit_core.study.catalogue.figures import FIGURES
+from dit_core.study.catalogue.figures import listed
 from dit_core.study.language.editor_schema import editor_schema
 from dit_core.study.language.field import Field
 from dit_core.study.language.fields import evaluation_fields, execution_fields, science_fields
@@ -29,7 +29,7 @@ def markdown() -> str:
     claims = section_of(Claim).variants
     shared = set.intersection(*[set(model.model_fields) for model in claims.values()])
     parts = {
-        "@FIGURES@": ", ".join(f"`{row.name}` ({row.number})" for row in FIGURES.values()),
+        "@FIGURES@": listed(code="`"),
         "@SCIENCE@": "\n".join(_section(name) for name in sections()),
         "@EVALUATE@": _table(list(evaluation_fields().values()), "evaluate."),
         "@EXECUTION@": _table(list(execution_fields().values()), "execution."),

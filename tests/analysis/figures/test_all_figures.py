@@ -23,7 +23,7 @@ from analysis.select.source import Source, published_source
 from dit_core.errors import UserError
 from dit_core.study.catalogue.figures import FIGURES, figure_name
 
-NOT_PUBLISHED = {"sample-grid", "guided-samples", "loss-curves"}
+NOT_PUBLISHED = {name for name, row in FIGURES.items() if not row.published}
 HOSTILE = [
     r"$\foo$",
     "_x",

@@ -11,10 +11,10 @@ from dit_core.errors import UserError
 from dit_core.model.build import build_model
 from dit_core.model.conditions import Conditions, dropped, joined, null_like, take
 from dit_core.model.flops import measure
+from dit_core.study.catalogue.designs import DESIGNS
 from dit_core.study.price import cost
 from dit_core.study.science.science import Data, Ddpm, Flow, Model, Science, Train
 
-DESIGNS = ("adaln-zero", "adaln", "cross-attention", "in-context")
 FURTHER = {
     "vector": {"vector": 3},
     "context": {"context_tokens": 5, "context_width": 12},
@@ -71,11 +71,11 @@ def trained(cfg: Science) -> torch.nn.Module:
 
 COMBINATIONS = [
     (design, names, entry)
-    for design in DESIGNS
+    for design, row in DESIGNS.items()
     for names in (("vector",), ("context",), ("map",), ("vector", "context", "map"))
     for entry in ("concat", "cross-attention")
     if not (
-        design == "in-context"
+        not row.takes_sequences
         and ("context" in names or ("map" in names and entry == "cross-attention"))
     )
     and ("map" in names or entry == "concat")
@@ -168,9 +168,9 @@ def test_tokens_that_are_not_there_are_not_seen():
 
 
 def test_a_plain_model_has_no_further_parts():
-    for design in DESIGNS:
+    for design, row in DESIGNS.items():
         plain = science(design)
-        more = science(design, ("vector",) if design == "in-context" else tuple(FURTHER))
+        more = science(design, tuple(FURTHER) if row.takes_sequences else ("vector",))
         network = build_model(plain)
         assert network.further is None
         assert not [name for name in network.state_dict() if "further" in name]

@@ -13,10 +13,12 @@ from torch import nn
 
 from dit_core.errors import UserError
 from dit_core.model.build import build_model
+from dit_core.model.conditioning import BLOCKS
 from dit_core.model.embeddings import sincos_1d, sincos_2d
 from dit_core.model.modulation import modulation_groups, norm
 from dit_core.model.tokens import patchify, unpatchify
 from dit_core.model.weights.released import from_released, to_released
+from dit_core.study.catalogue import designs
 from dit_core.study.science.science import Data, Ddpm, Flow, Model, dims_of
 
 OPTIONS = {"qk_norm": True, "layer_scale": 0.1, "positions": "learned"}
@@ -49,15 +51,17 @@ def test_every_adaln_zero_block_is_the_identity_at_the_start():
     assert not network(*inputs(science)).any()  # the final layer is zero too
 
 
+def test_every_design_of_the_catalogue_has_its_block():
+    assert BLOCKS.keys() == designs.DESIGNS.keys()
+
+
 def test_the_other_designs_are_not_the_identity_at_the_start():
-    for design in DESIGNS[1:]:
-        network = build_model(small(conditioning=design))
+    for row in (row for row in designs.DESIGNS.values() if not row.gated):
+        network = build_model(small(conditioning=row.name))
         x = torch.randn(2, 16, 48)
-        c = {
-            "adaln": [torch.zeros(2, 1, 48), torch.ones(2, 1, 48)] * 2,
-            "cross-attention": torch.randn(2, 2, 48),
-        }
-        assert not torch.allclose(network.blocks[0](x, c.get(design)), x)
+        c = [torch.full((2, 1, 48), float(kind == "scale")) for kind in row.modulations]
+        entered = torch.randn(2, 2, 48) if row.attends else c or None
+        assert not torch.allclose(network.blocks[0](x, entered), x)
 
 
 def test_initialisation_is_the_published_one():
