@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 LEGEND_ENTRIES = 40
+LEGEND_LETTERS = 48
 LEGEND_ROW_IN = 0.2  # height of one entry
 NAMED_ENDS = 20
 _DASHES = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}  # by patch
@@ -197,7 +198,7 @@ def legend(
     handles = [
         Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks
     ]
-    words = [style.clean(k.label, 32) for k in looks]
+    words = [style.clean(k.label, LEGEND_LETTERS) for k in looks]
     # Matplotlib hides an entry whose name begins with an underscore.
     words = ["\u200a" + w if w.startswith("_") else w for w in words]
     if more > 0:

@@ -92,6 +92,8 @@ def select(frame: pd.DataFrame, where: dict[str, object] | None) -> pd.DataFrame
             raise UserError(f"no column {column!r}{nearest(column, frame.columns)} to select by")
         values = list(value) if isinstance(value, tuple | list) else [value]
         have = frame[column].dropna().unique().tolist()
+        whole = ",".join(map(str, values))  # a name such as "size=XS,patch=2"
+        values = [whole] if whole in have else values
         missing = [v for v in values if v not in have]
         if missing:
             shown = ", ".join(str(h) for h in have[:12]) or "nothing yet"

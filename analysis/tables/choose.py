@@ -83,7 +83,7 @@ def to_sql(con: duckdb.DuckDBPyConnection, choice: Choice) -> tuple[str, list[An
     conditions = []
     values = []
     for text in choice.where:
-        sql, found = _condition(text, there, table)
+        sql, found = _exact(con, text, there, table) or _condition(text, there, table)
         conditions.append(sql)
         values += found
     chosen = [column(name, there, table) for name in choice.columns] or _default(
@@ -177,6 +177,39 @@ def _split(text: str) -> tuple[str, str, str]:
             "model.size=XL"
         )
     return match[1], match[2], match[3].strip()
+
+
+def _exact(
+    con: duckdb.DuckDBPyConnection, text: str, there: dict[str, str], table: str
+) -> tuple[str, list[Any]] | None:
+    """Return the condition on the whole word where a row has it: names contain commas."""
+    name, operator, word = _split(text)
+    found = column(name, there, table)
+    if "," not in word or operator not in _OPERATORS or there[found] != "VARCHAR":
+        return None
+    one = f"SELECT 1 FROM {table} WHERE {quote(found)} = ? LIMIT 1"
+    return (f"{quote(found)} {operator} ?", [word]) if con.execute(one, [word]).fetchall() else None
+
+
+def values_there(con: duckdb.DuckDBPyConnection, choice: Choice) -> list[str]:
+    """Return, for conditions `=` that no row fulfils, what the table holds in their columns."""
+    table = _table(con, choice.table)
+    if table == "evals":
+        table = "results"
+    there = types_of(con, table)
+    said = []
+    for text in choice.where:
+        name, operator, word = _split(text)
+        sql, values = _exact(con, text, there, table) or _condition(text, there, table)
+        found = quote(column(name, there, table))
+        select = f"SELECT DISTINCT {found} FROM {table} WHERE"
+        if operator != "=" or con.execute(f"{select} {sql} LIMIT 1", values).fetchall():
+            continue
+        rows = con.execute(f"{select} {found} IS NOT NULL ORDER BY 1 LIMIT {FEW + 1}").fetchall()
+        have = [str(row[0]) for row in rows]
+        listed = ", ".join(have[:FEW]) + (", …" if len(have) > FEW else "")
+        said.append(f"no row with {name} = {word}{nearest(word, have)}; there: {listed or 'none'}")
+    return said
 
 
 def _condition(text: str, there: dict[str, str], table: str) -> tuple[str, list[Any]]:

@@ -37,6 +37,12 @@ _DAMAGE = (
     "ZSTD",
     "Unexpected end",
 )
+# `SHOW TABLES` would name what the views are made of, too.
+_SHOWS_TABLES = re.compile(r"\s*show\s+tables\s*;?\s*", re.IGNORECASE)
+_LIST_TABLES = """
+SELECT if(table_schema = 'main', '', table_schema || '.') || table_name AS name
+FROM information_schema.tables WHERE table_name[1] <> '_' ORDER BY 1
+"""
 Answer = TypeVar("Answer")
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _FROM_PLANS = """
@@ -149,6 +155,7 @@ def ask(
     columns there are and the nearest name), after `timeout_s` seconds, and for results beyond the
     memory limit.
     """
+    sql = _LIST_TABLES if _SHOWS_TABLES.fullmatch(sql) else sql
     _only_reads(con, sql)
     clock = threading.Timer(timeout_s, con.interrupt)
     clock.daemon = True
@@ -241,19 +248,18 @@ def _drain(reader: pa.RecordBatchReader) -> pa.Table:
 
 
 def explain(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
-    """Return DuckDB's message, the nearest known name, and the tables with their columns."""
-    known = {name: _columns(con, name) for name in VIEWS}
-    known |= {name: [] for name in published_names(con)}
-    text = str(error).strip().replace("!\n", "\n", 1)
-    words = [*known, *(c for columns in known.values() for c in columns)]
-    asked = re.findall(r'(?:column|name|function) "?([\w.]+)"?', text)
-    hint = next((h for word in asked if word not in words and (h := nearest(word, words))), "")
-    lines = [f"{text.splitlines()[0]}{hint}", *text.splitlines()[1:]]
-    lines += [
-        f"table {name}: {', '.join(columns)}" if columns else f"table {name}"
-        for name, columns in known.items()
-    ]
-    return "\n".join(line for line in lines if line.strip())
+    """Return DuckDB's message in one line, with the nearest known name and where names are listed.
+
+    The engine's own list of candidates is left out: it may name columns of other tables.
+    """
+    columns = dict.fromkeys(c for name in VIEWS for c in _columns(con, name))
+    names = [*VIEWS, *published_names(con), *columns]
+    first = str(error).strip().splitlines()[0].rstrip("!")
+    asked = re.findall(r'(?:column|name|function|near) "?([\w.]+)"?', first)
+    hints = (nearest(word, names) for word in asked if word not in names)
+    hint = next((h for h in hints if h), "")
+    where = f'tables are {", ".join(VIEWS)}; `ditlab query "DESCRIBE results"` lists columns'
+    return f"{first}{hint}; {where}"
 
 
 def _columns(con: duckdb.DuckDBPyConnection, view: str) -> list[str]:

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "Analysis": {
         "fit": ("results.fit", "fit", "Fit a study's scaling laws, with intervals."),
+        "plot": ("results.plot", "plot", "Draw any column against any other."),
         "compare": ("results.compare", "compare", "Compare results by one column, with the noise."),
         "diff": ("results.diff", "diff", "Show how two runs differ, settings and results."),
         "export": ("results.export", "export", "Copy a study to TensorBoard, MLflow or W&B."),

@@ -132,6 +132,9 @@ def answer(
         if sql is None:
             sql, values = choose.to_sql(con, plain)
         found = engine.ask(con, sql, values, timeout_s=timeout_s)
+        if not found.num_rows and plain.where:
+            for line in choose.values_there(con, plain):
+                print(line, file=sys.stderr)
     if plain.pivot:
         rows, columns = (choose.plain(n) for n in plain.pivot)
         found = choose.pivot(found, rows, columns, plain.aggregate)

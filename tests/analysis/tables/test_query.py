@@ -156,10 +156,10 @@ def test_published_joins(ask):
 
 
 MISTAKES = {
-    "SELECT fd_digit FROM evals": ["fd_digit", "did you mean 'fd_digits'?", "table evals: run_id"],
-    "SELECT * FROM eval": ["did you mean 'evals'?", "table runs: run_id"],
-    "SELEC 1": ["Parser Error", "table runs"],
-    "SELECT": ["table runs"],
+    "SELECT fd_digit FROM evals": ["fd_digit", "did you mean 'fd_digits'?", "DESCRIBE results"],
+    "SELECT * FROM eval": ["did you mean 'evals'?", "tables are runs"],
+    "SELEC 1": ["Parser Error", "tables are runs"],
+    "SELECT": ["tables are runs"],
     "": ["0 SQL statements"],
     "SELECT 1; SELECT 2": ["2 SQL statements"],
     "SELECT 'a' + 1 FROM runs": ["Binder Error"],
@@ -173,6 +173,31 @@ def test_wrong_sql_is_explained(ask, sql):
     assert out == ""
     for words in MISTAKES[sql]:
         assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert len(err) < 400
+
+
+def test_the_tables_shown_are_those_to_ask(ask):
+    names = [row["name"] for row in json.loads(ask("SHOW TABLES", "--json")[1])]
+    assert sorted(names) == sorted(query.VIEWS)
+
+
+def test_a_name_with_commas_is_found_as_it_stands(ask):
+    name = json.loads(ask("--table", "runs", "--columns", "name", "--json")[1])[0]["name"]
+    assert "," in name
+    found = json.loads(ask("--table", "runs", "--where", f"name={name}", "--json")[1])
+    assert {row["name"] for row in found} == {name}
+    others = json.loads(ask("--table", "runs", "--where", f"name!={name}", "--json")[1])
+    assert others
+    assert name not in {row["name"] for row in others}
+
+
+def test_a_condition_that_no_row_fulfils_says_what_there_is(ask):
+    code, out, err = ask("--table", "runs", "--where", "model.size=XXZ", "--json")
+    assert code == 0
+    assert json.loads(out) == []
+    assert "no row with model.size = XXZ, did you mean 'XXS'?; there: " in err
+    assert "XS" in err.split("there: ")[1]
 
 
 OPTIONS = {
