@@ -18,7 +18,7 @@ demo: $(VENV)/.installed  ## train and measure studies/digits.yaml: minutes on t
 
 test: $(VENV)/.installed-test  ## all tests, a real Slurm included: about ten minutes on two cores
 	@$(BIN)/python tests/cluster/slurm_cluster.py install
-	$(BIN)/python -m pytest tests -n 3 --dist loadfile
+	$(BIN)/python -m pytest tests -n 3 --dist loadfile -rs
 
 test-fast: $(VENV)/.installed-test  ## the quick tests: no Slurm, no browser, nothing that trains for long
 	$(BIN)/python -m pytest tests -n auto --dist loadfile -m "not slow and not cluster and not browser"

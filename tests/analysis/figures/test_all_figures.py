@@ -106,6 +106,7 @@ def texts(fig) -> str:
     return "\n".join(t.get_text() for t in fig.findobj(lambda a: hasattr(a, "get_text")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in FIGURES if n not in NOT_PUBLISHED])
 def test_published_figures_say_n_protocol_and_source(name):
     fig = catalogue.draw(name, published_source())
@@ -232,6 +233,7 @@ def run_cli(*words: str) -> int:
     return int(left.value.code or 0)
 
 
+@pytest.mark.slow
 def test_command_draws_one_published_figure_and_checks_it(tmp_path, capsys):
     words = ["figures", "published", "--only", "8", "--formats", "png", "--out", str(tmp_path)]
     assert run_cli(*words, "--json") == 0
@@ -283,6 +285,7 @@ def test_unknown_study_is_named(capsys, tmp_path):
     assert "nothing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["loss-curves", "sampling-compute"])
 def test_the_legend_of_many_models_covers_no_other_words(name):
     from study_frames import many

@@ -43,6 +43,7 @@ def test_seeds_do_not_pass_for_models_and_setting_is_one():
     assert correlation_of(points).n == 9
 
 
+@pytest.mark.slow
 def test_the_footer_says_what_the_whiskers_are():
     def said(frame: pd.DataFrame) -> str:
         return whiskers(average_seeds(final_points(frame, "fd_digits").frame, "fd_digits"))
@@ -106,6 +107,7 @@ def test_other_designs_stay_out_and_are_named():
     assert "9 of 10 runs; 1 with another conditioning not drawn" in words
 
 
+@pytest.mark.slow
 def test_files_are_byte_identical(tmp_path):
     names = []
     for folder in ("a", "b"):

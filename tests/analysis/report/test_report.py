@@ -72,6 +72,7 @@ def read(html: str) -> Reader:
     return reader
 
 
+@pytest.mark.slow
 def test_page_of_a_study_shows_its_claims_with_intervals():
     page = collect(study_of(own_runs()), stated(), ("ditlab run digits",))
     html = render(page)
@@ -86,6 +87,7 @@ def test_page_of_a_study_shows_its_claims_with_intervals():
     assert "ditlab run digits" in html
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_and_only_its_own_script_may_run():
     html = render(collect(study_of(own_runs()), stated()))
     found = read(html)
@@ -98,6 +100,7 @@ def test_nothing_is_fetched_and_only_its_own_script_may_run():
     assert "unsafe" not in policy
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("word", HOSTILE)
 def test_hostile_words_stay_words(word):

@@ -82,6 +82,7 @@ def test_last_words_are_kept_while_the_records_are_the_same(store):
     assert closing.recall(store, name, state) is None
 
 
+@pytest.mark.slow
 def test_the_claims_are_counted_before_the_report(store):
     (name,) = [p.name for p in (store.root / "studies").iterdir()]
     (store.study(name) / "study.yaml").write_text(CLAIMS)

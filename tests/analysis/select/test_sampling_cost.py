@@ -37,6 +37,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("objective", "data", "settings", "passes"), CASES)
 def test_the_table_costs_a_sample_as_the_plan_does(tmp_path, objective, data, settings, passes):
     model = Model(depth=2, hidden=32, heads=2, patch=4)

@@ -133,6 +133,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VALUES)
 def test_impossible_metric_is_left_out_and_named(tmp_path, name):
     store = Store(tmp_path)
@@ -187,6 +188,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDS)
 def test_damaged_record_is_named_and_the_others_stay(tmp_path, name):
     pattern, damage, kind = RECORDS[name]
@@ -287,6 +289,7 @@ def _mutations(value, place=()):
             yield from _mutations(value[key], (*place, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["evals/*.json", "outcome.json", "attempts/*/attempt.json"])
 def test_records_with_any_value_replaced_never_stop_the_index(tmp_path, pattern):
     """Junk in place of any value is read without an error, and ids stay."""

@@ -73,6 +73,7 @@ def test_update_equals_rebuild(store):
     assert_same(before, tables(store))
 
 
+@pytest.mark.slow
 def test_one_curve_is_read_by_itself_and_says_what_the_tables_say(store, monkeypatch):
     """Settled, replaced, live, changed, gone or unknown: no SQL, no look at other runs."""
     with unsynced():
@@ -145,6 +146,7 @@ def test_live_curve_grows_in_place(store):
     assert len(load.metrics(store.root)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", [100, 0], ids=["melted into one", "first layer kept"])
 def test_many_updates_stay_few_layers(store, monkeypatch, small):
     monkeypatch.setattr(index, "MAX_LAYERS", 3)
@@ -182,6 +184,7 @@ def _cut(path):
     path.write_bytes(path.read_bytes()[:-20])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_index_is_rebuilt(store, name):
     fill(store, 3)
@@ -220,6 +223,7 @@ def test_flipped_bits_in_the_index_are_never_believed(store):
     assert noticed > 90
 
 
+@pytest.mark.slow
 def test_a_query_mends_a_flipped_index(store):
     """Flips that only show when pages are read: every query still answers right."""
     fill(store, 3, points=50)
@@ -264,6 +268,7 @@ def test_empty_store_stays_untouched(tmp_path):
     assert not missing.exists()
 
 
+@pytest.mark.slow
 def test_processes_build_the_same(store, monkeypatch):
     fill(store, 6)
     age(store)

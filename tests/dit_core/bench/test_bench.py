@@ -49,6 +49,7 @@ def measured(noise: float) -> tuple[list, list[float]]:
     return terms, [seconds * (1 + noise * draw.uniform(-1, 1)) for seconds in true]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "allowed"), [(0.0, 0.01), (0.1, 0.15)])
 def test_the_fit_predicts_what_it_has_not_seen(noise, allowed):
     terms, seconds = measured(noise)
@@ -145,6 +146,7 @@ def test_the_command_compares_with_the_peer(tmp_path, capsys):
     assert parts["backward"] > parts["ema"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "what"), [("ours", "step"), ("ours", "gradients"), ("peer", "step")]
 )

@@ -170,6 +170,7 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_success(words: list
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["--version"], ["plan", STUDY], ["plan", STUDY, "--json"], ["claims", "published"]]
 )

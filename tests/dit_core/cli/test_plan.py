@@ -146,6 +146,7 @@ def test_an_edit_of_a_study_that_has_run_is_shown_and_deletes_nothing(store, tmp
     assert sorted(store.runs.rglob("outcome.json")) == records
 
 
+@pytest.mark.slow
 def test_a_calibrated_machine_predicts_the_time(store):
     from dit_core.bench.device import device_name
     from dit_core.records.disk.files import write_json
@@ -211,6 +212,7 @@ def test_the_plan_keeps_what_it_predicted_and_the_tables_show_it_beside_what_was
     assert list(load.attempts(store.root)["processes"]) == [1]
 
 
+@pytest.mark.slow
 def test_stages_of_every_run_add_up_and_too_many_are_refused_in_a_line(store):
     study = str(ROOT / "studies/paper-conditioning.yaml")
     document = json.loads(ditlab("plan", study, "--stages", "4", "--json").stdout)

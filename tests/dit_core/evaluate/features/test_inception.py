@@ -169,6 +169,7 @@ def spatial_in_float64(state: dict, images: torch.Tensor) -> np.ndarray:
     )  # rows, columns, channels last
 
 
+@pytest.mark.slow
 def test_spatial_features_equal_a_second_derivation_in_float64(weights: Path):
     images = pictures(1, 2)
     extractor = make_extractor(
