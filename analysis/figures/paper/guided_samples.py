@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def draw(source: Source, mix: bool) -> Figure:
     """Return the guided samples by patch, or by guidance where there are several scales of it."""
     rows = pictured("guided-samples", source)
-    rows = rows[rows["guidance"] > 1.0]
+    rows = rows[rows["guidance"].notna() & (rows["guidance"] != 1.0)]
     if rows.empty:
         raise no_pictures("guided-samples", "`guidance: [1.5]`", source)
     column = "guidance" if rows["guidance"].nunique() > 1 else "patch"

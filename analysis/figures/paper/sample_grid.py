@@ -73,7 +73,7 @@ def sample_grid(
     columns: str = "patch",
     provenance: Provenance,
 ) -> Figure:
-    """Return the grids as a matrix: rows as they come, columns from large to small.
+    """Return the grids as a matrix: rows as they come, columns by rising compute or guidance.
 
     An absent grid leaves its cell empty. Raises UserError where there is none at all.
     """
@@ -85,7 +85,9 @@ def sample_grid(
             "one per evaluation, `ditlab sample RUN` one for a run"
         )
     ys = list(dict.fromkeys(g.row for g in grids))
-    xs = sorted({g.column for g in grids}, key=lambda w: -float(w.rsplit(" ", 1)[-1]))
+    xs = sorted({g.column for g in grids}, key=lambda w: float(w.rsplit(" ", 1)[-1]))
+    if columns == "patch":
+        xs.reverse()  # a smaller patch costs more: compute rises to the right
     cell = min(1.9, 6.6 / len(xs))
     fig, axes = style.new_figure(
         len(xs),

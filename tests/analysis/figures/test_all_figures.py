@@ -192,6 +192,22 @@ def test_training_curves_count_the_runs_of_all_designs(tmp_path):
     style.close(fig)
 
 
+def test_guidance_rises_and_a_scale_below_one_is_shown(tmp_path):
+    from dataclasses import replace
+
+    source = study(tmp_path)
+    rows = source.results[source.results["images_seen"] == 3000]
+    scales = [rows[rows["guidance"] == 2.0].assign(guidance=g) for g in (3.0, 0.5)]
+    for scale, letter in zip(scales, "ab", strict=True):
+        scale["eval_id"] = scale["eval_id"] + letter
+    rows = pd.concat([rows, *scales], ignore_index=True)
+    pictures = dict.fromkeys(rows["eval_id"], next(iter(source.pictures.values())))
+    fig = catalogue.draw("guided-samples", replace(source, results=rows, pictures=pictures))
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in fig.axes]
+    style.close(fig)
+    assert [t for t in titles if t] == ["guidance 0.5", "guidance 2", "guidance 3"]
+
+
 def test_a_number_for_every_tick():
     shown = [style.plain(v) for v in (0, 0.001, 1, 250, 10000.0, 1e9, 2e-7)]
     assert shown == ["0", "0.001", "1", "250", "10,000", "10⁹", "2×10⁻⁷"]
