@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit_core.errors import StudyError
+from dit_core.study.language.merged_text import merged_text
 from dit_core.study.language.yaml_loader import MAX_BYTES, Node, decode, read_yaml
 from dit_core.study.problems import show
 
@@ -59,7 +60,7 @@ def merge_source(text: str, path: Path) -> Source:
         taken = {key: value for key, value in tree.value.items() if key not in OWN}
         top = _merged(top, Node(taken, tree.place))
     top.value.pop("extends", None)
-    return Source(text, top, tuple(parents))
+    return Source(merged_text(top, path, parents), top, tuple(parents))
 
 
 def _read(path: Path, file: str) -> str:

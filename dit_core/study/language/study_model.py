@@ -70,7 +70,7 @@ class Study(BaseModel):
     path: Path
     """The file."""
     text: str = Field(repr=False)
-    """The file's text as it was read."""
+    """The file's text as it was read; where it extends others, the merged text."""
     parents: tuple[Path, ...] = ()
     """The files it extends, nearest first."""
     places: dict[str, Place] = Field(default_factory=dict, repr=False)

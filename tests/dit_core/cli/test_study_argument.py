@@ -100,6 +100,19 @@ def test_a_name_and_a_file_give_the_same(command, ditlab, planned):
     assert json.loads(by_name[1])
 
 
+def test_a_study_that_extends_another_reads_back_by_name(ditlab, store, file, tmp_path):
+    child = tmp_path / "child.yaml"
+    child.write_text(
+        "extends: file.yaml\nstudy: child\nquestion: q\naxes: {train.lr: [1e-4, 2e-4]}\n"
+    )
+    study = load_study(child)
+    write_plan(store, study.name, study.text, expand(study).runs)
+    by_file = ditlab("plan", child, "--json")
+    file.unlink()
+    assert ditlab("plan", "child", "--json") == by_file
+    assert len(json.loads(by_file[1])["runs"]) == 2
+
+
 def test_a_folder_of_the_same_name_does_not_hide_the_study(ditlab, planned, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "little").mkdir()

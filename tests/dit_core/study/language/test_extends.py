@@ -60,3 +60,23 @@ def test_extends_that_cannot_be_is_refused(
     (path.parent / "link.yaml").symlink_to(outside)
     with pytest.raises(StudyError, match=re.escape(wanted)):
         load_study(path)
+
+
+def test_what_is_kept_of_a_study_reads_back_without_the_files_it_extends(
+    write: Callable[..., Path], small: str
+) -> None:
+    write(
+        small + "axes: {model.size: [XS, S], train.lr: [1e-4, 3.0e-05]}\nevaluate: {steps: 5}\n",
+        "parents/base.yaml",
+    )
+    path = write(
+        "extends: parents/base.yaml\nstudy: child\nquestion: 'Why: \"1e-4\"? 010'\n"
+        "base: {train: {batch: 32}}\n"
+    )
+    loaded = load_study(path)
+    kept = load_study(write(loaded.text, "elsewhere/study.yaml"))
+    assert expand(kept).runs == expand(loaded).runs
+    assert (kept.question, kept.axes.values) == (loaded.question, loaded.axes.values)
+    assert list(kept.axes.values) == list(loaded.axes.values)
+    assert "parents/base.yaml" in kept.text
+    assert kept.parents == ()
