@@ -59,6 +59,11 @@ class DataError(UserError):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ", did you mean 'x'?" for the allowed word nearest to `word`, or an empty string."""
-    hits = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1, cutoff=0.5)
+    """Return ", did you mean 'x'?" for the allowed word nearest to `word`, or an empty string.
+
+    The same word in other letters, `xs` for `XS`, is nearer than any other.
+    """
+    words = [str(a) for a in allowed]
+    same = [a for a in words if a.lower() == str(word).lower()]
+    hits = same or difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
     return f", did you mean {hits[0]!r}?" if hits else ""

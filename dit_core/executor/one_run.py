@@ -23,11 +23,9 @@ from dit_core.records.outcome import Outcome, read_outcome, write_outcome
 from dit_core.records.paths import RunPaths, Store
 from dit_core.records.run_record import open_run
 from dit_core.records.run_state import has_record, has_snapshot
+from dit_core.study.price.disk import kept_points
 from dit_core.study.science.run import Run
-from dit_core.study.science.science import Science
 from dit_core.training.train import Ending, Surroundings, train
-
-_KEPT_POINTS = 10
 
 
 def execute_run(store: Store, run: Run, watch: Watch | None = None) -> Result:
@@ -67,17 +65,6 @@ def _leaving_with(claim: lease.Lease, watch: Watch) -> Watch:
     """Return the watch of a process that also stops once another has taken its claim over."""
     gone = "another process took this run over"
     return replace(watch, should_stop=lambda: gone if claim.lost else watch.should_stop())
-
-
-def kept_points(science: Science, asked: tuple[int, ...]) -> frozenset[int]:
-    """Return the points whose EMA weights are kept: those asked for, and each tenth of the run.
-
-    The tenths let a study gain an evaluation point later without training again.
-    """
-    steps = science.train.steps
-    batch = science.train.batch
-    tenths = {max(round(steps * k / _KEPT_POINTS), 1) * batch for k in range(1, _KEPT_POINTS + 1)}
-    return frozenset(tenths | set(asked))
 
 
 def _settled(paths: RunPaths, run: Run) -> Result | None:

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
+from dit_core.cli.shared.options import (
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    TrainAnywayOption,
+    print_json,
+)
 from dit_core.cli.shared.plan_table import SHOWN, print_plan
-from dit_core.cli.shared.planning import completed, edit_of
+from dit_core.cli.shared.planning import completed, edit_of, require_evaluations
 from dit_core.cli.shared.study_argument import RunsArgument, StudyArgument, study_file
 from dit_core.errors import UserError
 from dit_core.evaluate.protocol.check import check_study
 from dit_core.records.paths import Store
 from dit_core.records.plan import write_plan
+from dit_core.records.run_state import states_of
 from dit_core.study.grid.expand import MAX_RUNS, expand
 from dit_core.study.grid.plan import Planned, plan_document
 from dit_core.study.language.spec import load_study
@@ -44,6 +51,7 @@ class Asked:
     estimate: bool
     probe: bool
     max_runs: int
+    train_anyway: bool
     as_json: bool
 
 
@@ -71,6 +79,7 @@ def submit(
     ] = False,
     results: ResultsOption = None,
     max_runs: MaxRunsOption = MAX_RUNS,
+    train_anyway: TrainAnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Submit what is missing of a study to Slurm.
@@ -86,7 +95,7 @@ def submit(
     store = Store.at(results)
     file = study_file(study, store)
     profile = load_profile(cluster, profile_file)
-    asked = Asked(go, max_device_hours, estimate, probe, max_runs, as_json)
+    asked = Asked(go, max_device_hours, estimate, probe, max_runs, train_anyway, as_json)
     while _once(file, words or [], profile, store, asked) and follow and go:
         asked = replace(asked, estimate=False, probe=False)
         time.sleep(_FOLLOW_S)
@@ -103,11 +112,13 @@ def _once(path: Path, words: list[str], profile: Profile, store: Store, asked: A
     check_study(study, expansion.runs)
     chosen = select(expansion.runs, words)
     edit = edit_of(store, study, expansion)
+    shown = replace(expansion, runs=chosen)
     if asked.go:
+        now = Planned(study, shown, states_of(store, chosen), edit)
+        require_evaluations(now, asked.train_anyway)
         write_plan(store, study.name, study.text, expansion.runs)
     order = Order(asked.go, asked.max_device_hours, asked.probe)
     found = reconcile(store, study.name, chosen, profile, order)
-    shown = replace(expansion, runs=chosen)
     states = tuple(row.state for row in found.decision.rows)
     planned = completed(Planned(study, shown, states, edit))
     if asked.as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from dit_core.errors import EnvironmentProblem
 from dit_core.evaluate.protocol.check import check_study, unmeasured
 from dit_core.evaluate.protocol.needs import missing_files
 from dit_core.records.calibration import read_calibration
@@ -17,6 +18,8 @@ from dit_core.study.grid.plan import Planned
 from dit_core.study.language.spec import load_study
 from dit_core.study.language.study_model import Study
 from dit_core.study.price.predict import Calibration
+from dit_core.study.price.prefixes import counted
+from dit_core.study.science.run import Run
 
 
 def make_plan(
@@ -31,7 +34,8 @@ def make_plan(
     check_study(study, expansion.runs, few)
     states = states_of(store, expansion.runs)
     edit = edit_of(store, study, expansion)
-    return completed(Planned(study, expansion, states, edit, _calibration(store)))
+    planned = Planned(study, expansion, states, edit)
+    return completed(replace(planned, calibration=_calibration(store, planned.left)))
 
 
 def edit_of(store: Store, study: Study, expansion: Expansion) -> StudyDiff | None:
@@ -49,13 +53,44 @@ def completed(planned: Planned) -> Planned:
     )
 
 
-def _calibration(store: Store) -> Calibration | None:
-    """Return this machine's calibration, or None.
+def timed(planned: Planned, store: Store) -> Planned:
+    """Return the plan with the time it takes here, measured now where it is not known yet."""
+    if planned.calibration is not None or not planned.left:
+        return planned
+    from dit_core.bench.quick import quick_calibration
+    from dit_core.cli.shared.spinner import spinner
+
+    with spinner("measuring a few steps of the smallest and the largest model"):
+        found = quick_calibration(store, planned.left)
+    if found is None:
+        return planned
+    return replace(planned, calibration=found[0], measured_s=found[1])
+
+
+def require_evaluations(planned: Planned, train_anyway: bool) -> None:
+    """Raise EnvironmentProblem where a file is missing without which runs cannot be evaluated.
+
+    What can be downloaded is downloaded first.
+    """
+    from dit_core.evaluate.protocol.needs import bring_what_evaluations_need
+
+    lines = [] if train_anyway else bring_what_evaluations_need(planned.left)
+    if lines:
+        raise EnvironmentProblem(
+            f"nothing was started: {counted(len(planned.left), 'run')} could be trained and not "
+            f"evaluated, for want of {'; '.join(lines)} (--train-anyway trains all the same)"
+        )
+
+
+def _calibration(store: Store, left: tuple[Run, ...]) -> Calibration | None:
+    """Return this machine's calibration, by `ditlab bench --save` or of the same models; or None.
 
     The machine's name costs a call of nvidia-smi, so it is asked only where there is a calibration.
     """
-    if not store.calibration.exists():
+    if not store.calibration.parent.is_dir():
         return None
     from dit_core.bench.device import device_name
+    from dit_core.bench.quick import kept_calibration
 
-    return read_calibration(store, device_name())
+    whole = read_calibration(store, device_name()) if store.calibration.exists() else None
+    return whole or kept_calibration(store, left)

@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from dit_core.cli.shared.options import JsonOption, MaxRunsOption, ResultsOption, print_json
+from dit_core.cli.shared.options import (
+    AllOption,
+    AllowEmptyOption,
+    JsonOption,
+    MaxRunsOption,
+    ResultsOption,
+    print_json,
+)
 from dit_core.cli.shared.plan_table import SHOWN, print_plan
-from dit_core.cli.shared.planning import make_plan
+from dit_core.cli.shared.planning import make_plan, timed
 from dit_core.cli.shared.study_argument import StudyArgument, study_file
 from dit_core.records.paths import Store
 from dit_core.study.grid.expand import MAX_RUNS
 from dit_core.study.grid.plan import Planned, plan_document
+
+# Without --minutes, and with it.
+_UNKNOWN = ("not measured on this machine; --minutes does it", "could not be measured here")
+
+StagesOption = Annotated[
+    int | None, typer.Option("--stages", help="Split each Transformer into N stages.")
+]
+UnetsOption = Annotated[
+    bool, typer.Option("--unets", help="Name the U-Net that costs as much as each run.")
+]
+MinutesOption = Annotated[
+    bool,
+    typer.Option(
+        "--minutes", help="Measure the time in seconds of real steps; a terminal does so anyway."
+    ),
+]
 
 
 def plan(
     study: StudyArgument,
     results: ResultsOption = None,
     max_runs: MaxRunsOption = MAX_RUNS,
-    allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Accept a study without runs.")
-    ] = False,
-    show_all: Annotated[
-        bool, typer.Option("--all", help=f"Show every run, not the first {SHOWN}.")
-    ] = False,
-    stages: Annotated[
-        int | None, typer.Option("--stages", help="Split each Transformer into N stages.")
-    ] = None,
-    unets: Annotated[
-        bool, typer.Option("--unets", help="Name the U-Net that costs as much as each run.")
-    ] = False,
+    allow_empty: AllowEmptyOption = False,
+    show_all: AllOption = False,
+    stages: StagesOption = None,
+    unets: UnetsOption = False,
+    minutes: MinutesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study would run, what it costs and what is done already.
-
-    Nothing is written or started.
-    """
+    """Show what a study would run, what it costs and what is done already. Nothing is started."""
     store = Store.at(results)
     planned = make_plan(study_file(study, store), store, max_runs, allow_empty)
     if stages is not None:
         _stages(planned, stages, as_json)
     elif unets:
         _unets(planned, as_json)
-    elif as_json:
+    else:
+        _costs(planned, store, show_all, minutes, as_json)
+
+
+def _costs(planned: Planned, store: Store, show_all: bool, minutes: bool, as_json: bool) -> None:
+    if minutes or (sys.stdout.isatty() and not as_json):
+        planned = timed(planned, store)
+    if as_json:
         print_json(plan_document(planned))
     else:
-        print_plan(planned, SHOWN if not show_all else None)
+        print_plan(planned, None if show_all else SHOWN)
+        if planned.calibration is None and planned.left:
+            print(f"time: {_UNKNOWN[minutes]}")
 
 
 def _stages(planned: Planned, count: int, as_json: bool) -> None:

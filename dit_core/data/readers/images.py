@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -119,11 +120,12 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
             return image.convert("RGB" if channels == 3 else "L")
     except (DataError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # Pillow's decoders raise many kinds; whatever it is, this file is the cause.
+    except Exception as error:
+        # Pillow's decoders raise many kinds; whatever it is, this file is the cause. Its words
+        # may name our buffer instead of the file.
+        why = re.sub(r" ?<_io\.BytesIO[^>]*>", "", str(error)) or type(error).__name__
         raise DataError(
-            f"{path}: does not decode as an image ({error}); replace or remove it"
+            f"{path}: does not decode as an image ({why}); replace or remove it"
         ) from error
 
 
@@ -168,6 +170,19 @@ class ImageFolder:
         """Return the number of images."""
         return len(self.labels)
 
+    @property
+    def side(self) -> int:
+        """Return the shorter wanted side in pixels; smaller images are enlarged to it."""
+        return min(self._shape[1:])
+
+    def path(self, index: int) -> Path:
+        """Return the file of an image."""
+        return self._listing.root / self._listing.files[index]
+
+    def pixels(self, index: int) -> np.ndarray:
+        """Return an image (C, H, W) uint8; DataError names a file that does not decode."""
+        return self._pixels(index)
+
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
         """Return x (B, C, H, W) float32 in [-1, 1] and y (B,) int64; as `Dataset.batch`.
 
@@ -186,7 +201,7 @@ class ImageFolder:
         if self._cache is not None and self._known[index]:
             return self._cache[index]
         channels, height, width = self._shape
-        path = self._listing.root / self._listing.files[index]
+        path = self.path(index)
         image = read_image(path, channels)
         if height == width:
             pixels = centre_crop(image, height)

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit_core.records.assets import assets_folder
 from dit_core.errors import EnvironmentProblem
+from dit_core.records.assets import assets_folder
 from dit_core.study.catalogue.protocol import Decoder, Protocol
 
 
@@ -68,7 +68,8 @@ def local_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path | Non
 def reference_asset(protocol: Protocol, data: str | None) -> Asset:
     """Return the file of a protocol's reference statistics; `data` names the study's data set."""
     name = data if protocol.reference == "data" else protocol.reference
-    made_by = f"made by `ditlab reference --protocol {protocol.name}`"
+    whose = f" --name {name} --size PIXELS" if protocol.reference == "data" else ""
+    made_by = f"made by `ditlab reference IMAGES --protocol {protocol.name}{whose}`"
     return Asset(
         f"reference-{name}",
         f"reference-{name}.safetensors",

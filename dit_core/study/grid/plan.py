@@ -10,10 +10,11 @@ from dit_core.study.grid.diff import StudyDiff
 from dit_core.study.grid.expand import Expansion
 from dit_core.study.language.study_model import Study
 from dit_core.study.price import cost, predict
+from dit_core.study.price.disk import checkpoint_bytes, kept_bytes
 from dit_core.study.price.facts import cost_facts, network_facts
 from dit_core.study.price.memory import memory_bytes
 from dit_core.study.price.predict import Calibration
-from dit_core.study.price.prefixes import si
+from dit_core.study.price.prefixes import counted, si
 from dit_core.study.science.run import Run
 
 _SETTLED = ("done", "diverged")
@@ -40,7 +41,8 @@ class Planned:
     """An expanded study beside the state of its runs in the results.
 
     `edit` compares with the runs the study had when it last ran; None if it never did.
-    `calibration` is this machine's (`ditlab bench --save`); None where it was never measured.
+    `calibration` is this machine's; None where it was never measured, `measured_s` the seconds it
+    took where it was measured just now.
     `unmeasured` names claims that no evaluation of the study covers, `missing` files that the runs
     left to do need and this machine lacks, one line each.
     """
@@ -50,6 +52,7 @@ class Planned:
     states: tuple[Standing, ...]
     edit: StudyDiff | None
     calibration: Calibration | None = None
+    measured_s: float | None = None
     unmeasured: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -69,8 +72,7 @@ def plan_document(planned: Planned) -> dict[str, Any]:
     """Return the plan as plain values, field names as in the tables."""
     rows = []
     for run, state in zip(planned.runs, planned.states, strict=True):
-        seconds = predict.run_s(planned.calibration, run) if planned.calibration else None
-        rows.append(run_row(run, state) | {"predicted_s": seconds})
+        rows.append(run_row(run, state) | _predicted(planned.calibration, run))
     edit = planned.edit
     return {
         "study": planned.study.name,
@@ -78,10 +80,19 @@ def plan_document(planned: Planned) -> dict[str, Any]:
         "merged_duplicates": planned.expansion.merged_duplicates,
         "unmeasured": list(planned.unmeasured),
         "missing": list(planned.missing),
+        "warnings": warnings(planned),
         "edit": {"added": edit.added, "orphaned": edit.orphaned} if edit else None,
         "runs": rows,
         "totals": totals(planned),
     }
+
+
+def _predicted(calibration: Calibration | None, run: Run) -> dict[str, float | None]:
+    """Return how long a run will take here, and how fast it trains; None uncalibrated."""
+    if calibration is None:
+        return {"predicted_s": None, "predicted_images_per_s": None}
+    rate = predict.images_per_s(calibration, run.science)
+    return {"predicted_s": predict.run_s(calibration, run), "predicted_images_per_s": rate}
 
 
 def run_row(run: Run, state: Standing) -> dict[str, Any]:
@@ -97,6 +108,7 @@ def run_row(run: Run, state: Standing) -> dict[str, Any]:
         **cost_facts(science),
         "sampling_flops": sum(float(cost.FLOPS_PER_MAC) * each for each in macs),
         "memory_bytes": memory_bytes(science, run.execution),
+        "disk_bytes": kept_bytes(run),
         "images": science.train.images,
         "evaluations": len(run.evaluations),
         "evaluated": state.evaluated,
@@ -128,6 +140,8 @@ def totals(planned: Planned) -> dict[str, Any]:
         "sampling_flops": sampling,
         "flops_left": left,
         "predicted_wall_s": _wall_s(planned),
+        "disk_bytes": sum(kept_bytes(run) for run in planned.runs),
+        "checkpoint_bytes": sum(checkpoint_bytes(run) for run in planned.left),
     }
 
 
@@ -138,24 +152,54 @@ def _wall_s(planned: Planned) -> float | None:
     return predict.wall_s(planned.calibration, planned.left) if planned.left else 0.0
 
 
+def warnings(planned: Planned) -> list[str]:
+    """Return what is allowed and yet rarely meant, one line each."""
+    large = {
+        (run.science.train.batch, run.science.data.name, run.science.data.images)
+        for run in planned.runs
+        if run.science.train.batch > run.science.data.images
+    }
+    return [
+        f"batch {batch:,} is larger than data {name!r} ({images:,} images): every step repeats some"
+        for batch, name, images in sorted(large)
+    ]
+
+
 def summary_lines(planned: Planned) -> list[str]:
     """Return the sums of a plan as lines of text."""
     sums = totals(planned)
     states = ", ".join(f"{count:,} {word}" for word, count in sums["states"].items())
     lines = [
-        f"{sums['runs']:,} runs ({states or 'none'}), "
-        f"{sums['evaluated']:,} of {sums['evaluations']:,} evaluations made",
+        f"{counted(sums['runs'], 'run')} ({states or 'none'}), "
+        f"{sums['evaluated']:,} of {counted(sums['evaluations'], 'evaluation')} made",
         f"training {si(sums['train_flops'])}FLOP + sampling {si(sums['sampling_flops'])}FLOP, "
         f"{si(sums['flops_left'])}FLOP left to spend",
+        f"disk {si(sums['disk_bytes'])}B, while it runs up to {si(sums['checkpoint_bytes'])}B "
+        "more for checkpoints",
+        *_time_lines(planned, sums["predicted_wall_s"]),
     ]
-    if sums["predicted_wall_s"] is not None:
-        minutes = sums["predicted_wall_s"] / 60
-        lines.append(f"about {minutes:.1f} minutes on this machine, as calibrated")
     if planned.edit and (planned.edit.added or planned.edit.orphaned):
         counts, *changes = planned.edit.lines()
         lines += [f"edited since it last ran: {counts}", *changes]
     lines += planned.unmeasured
+    lines += [f"warning: {line}" for line in warnings(planned)]
     lines += [f"missing: {line}" for line in planned.missing]
     if planned.expansion.merged_duplicates:
-        lines.append(f"{planned.expansion.merged_duplicates:,} duplicates merged")
+        lines.append(f"{counted(planned.expansion.merged_duplicates, 'duplicate')} merged")
+    return lines
+
+
+def _time_lines(planned: Planned, seconds: float | None) -> list[str]:
+    if planned.calibration is None or seconds is None:
+        return []
+    how = "as calibrated"
+    if planned.measured_s is not None:
+        how = f"measured in {planned.measured_s:.0f} s just now"
+    rates = [predict.images_per_s(planned.calibration, run.science) for run in planned.runs]
+    lines = [f"about {seconds / 60:.1f} minutes on this machine ({how})"]
+    if rates:
+        slow = si(min(rates))
+        fast = si(max(rates))
+        span = slow if slow == fast else f"{slow} to {fast}"
+        lines.append(f"training at {span} images/s, {planned.calibration.workers} at a time")
     return lines

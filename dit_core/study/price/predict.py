@@ -29,9 +29,7 @@ PASS_TERMS = ("loop", "blocks", "flops", "elements")
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Seconds per unit of each term, for the device it was measured on, with as many workers as
-    would run there.
-    """
+    """Seconds per unit of each term, on one device with as many workers as would run there."""
 
     device: str
     workers: int
@@ -75,8 +73,7 @@ def pass_terms(science: Science, samples: int) -> dict[str, float]:
 
 
 def _passed(science: Science) -> tuple[int, int]:
-    """Return the layers that are run one after another (blocks), and the elements that one sample
-    passes through them.
+    """Return (layers one after another, elements that one sample passes through them).
 
     A calibration is measured on Transformers: convolutions are slower, and what it predicts for a
     U-Net is too short.
@@ -90,6 +87,11 @@ def _passed(science: Science) -> tuple[int, int]:
 def step_s(calibration: Calibration, science: Science) -> float:
     """Return the seconds of one training step."""
     return _priced(step_terms(science), calibration.step)
+
+
+def images_per_s(calibration: Calibration, science: Science) -> float:
+    """Return the images that one worker trains on in a second."""
+    return science.train.batch / step_s(calibration, science)
 
 
 def train_s(calibration: Calibration, science: Science) -> float:
@@ -123,9 +125,7 @@ def run_s(calibration: Calibration, run: Run) -> float:
 
 
 def wall_s(calibration: Calibration, runs: Iterable[Run]) -> float:
-    """Return the seconds until all of `runs` are done on this machine, longest first, `workers` at
-    a time.
-    """
+    """Return the seconds until all of `runs` are done here: longest first, `workers` at a time."""
     free = [calibration.start_s] * calibration.workers
     for seconds in sorted((run_s(calibration, run) for run in runs), reverse=True):
         heapq.heappush(free, heapq.heappop(free) + seconds)

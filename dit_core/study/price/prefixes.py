@@ -1,4 +1,4 @@
-"""Numbers with the unit prefixes of the SI."""
+"""Numbers as messages show them: with the unit prefixes of the SI, with the noun they count."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def si(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{prefix}"
     return f"{value:.3g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 run", "2 runs", "1,000 runs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

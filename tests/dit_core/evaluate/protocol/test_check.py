@@ -189,7 +189,8 @@ def test_what_a_machine_lacks_is_listed_once(own, monkeypatch):
     data, reference, weights = missing_files(runs * 2)
     assert data == "data 'cells': nothing at cells.npz on this machine"
     assert reference.startswith(
-        "reference statistics 'cells' (made by `ditlab reference --protocol fid-10k`)"
+        "reference statistics 'cells' (made by `ditlab reference IMAGES --protocol fid-10k "
+        "--name cells --size PIXELS`)"
     )
     assert "Inception weights" in weights
     np.savez(own.with_name("cells.npz"), images=0)
@@ -272,3 +273,11 @@ def test_only_a_set_of_1000_classes_is_measured_against_imagenet(tmp_path):
     (problem,) = refusal(tmp_path, LATENTS.replace("classes: N", "classes: 10"))
     assert "own.yaml:8: " in problem
     assert "data has 10 classes, but protocol 'dit-scaling' compares with 'imagenet-256'" in problem
+
+
+def test_inception_weights_that_would_be_downloaded_are_listed_too(own, monkeypatch, tmp_path):
+    monkeypatch.delenv("DITLAB_OFFLINE", raising=False)
+    monkeypatch.setenv("DITLAB_ASSETS", str(tmp_path / "assets"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    *_, weights = missing_files(expand(load_study(own)).runs)
+    assert weights.endswith("not on this machine, would be downloaded")
