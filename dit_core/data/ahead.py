@@ -16,13 +16,10 @@ from dit_core.model.conditions import Given, pinned
 
 
 class Ahead:
-    """A data set that fetches, on a thread, what will be asked for next; it gives exactly what
-    `data` gives.
-    """
+    """A data set that fetches what comes next on a thread; it gives exactly what `data` gives."""
 
     def __init__(self, data: Dataset, batch: int, pin: bool = False) -> None:
-        """Take the data set and the run's global batch, by which a rank's positions advance each
-        step.
+        """Take the data set and the global batch: a rank's positions advance by it each step.
 
         `pin` puts the tensors into page-locked memory, from which a copy to a GPU does not block.
         """
@@ -39,8 +36,9 @@ class Ahead:
         return len(self._data)
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and y as `Dataset.batch` does; `stream` must be
-        consecutive.
+        """Return x and y as `Dataset.batch` does; `stream` must be consecutive.
+
+        x is (B, C, H, W) float32.
         """
         start = int(stream[0])
         expected = self._next

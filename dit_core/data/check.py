@@ -9,9 +9,7 @@ from dit_core.study.science.data import Data
 
 
 def check(cfg: Data, where: str, shape: tuple[int, ...], images: int, classes: int) -> None:
-    """Raise DataError naming every value in which the data at `where` differ from the study's
-    `data`.
-    """
+    """Raise DataError naming each value in which the data differ from the study's `data`."""
     stated = {
         "channels": cfg.channels,
         "height": cfg.height,

@@ -33,8 +33,9 @@ class Dataset(Protocol):
         """Return the number of samples n."""
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and y of the samples `indices`: labels (B,) int64, or
-        further conditions.
+        """Return x (B, C, H, W) float32 and y of the samples `indices`: labels or conditions.
+
+        Labels are (B,) int64.
 
         `stream` (B,) are the samples' positions in the run (images seen before each); together with
         `seed` they address all that is random about a sample: its flip, its draw from the
@@ -43,8 +44,9 @@ class Dataset(Protocol):
 
 
 def load_data(cfg: Data, root: str | None = None) -> Dataset:
-    """Return the data set of `cfg`, found at `root` (a folder or file; None for those that are
-    built in).
+    """Return the data set of `cfg`, found at `root` (None for built-in ones).
+
+    `root` is a folder or a file.
 
     Raises DataError where channels, height, width, classes, count or sha256 are not what `cfg`
     says, naming both.

@@ -61,8 +61,7 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def flips(seed: int, stream: np.ndarray) -> np.ndarray:
-    """Return for each stream position whether the sample is flipped left-right: bool, same shape,
-    fair coin.
+    """Return for each stream position whether the sample is flipped: a fair coin.
 
     splitmix64 (Steele et al. 2014) of (seed, position): vectorised over any positions, a few
     microseconds a batch.
@@ -76,9 +75,7 @@ def flips(seed: int, stream: np.ndarray) -> np.ndarray:
 
 
 def normals(seed: int, stream: np.ndarray, size: int) -> np.ndarray:
-    """Return standard normals (len(stream), size) float32; row i is a function of (seed, stream[i])
-    alone.
-    """
+    """Return standard normals (len(stream), size); row i depends on (seed, stream[i]) alone."""
     out = np.empty((len(stream), size), dtype=np.float32)
     for row, position in zip(out, stream, strict=True):
         bits = np.random.Philox(key=[seed, POSTERIOR], counter=[0, 0, int(position), 0])

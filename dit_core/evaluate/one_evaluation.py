@@ -118,9 +118,7 @@ def evaluate(
 def _prepare(
     paths: RunPaths, science: Science, planned: PlannedEvaluation, execution: Execution, few: bool
 ) -> _Work:
-    """Check everything that can be checked before sampling, cheapest first, then load network and
-    extractor.
-    """
+    """Check all that can be checked before sampling, then load network and extractor."""
     from dit_core.study.price.steps import check_sampler
     from dit_core.study.science.guidance import misguided
 

@@ -1,6 +1,4 @@
-"""Features and metrics of images that already exist, and the reference statistics made from
-such.
-"""
+"""Features and metrics of existing images, and reference statistics made from them."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def reference_from_images(
     kept: int,
     progress: Progress | None = None,
 ) -> Reference:
-    """Return the statistics of all images of a source, with the features of `kept` of them, evenly
-    spaced.
-    """
+    """Return the statistics of a source, with features of `kept` images, evenly spaced."""
     batches = features_of(source, extractor, progress)
     if source.count <= protocol.width:
         raise DataError(
@@ -98,8 +94,7 @@ def reference_from_adm(
     extractor: Extractor,
     progress: Progress | None = None,
 ) -> Reference:
-    """Return the statistics stored in an ADM reference file (mu, sigma, mu_s, sigma_s), features
-    from its images.
+    """Return the statistics of an ADM reference file, with features from its images.
 
     The stored sums are those of the whole training set, the images a sample for precision, recall
     and KID. float64 and float32 are both taken. Raises DataError naming array and shape where the

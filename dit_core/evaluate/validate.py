@@ -1,6 +1,4 @@
-"""The calibration gate: does this machine's evaluator give a public sample batch its published
-numbers?
-"""
+"""The calibration gate: does this evaluator give a public sample batch its numbers?"""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ TOLERANCE: dict[str, tuple[float, str]] = {
 
 
 def expected_of(samples: Path, given: dict[str, float]) -> dict[str, float]:
-    """Return the published numbers of a sample batch: those given, else those known for a file of
-    this name.
-    """
+    """Return the published numbers of a sample batch: those given, else the known ones."""
     if given:
         unknown = sorted(set(given) - set(TOLERANCE))
         if unknown:
@@ -107,9 +103,7 @@ def write_calibration(
 def identity_of(
     protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference
 ) -> dict[str, Any]:
-    """Return what a calibration is good for: the same metrics from the same extractor, weights and
-    reference.
-    """
+    """Return what a calibration is good for: metrics of one extractor and reference."""
     return {
         "extractor": extractor.name,
         "weights_sha256": extractor.weights_sha256,
@@ -122,8 +116,7 @@ def identity_of(
 def is_calibrated(
     root: Path, protocol: Protocol, extractor: Extractor | Unchanged, reference: Reference
 ) -> bool | None:
-    """Return whether this evaluator passed a calibration kept under `root`; None for a protocol
-    that needs none.
+    """Return whether a calibration under `root` passed; None for protocols that need none.
 
     All protocols of one extractor and reference share a calibration: the decoder and the sampler
     come before it.

@@ -1,5 +1,4 @@
-"""Image folder -> shards of VAE latents: several processes, resumable after any kill, the same
-bytes whatever happens.
+"""Image folder -> shards of VAE latents, resumable, with the same bytes whatever happens.
 
 The unit of work is a shard: always the same images, in batches of the same size, on one thread of a
 CPU. So which process makes it, and how often it was begun, cannot change a byte. A shard is
@@ -140,9 +139,7 @@ def _encode(
 
 
 def encoding_of(folder: str | Path, vae: VaeFolder, out: str | Path, **options: Any) -> Encoding:
-    """Return the encoding of an image folder after checking every option; UserError names a wrong
-    one.
-    """
+    """Return the encoding of an image folder; raise UserError naming a wrong option."""
     encoding = Encoding(scan(folder), vae, Path(out), **options)
     vae.latent_shape(encoding.size)
     if encoding.dtype not in ("float16", "float32"):

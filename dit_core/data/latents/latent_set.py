@@ -1,5 +1,4 @@
-"""VAE latents on disk: shards of posterior moments, memory-mapped, and the manifest that proves
-them whole.
+"""VAE latents on disk: memory-mapped shards of posterior moments, and their manifest.
 
 A shard is a safetensors file of two tensors: `moments` (n, 2, 2 C, h, w), for each image the plain
 and the flipped copy, each mean then standard deviation, so that what a training sample needs lies
@@ -52,9 +51,7 @@ class Shard(Frozen):
 
 
 class Manifest(Frozen):
-    """What a folder of latents holds; written last, so its presence means that every shard is
-    whole.
-    """
+    """What a folder of latents holds; written last: its presence means whole shards."""
 
     version: Literal[1] = 1
     """Version of this layout."""
@@ -82,9 +79,7 @@ class Manifest(Frozen):
 
 
 def read_manifest(folder: str | Path) -> Manifest:
-    """Return the manifest of a folder of latents; DataError where it is missing, unfinished or
-    contradicts itself.
-    """
+    """Return a folder's manifest; DataError where it is missing or contradicts itself."""
     path = Path(folder) / MANIFEST
     if not Path(folder).is_dir():
         raise EnvironmentProblem(
@@ -112,9 +107,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 
 def verify(folder: str | Path) -> Iterator[tuple[Shard, str | None]]:
-    """Yield each shard of a folder with None where it is whole, else what is wrong with it; reads
-    every byte.
-    """
+    """Yield each shard with None, or with what is wrong with it; reads every byte."""
     for shard in read_manifest(folder).shards:
         path = Path(folder) / shard.file
         if not path.is_file():
@@ -131,9 +124,7 @@ def verify(folder: str | Path) -> Iterator[tuple[Shard, str | None]]:
 
 
 class LatentDataset:
-    """Latents of a folder of shards, mapped into memory: pages are read when their samples are
-    asked for.
-    """
+    """Latents of a folder of shards, mapped into memory: pages are read when needed."""
 
     def __init__(self, folder: str | Path, flip: bool = False) -> None:
         """Open the shards of `folder`; `flip` takes the flipped copy by the coin of `order.flips`.
@@ -159,8 +150,9 @@ class LatentDataset:
         return self.manifest.images
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return x (B, C, h, w) float32, drawn from the posterior and scaled, and y (B,) int64; see
-        `Dataset.batch`.
+        """Return x (B, C, h, w) float32, drawn from the posterior and scaled, and y (B,).
+
+        As `Dataset.batch`.
 
         Raises DataError naming the shard and the row of a latent that is not finite.
         """
@@ -175,9 +167,7 @@ class LatentDataset:
         return x, torch.from_numpy(self.labels[indices])
 
     def moments(self, indices: np.ndarray, flip: np.ndarray) -> Tensor:
-        """Return unscaled moments (B, 2 C, h, w) float32, mean then standard deviation, of samples
-        flipped or not.
-        """
+        """Return unscaled moments (B, 2 C, h, w) float32, flipped or not: mean, then deviation."""
         c, h, w = self.manifest.shape
         # numpy views of the mapped tensors: indexing one is several times cheaper than indexing a
         # tensor.

@@ -59,9 +59,7 @@ class Worker:
     def __init__(
         self, job: Job, device: str, tell: Callable[[int], None], stopped: Callable[[], bool]
     ) -> None:
-        """Take the job, a device as torch names it, a sink for images done, and a question asked
-        between batches.
-        """
+        """Take the job, a torch device, a sink for images done, and a stop between batches."""
         self._job = job
         self._device = device
         self._tell = tell
@@ -69,9 +67,7 @@ class Worker:
         self._vae: Any = None
 
     def make(self, task: Task) -> Result:
-        """Make one shard unless it is there and whole; return what was done and which images do not
-        decode.
-        """
+        """Make one shard unless it is whole; return what was done and which images failed."""
         state = _state(self._job.out, task)
         if state == "kept":
             self._tell(len(task.images))
@@ -94,9 +90,7 @@ class Worker:
         return state, []
 
     def _moments(self, task: Task) -> tuple[torch.Tensor, list[str]]:
-        """Return moments (n, 2, 2 C, h, w) of a shard's images; without them where images do not
-        decode.
-        """
+        """Return a shard's moments (n, 2, 2 C, h, w); without them where images do not decode."""
         job = self._job
         bad = []
         parts = []
@@ -204,9 +198,7 @@ def _work_in_processes(
 
 
 def _context() -> Any:
-    """Return how processes start: forked from a server that has imported, but not run, what they
-    need; else spawned.
-    """
+    """Return how processes start: forked from a server with the imports, else spawned."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -218,9 +210,7 @@ _worker: Worker | None = None
 
 
 def _start(job: Job, device: str, done: Any, rank: Any, stop: Any) -> None:
-    """Prepare a process of the pool: its device, no answer to Ctrl-C (that is the parent's), an end
-    with its parent.
-    """
+    """Prepare a process of the pool: its device, no answer to Ctrl-C, an end with its parent."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -251,9 +241,7 @@ def _make(task: Task) -> Result:
 
 
 def _exact(device: str) -> int:
-    """Make results independent of the machine's load and size; return the number of threads there
-    was.
-    """
+    """Make results independent of the machine's load; return the number of threads before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     if device.startswith("cuda"):
@@ -264,9 +252,7 @@ def _exact(device: str) -> int:
 
 
 def _state(out: Path, task: Task) -> str:
-    """Return "kept" for a shard that is there and whole, "mended" for one whose bytes changed, else
-    "encoded".
-    """
+    """Return "kept" for a whole shard, "mended" for one whose bytes changed, else "encoded"."""
     path = out / task.file
     record = task.record(out)
     if not record.is_file():

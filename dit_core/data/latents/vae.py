@@ -1,6 +1,4 @@
-"""The frozen VAE of latent diffusion, through diffusers: found, identified, loaded from safetensors
-only.
-"""
+"""The frozen VAE of latent diffusion: found, identified, loaded from safetensors only."""
 
 from __future__ import annotations
 
@@ -29,15 +27,11 @@ class VaeFolder:
 
     @property
     def scale(self) -> float:
-        """Return the factor that brings its latents to unit variance: 0.18215 for the paper's
-        VAE.
-        """
+        """Return the factor that brings latents to unit variance: 0.18215 for the paper's VAE."""
         return float(self.config.get("scaling_factor", 0.18215))
 
     def latent_shape(self, size: int) -> tuple[int, int, int]:
-        """Return (C, h, w) of the latent of a `size` x `size` image; UserError where the VAE's
-        factor does not fit.
-        """
+        """Return (C, h, w) of the latent of a square image; UserError where it does not fit."""
         factor = 2 ** (len(self.config["block_out_channels"]) - 1)
         if size <= 0 or size % factor:
             raise UserError(
@@ -47,9 +41,7 @@ class VaeFolder:
         return int(self.config.get("latent_channels", 4)), size // factor, size // factor
 
     def load(self, device: str) -> AutoencoderKL:
-        """Return the VAE in float32, frozen, in evaluation mode; DataError where the files make no
-        AutoencoderKL.
-        """
+        """Return the VAE in float32, frozen; DataError where the files make no AutoencoderKL."""
         import torch
         from diffusers import AutoencoderKL
 

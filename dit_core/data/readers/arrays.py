@@ -4,12 +4,12 @@ array          shape                      what
 images         (n, H, W) or (n, H, W, C)  samples, uint8 or float32 in [-1, 1]; or else
 vectors        (n, k)                     samples, floats in any units: each feature is standardised
 labels         (n,)                       classes
-vector         (n, m)                     continuous condition, in any units: standardised by the training samples
+vector         (n, m)                     continuous condition, in any units, standardised
 context        (n, M, D)                  context condition, embeddings made beforehand
 context_mask   (n, M)                     which of its tokens are there; absent, all are
 map            (n, h, w) or (n, h, w, C') spatial condition, float or uint8 (then scaled to [-1, 1])
 features       (k,)                       names of the vectors' features, and
-modules        (k, 2)                     rows (module, feature): the groups that may be tokens, in their order
+modules        (k, 2)                     rows (module, feature): groups that may be tokens
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from dit_core.study.science.data import Data
 
 
 def read_conditioned(cfg: Data, root: Path) -> ConditionedDataset:
-    """Return the data set at `root`; raise DataError naming array and row of what is missing or not
-    as `cfg` says.
-    """
+    """Return the data set at `root`; raise DataError naming array and row of a fault."""
     sample = "vectors" if cfg.vectors else "images"
     further = {"vector": cfg.vector, "context": cfg.context_tokens, "map": cfg.map_channels}
     wanted = (sample, "labels", *(name for name, size in further.items() if size))
@@ -65,9 +63,7 @@ def read_conditioned(cfg: Data, root: Path) -> ConditionedDataset:
 
 
 def _vectors(cfg: Data, root: Path, found: dict[str, np.ndarray]) -> Tensor:
-    """Return vectors (n, 1, 1, k) float32, standardised, their features in the order of their
-    modules.
-    """
+    """Return standardised vectors (n, 1, 1, k) float32, features in their modules' order."""
     values = found["vectors"]
     _shape(root, "vectors", values, (cfg.width,))
     names = [

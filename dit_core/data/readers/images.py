@@ -1,6 +1,4 @@
-"""Image folders: one sub-folder per class, sorted by name; ADM's centre crop; nothing is skipped in
-silence.
-"""
+"""Image folders: one sub-folder per class, sorted by name; ADM's centre crop."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ CACHE_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder in their fixed order: classes sorted by name, files sorted by name
-    within a class.
-    """
+    """The images of a folder in their fixed order: classes by name, then files by name."""
 
     root: Path
     files: tuple[str, ...]
@@ -101,9 +97,7 @@ def scan(root: str | Path) -> Listing:
 
 
 def read_image(path: Path, channels: int = 3) -> Image.Image:
-    """Return the decoded image in 8-bit RGB (channels 3) or grey (1); DataError names a file that
-    does not decode.
-    """
+    """Return the image in 8-bit RGB (channels 3) or grey (1); DataError names a bad file."""
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -130,8 +124,7 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
 
 
 def centre_crop(image: Image.Image, size: int) -> np.ndarray:
-    """Return the centre `size` x `size` of an image as uint8 (size, size, C), resized so that its
-    short side fits.
+    """Return the centre `size` x `size` as uint8 (size, size, C), the short side fitted.
 
     The rule of ADM (Dhariwal & Nichol 2021), which the DiT paper's data follow: halve by box filter
     while the short side is at least twice the size, then bicubic to the size, then cut the centre.
@@ -149,14 +142,10 @@ def centre_crop(image: Image.Image, size: int) -> np.ndarray:
 
 
 class ImageFolder:
-    """Images decoded when first asked for, on several threads; kept as uint8 where all fit in 4
-    GiB.
-    """
+    """Images decoded on first use, on several threads; kept where all fit in 4 GiB."""
 
     def __init__(self, listing: Listing, shape: tuple[int, int, int], flip: bool = False) -> None:
-        """Take the listing, the wanted shape (C, H, W) and whether to flip by the coin of
-        `order.flips`.
-        """
+        """Take the listing, the wanted shape (C, H, W) and whether to flip by `order.flips`."""
         self._listing = listing
         self._shape = shape
         self._flip = flip
@@ -222,7 +211,5 @@ class ImageFolder:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the visible names in a folder, sorted by code point: the same on every machine and
-    locale.
-    """
+    """Return the visible names in a folder by code point: the same on every machine."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))

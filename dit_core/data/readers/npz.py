@@ -1,6 +1,4 @@
-"""Samples as named arrays, `images` and `labels`, in an .npz or a folder: read without pickle,
-checked by value.
-"""
+"""Samples as named arrays, in an .npz or a folder: read without pickle, checked by value."""
 
 from __future__ import annotations
 
@@ -32,8 +30,9 @@ def read_npz(path: str | Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
 def open_arrays(
     path: Path, wanted: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-    """Return the arrays `wanted`, and those of `optional` that are there, of an .npz or a folder of
-    .npy files.
+    """Return the arrays `wanted`, and those of `optional` that are there.
+
+    `path` is an .npz or a folder of .npy files.
 
     Those of a folder are memory-mapped. Raises EnvironmentProblem where nothing is at `path`, and
     DataError naming an array that is missing or a file that does not read as plain arrays.
@@ -82,9 +81,7 @@ def _read(path: Path, how: Callable[[Path], Any]) -> Any:
 
 
 def _own_words(path: Path, error: ValueError) -> str:
-    """Return what is wrong with a file; numpy's own advice, to load pickles, would run whatever
-    they hold.
-    """
+    """Return what is wrong with a file; numpy's own advice, pickles, would run what they hold."""
     if not any(word in str(error) for word in ("pickle", "Python objects")):
         return f"not readable as {path.suffix or '.npz'} of plain arrays ({error})"
     with open(path, "rb") as file:
@@ -103,8 +100,9 @@ def _require(path: Path, name: str, there: Sequence[str]) -> None:
 
 
 def images_of(path: Path, images: np.ndarray) -> np.ndarray:
-    """Return images (n, C, H, W) of an array (n, H, W) or (n, H, W, C), uint8 or float32 in [-1,
-    1]; else DataError.
+    """Return images (n, C, H, W) of an array; DataError where it holds none.
+
+    On disk: (n, H, W) or (n, H, W, C), uint8 or float32 in [-1, 1].
     """
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
@@ -146,9 +144,7 @@ def _check_range(path: Path, images: np.ndarray) -> None:
 
 
 def class_labels(path: Path, labels: np.ndarray, images: int, classes: int) -> np.ndarray:
-    """Return labels (n,) int64; DataError names the first that is no class, or another number than
-    that of `images`.
-    """
+    """Return labels (n,) int64; DataError names the first that is no class."""
     if labels.shape != (images,):
         raise DataError(
             f"{path}: labels has shape {labels.shape} for {images} images; wanted is ({images},)"

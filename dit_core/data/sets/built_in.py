@@ -1,6 +1,4 @@
-"""The data sets that ship with scikit-learn: digits, with further conditions if wanted, and two
-tables.
-"""
+"""The data sets that ship with scikit-learn: digits, with conditions if wanted, two tables."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ MAPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def built_in(cfg: Data) -> ArrayDataset | ConditionedDataset:
-    """Return the built-in data set of the name in `cfg`; raise DataError where it is not what `cfg`
-    says.
-    """
+    """Return a built-in data set; raise DataError where it is not what `cfg` says."""
     if cfg.kind == "table":
         return _table(cfg)
     x, y = digits()

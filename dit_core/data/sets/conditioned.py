@@ -1,6 +1,4 @@
-"""Samples with more than a label: a vector, context tokens or a map beside each, and some kept out
-of training.
-"""
+"""Samples with more than a label beside them, and some kept out of training."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ Standard = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class ConditionedDataset:
-    """Samples and their conditions in memory (or memory-mapped), of which `rows` are this data
-    set.
-    """
+    """Samples and conditions in memory (or mapped), of which `rows` are this data set."""
 
     x: Tensor
     """All samples (n, C, H, W), float32 in the network's range or uint8."""
@@ -32,9 +28,7 @@ class ConditionedDataset:
     kept: np.ndarray
     """Indices of the samples kept out of training; none where nothing is."""
     standard: Standard | None = None
-    """Mean and standard deviation (n,) of the continuous condition over the training samples: v *
-    std + mean.
-    """
+    """Mean and deviation (n,) of the continuous condition over training: v * std + mean."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -47,9 +41,7 @@ class ConditionedDataset:
         return len(self.rows)
 
     def batch(self, indices: np.ndarray, stream: np.ndarray, seed: int) -> tuple[Tensor, Given]:
-        """Return x (B, C, H, W) float32 and the conditions of the samples `indices`; see
-        `Dataset.batch`.
-        """
+        """Return x (B, C, H, W) float32 and conditions of `indices`; see `Dataset.batch`."""
         index = torch.from_numpy(self.rows[np.asarray(indices)])
         x = self.x.index_select(0, index)
         if x.dtype == torch.uint8:
@@ -71,8 +63,7 @@ def conditioned(
     mask: Tensor | None = None,
     map_: Tensor | None = None,
 ) -> ConditionedDataset:
-    """Return the data set of samples x (n, C, H, W) and their conditions, with `share` of each
-    label kept out.
+    """Return the data set of samples x (n, C, H, W), with `share` of each label kept out.
 
     `vector` (n, k) holds parameters in their own units, called `names`; they are standardised by
     the training samples. Raises DataError naming row and parameter that is not finite, and a

@@ -1,6 +1,4 @@
-"""The digits: 1,797 scans of handwritten digits, 8x8, 17 grey levels, ten classes; they ship with
-scikit-learn.
-"""
+"""The digits of scikit-learn: 1,797 scans, 8x8, 17 grey levels, ten classes."""
 
 from __future__ import annotations
 
@@ -12,8 +10,7 @@ from torch import Tensor
 
 @lru_cache(maxsize=1)
 def digits() -> tuple[Tensor, Tensor]:
-    """Return images (1797, 1, 8, 8) float32 in [-1, 1], as x / 8 - 1 of the values 0..16, and
-    labels (1797,) int64.
+    """Return images (1797, 1, 8, 8) float32 as x / 8 - 1, and labels (1797,) int64.
 
     Source: UCI Optical Recognition of Handwritten Digits, test part (Alpaydin & Kaynak 1998). The
     result is shared: do not write to it.

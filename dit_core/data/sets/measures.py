@@ -12,8 +12,7 @@ MEASURES = ("ink", "slant", "width")
 
 
 def measures(x: Tensor) -> Tensor:
-    """Return (B, 3) float32 of images x (B, 1, H, W) in [-1, 1]: ink, slant, width; NaN where there
-    is no ink.
+    """Return ink, slant, width (B, 3) of images in [-1, 1]; NaN where there is no ink.
 
     ink: mean grey level, 0 (blank) to 1. slant: columns to the right per row upwards, the shear
     that would set the digit upright. width: standard deviation of the ink's columns, in pixels.

@@ -1,6 +1,4 @@
-"""Pairs for conditioning on a map: a digit with a half hidden, a coarse digit; and the samples kept
-out of training.
-"""
+"""Pairs for conditioning on a map (half hidden, coarse), and the samples kept out."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ HALVES |= {"left": (slice(None), slice(None, 4)), "right": (slice(None), slice(4
 
 
 def half_hidden(x: Tensor, hidden: str = "bottom") -> Tensor:
-    """Return the map (B, 2, 8, 8) of digits x (B, 1, 8, 8): the image, 0 where hidden, and 1 where
-    it is to be seen.
+    """Return the map (B, 2, 8, 8): the image, 0 where hidden, and 1 where it is seen.
 
     Raises DataError for another word than top, bottom, left, right.
     """
@@ -31,8 +28,7 @@ def half_hidden(x: Tensor, hidden: str = "bottom") -> Tensor:
 
 
 def coarse(x: Tensor, factor: int = 2) -> Tensor:
-    """Return x (B, C, H, W) averaged over squares of `factor`: (B, C, H / factor, W / factor); 8x8
-    becomes 4x4.
+    """Return x (B, C, H, W) averaged over squares of `factor`: 8x8 becomes 4x4.
 
     Raises DataError where the factor does not divide H and W.
     """
@@ -42,8 +38,7 @@ def coarse(x: Tensor, factor: int = 2) -> Tensor:
 
 
 def held_out(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return sorted indices (training, held out); of each label, the nearest whole number to
-    `share` is held out.
+    """Return sorted indices (training, held out), about `share` of each label held out.
 
     A function of (seed, index): no draw depends on another. Raises DataError where a label would
     lose all samples, or where nothing would be held out.

@@ -1,6 +1,4 @@
-"""Tables as vectors: standardised features, labels, and the modules by which features may be
-grouped into tokens.
-"""
+"""Tables as vectors: standardised features, labels, and modules that group features."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ Modules = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Table:
-    """A labelled table, standardised; `mean` and `std` (k,) turn a row x back into units as x * std
-    + mean.
-    """
+    """A labelled table, standardised; x * std + mean (k,) gives the units back."""
 
     x: np.ndarray
     """Rows (n, k) float32, each feature of mean 0 and variance 1."""
@@ -34,8 +30,7 @@ class Table:
 
 
 def table(name: str) -> Table:
-    """Return one of scikit-learn's tables: breast-cancer (569 x 30, 2 classes) or wine (178 x 13, 3
-    classes).
+    """Return a table of scikit-learn: breast-cancer (569 x 30) or wine (178 x 13).
 
     Raises DataError for another name. Source: UCI, Wolberg et al. 1995; Aeberhard & Forina 1991.
     """
@@ -64,8 +59,7 @@ def table(name: str) -> Table:
 def standardise(
     values: np.ndarray, features: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values (n, k) float32 of mean 0 and variance 1 by feature, and the means and
-    deviations (k,) float64.
+    """Return values (n, k) float32 of mean 0 and variance 1, the means and deviations.
 
     Raises DataError naming row and feature of a value that is not finite, a feature that is
     constant, and a table whose width is not the number of features.
@@ -96,8 +90,7 @@ def standardise(
 def module_indices(
     modules: Mapping[str, Sequence[str]], features: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Return for each module the indices of its features; each feature must be in exactly one
-    module.
+    """Return for each module the indices of its features; each is in exactly one module.
 
     Raises DataError naming a feature that is unknown, in two modules, or in none, and a module
     without features.

@@ -1,3 +1,1 @@
-"""The small digit classifier in whose feature space `fd_digits` is measured: network, weights,
-their script.
-"""
+"""The small digit classifier in whose feature space `fd_digits` is measured."""

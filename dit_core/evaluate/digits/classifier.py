@@ -1,6 +1,4 @@
-"""The digit classifier: a small convolutional network on 8x8 grey images, with weights that ship
-with the package.
-"""
+"""The digit classifier: a small convolutional network whose weights ship with ditlab."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ CLASSES = 10
 
 
 class DigitClassifier(nn.Module):
-    """Two convolutions, one hidden layer of 64 units (the features), ten logits; 38,282
-    parameters.
-    """
+    """Two convolutions, a hidden layer of 64 (the features), ten logits; 38,282 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,9 +61,7 @@ def load_classifier(weights: Path = WEIGHTS) -> DigitClassifier:
 
 
 def checked_bytes(weights: Path = WEIGHTS) -> bytes:
-    """Return the bytes of the weights file after holding their sha256 against the card beside
-    it.
-    """
+    """Return the bytes of the weights file, compared with the sha256 on its card."""
     import hashlib
 
     if not weights.is_file():
@@ -94,8 +88,7 @@ def card() -> dict:
 
 @cache
 def digits_uint8() -> tuple[Tensor, Tensor]:
-    """Return all 1,797 handwritten digits, (1797, 1, 8, 8) uint8, and their labels, (1797,) int64,
-    in their own order.
+    """Return all 1,797 digits, (1797, 1, 8, 8) uint8, and labels (1797,), in their order.
 
     The values 0..16 take the road of every sample: to [-1, 1], then clamp(127.5 x + 128) as uint8.
     """

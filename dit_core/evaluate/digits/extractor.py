@@ -1,6 +1,4 @@
-"""The digit classifier as a torch-fidelity feature extractor, so that the default takes the same
-road as Inception.
-"""
+"""The digit classifier as a torch-fidelity extractor: the same road as Inception's."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ NAME = "ditlab-digits"
 
 
 class DigitsExtractor(FeatureExtractorBase):
-    """Features "64" (hidden layer) and "logits" (10) of images (B, 1 or 3, 8, 8) uint8; of three
-    channels the mean.
+    """Features "64" and "logits" (10) of images (B, 1 or 3, 8, 8) uint8.
+
+    Of three channels the mean is taken.
     """
 
     def __init__(
@@ -46,9 +45,7 @@ class DigitsExtractor(FeatureExtractorBase):
         return False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the requested layers, each (B, width) float32, of images (B, 1 or 3, 8, 8)
-        uint8.
-        """
+        """Return the requested layers, (B, width) float32, of images (B, 1 or 3, 8, 8) uint8."""
         if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[2:] != (8, 8):
             raise ValueError(f"digits are (B, 1 or 3, 8, 8), got {tuple(images.shape)}")
         grey = images if images.shape[1] == 1 else images.float().mean(dim=1, keepdim=True)
@@ -59,8 +56,6 @@ class DigitsExtractor(FeatureExtractorBase):
 
 
 def register() -> None:
-    """Make the extractor known to torch-fidelity; once per process, its registry refuses a second
-    time.
-    """
+    """Register the extractor, once per process: the registry refuses a second time."""
     if NAME not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(NAME, DigitsExtractor)

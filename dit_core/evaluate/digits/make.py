@@ -1,5 +1,4 @@
-"""Make the digit classifier's weights: `python -m dit_core.evaluate.digits.make` (about 10 s on one
-core).
+"""Make the classifier's weights: `python -m dit_core.evaluate.digits.make` (about 10 s).
 
 Trained on 1,437 of the 1,797 digits (a stratified split, seed 0) with shifts of up to one pixel;
 the other 360 are held out and only measured. A new file is a new metric: `fd_digits` values of
@@ -37,9 +36,7 @@ def split(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return images (B, 1, 8, 8), each moved by -1, 0 or 1 pixel in either direction, zeros moving
-    in.
-    """
+    """Return images (B, 1, 8, 8), each moved by -1, 0 or 1 pixel, zeros moving in."""
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
     dy, dx = torch.randint(0, 3, (2, len(images), 1, 1), generator=generator)
     rows = torch.arange(8).view(1, 8, 1) + dy

@@ -1,6 +1,4 @@
-"""Feature extractors: 8-bit images in, float32 features out, all through torch-fidelity's
-registry.
-"""
+"""Feature extractors: 8-bit images in, float32 features out, by torch-fidelity."""
 
 from __future__ import annotations
 
@@ -68,9 +66,7 @@ class Extractor:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """In the place of an extractor for samples that are vectors or maps: they are their own
-    features.
-    """
+    """The extractor of vectors and maps: they are their own features."""
 
     name: str = "none"
     layers: tuple[str, ...] = (VALUES,)

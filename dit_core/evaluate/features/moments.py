@@ -1,6 +1,4 @@
-"""Sums from which mean and covariance follow: float64, and merged over batches, processes and
-restarts by adding.
-"""
+"""Float64 sums that give mean and covariance, merged by adding."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """Return the sums of features (N, D); raise DataError naming the first row that is not
-        finite.
-        """
+        """Return the sums of features (N, D); DataError names the first row that is not finite."""
         width = features.shape[1]
         total = torch.zeros(width, dtype=torch.float64)
         outer = torch.zeros(width, width, dtype=torch.float64)
@@ -44,9 +40,7 @@ class Moments:
 
     @classmethod
     def merged(cls, parts: list[Moments]) -> Moments:
-        """Return the sums over all parts, added in the order given (the same order gives the same
-        bits).
-        """
+        """Return the sums over all parts in the order given: the same order, the same bits."""
         if not parts:
             raise ValueError("no parts to merge")
         total = torch.zeros_like(parts[0].total)

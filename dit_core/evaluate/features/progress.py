@@ -1,5 +1,4 @@
-"""What an evaluation has finished so far: features by batch, on disk, so that a restart samples
-only what is missing.
+"""What an evaluation has finished: features by batch, so that a restart resumes.
 
 A file is evals/<eval id>.part/<batch>-<setting>-<sha256>.safetensors: its name says under which
 setting it was made and what its bytes must hash to. A file of another setting, or one that is torn
@@ -25,16 +24,12 @@ class Parts:
     """The features of finished batches in one folder, all of one setting."""
 
     def __init__(self, folder: Path, setting: str) -> None:
-        """Take the folder and the text that fixes all that the features depend on; nothing is
-        written yet.
-        """
+        """Take the folder and the text that fixes what features depend on; writes nothing."""
         self.folder = folder
         self.setting = hashlib.sha256(setting.encode()).hexdigest()[:12]
 
     def finished(self) -> set[int]:
-        """Return the numbers of the batches that lie there under this setting (contents not yet
-        checked).
-        """
+        """Return the numbers of the batches stored under this setting (contents unchecked)."""
         return set(self._files())
 
     def save(self, batch: int, features: dict[str, Tensor]) -> None:
@@ -46,9 +41,7 @@ class Parts:
         write_atomic(self.folder / f"{batch:06d}-{self.setting}-{digest}.safetensors", data)
 
     def load(self, batch: int) -> dict[str, Tensor] | None:
-        """Return the features of one batch, or None where they are missing or their bytes changed
-        (then removed).
-        """
+        """Return the features of one batch; None where missing, or altered (then removed)."""
         from safetensors.torch import load
 
         path = self._files().get(batch)

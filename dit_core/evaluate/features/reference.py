@@ -1,6 +1,4 @@
-"""Reference statistics: what generated samples are held against, in one checked file or computed
-from the digits.
-"""
+"""Reference statistics that samples are compared with: a checked file, or computed."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ FORMAT = "ditlab-reference-1"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Mean and covariance of the reference's features in float64, and features for precision,
-    recall and KID.
-    """
+    """Mean and covariance of the reference's features in float64, and features if kept."""
 
     name: str
     sha256: str
@@ -49,8 +45,7 @@ def reference_of(
     roots: dict[str, str] | None = None,
     data: str | None = None,
 ) -> Reference:
-    """Return the protocol's reference, checked against its extractor; `data` names the study's data
-    set.
+    """Return the protocol's reference, checked; `data` names the study's data set.
 
     Raises EnvironmentProblem where its file is missing, DataError where it belongs to another
     extractor.
@@ -80,8 +75,7 @@ def digits_reference(extractor: Extractor, layer: str) -> Reference:
 
 
 def rows_reference(name: str, rows: Rows, maps: bool = False) -> Reference:
-    """Return the statistics of the real rows themselves, (m, k): what generated vectors are held
-    against.
+    """Return the statistics of the real rows (m, k) that vectors are compared with.
 
     Maps are held against their rows one by one: their reference names the rows and has no
     statistics.
@@ -122,9 +116,7 @@ def write_reference(path: Path, reference: Reference, extractor: Extractor, laye
 
 
 def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Reference:
-    """Return the reference in a file of `ditlab reference`; raise DataError naming file and what
-    does not fit.
-    """
+    """Return the reference in a file; DataError names the file and what does not fit."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -178,9 +170,7 @@ def read_reference(path: Path, protocol: Protocol, extractor: Extractor) -> Refe
 
 
 def check_moments(where: Path | str, mean: Tensor, covariance: Tensor, width: int) -> None:
-    """Raise DataError where a mean or covariance has another width, is not finite or not
-    symmetric.
-    """
+    """Raise DataError where mean or covariance have another shape or are not finite."""
     if mean.shape != (width,) or covariance.shape != (width, width):
         raise DataError(
             f"{where}: mean {tuple(mean.shape)} and covariance {tuple(covariance.shape)}; wanted "

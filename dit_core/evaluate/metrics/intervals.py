@@ -26,9 +26,7 @@ def plain(value: float | None) -> Metric:
 
 
 def drawn_counts(n: int, replicates: int, seed: int) -> Tensor:
-    """Return how often each of n samples is drawn with replacement in each replicate, (replicates,
-    n) uint8.
-    """
+    """Return how often each of n samples is drawn, (replicates, n) uint8."""
     rng = np.random.Generator(np.random.Philox(key=seed))
     counts = np.empty(
         (replicates, n), np.uint8
@@ -41,8 +39,7 @@ def drawn_counts(n: int, replicates: int, seed: int) -> Tensor:
 def bootstrapped(
     statistic: Callable[[Tensor], Tensor], n: int, replicates: int = REPLICATES, seed: int = 0
 ) -> Metric:
-    """Return a statistic of n rows with its 95 % percentile interval over the choice of rows (Efron
-    1979).
+    """Return a statistic of n rows with its 95 % percentile interval (Efron 1979).
 
     `statistic` takes weights (R, n) float64 of the rows, which sum to 1 in each replicate, and
     returns (R,). Replicates in which it is not finite (a variance of equal rows) are left out;

@@ -1,6 +1,4 @@
-"""Obedience: is what was asked for what came? The requested parameters of a digit against those
-measured on it.
-"""
+"""Obedience: the requested parameters of a digit against those measured on it."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from dit_core.model.conditions import Conditions
 
 
 def obedience(samples: Tensor, requested: Tensor) -> dict[str, Metric]:
-    """Return R2 and slope of each parameter for digits (N, 1, 8, 8) in [-1, 1] and what was
-    requested, (N, 3).
+    """Return R2 and slope of each parameter for digits (N, 1, 8, 8) and requests (N, 3).
 
     R2 is 1 - sum (measured - requested)^2 / sum (requested - mean)^2: how much of the spread asked
     for arrives where it was asked for, so that a bias or a wrong slope counts against it; it is
@@ -37,8 +34,9 @@ def obedience(samples: Tensor, requested: Tensor) -> dict[str, Metric]:
 
 
 def agreement_of(requested: Tensor, measured: Tensor) -> tuple[Metric, Metric]:
-    """Return R2 and slope of measured against requested, (N,) float64 each; no value for fewer than
-    3 or a constant.
+    """Return R2 and slope of measured against requested, (N,); none for fewer than 3.
+
+    A constant has none either.
     """
     n = len(requested)
     if n < 3 or bool((requested == requested[0]).all()):

@@ -1,6 +1,4 @@
-"""The error of samples against the real sample whose conditions they were asked for, and that of a
-simple guess.
-"""
+"""The error of samples against the real sample of their conditions, and of a simple guess."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from dit_core.model.conditions import Conditions, labels_of
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What n rows hold the samples against; all in shares of the range from -1 to 1, so that 1 is
-    white for black.
-    """
+    """What samples of n rows are compared with, in shares of the range from -1 to 1."""
 
     x: Tensor
     """The real samples, (n, P) float64."""
@@ -31,8 +27,7 @@ class Truth:
 
 
 def errors(samples: Tensor, truth: Truth) -> tuple[Metric, ...]:
-    """Return root mean squared errors of samples (N, P) in [-1, 1], sample i against row i mod n,
-    and two ratios.
+    """Return root mean squared errors of samples (N, P), i against row i mod n, and ratios.
 
     In the order of the family "completion": of single samples, of the mean of a row's samples, of
     the guess, first over third, second over third. A draw from the true distribution errs by 2^1/2
@@ -65,9 +60,7 @@ def _sliced(squares: Tensor, rows: Tensor) -> dict[str, float]:
 
 
 def _row_errors(samples: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-    """Return for each row the mean squared error of its samples, and that of their mean, (n,)
-    each.
-    """
+    """Return each row's mean squared error of its samples, and of their mean, (n,) each."""
     n = len(truth.x)
     row = torch.arange(len(samples)) % n
     draws = torch.bincount(row, minlength=n).double()
@@ -86,8 +79,7 @@ def _shares(x: Tensor) -> Tensor:
 
 
 def hidden_truth(rows: Rows, count: int) -> Truth:
-    """Return what completions are held against: the elements that the last channel of the map marks
-    0, not seen.
+    """Return what completions are compared with: elements that the map marks 0, not seen.
 
     The guess is the mean of the label's training samples.
     """
@@ -132,9 +124,7 @@ def fine_truth(rows: Rows, count: int) -> Truth:
 
 
 def class_means(rows: Rows) -> Tensor:
-    """Return the mean training sample of each label, (classes, C, H, W) float32; NaN for a label
-    without any.
-    """
+    """Return the mean training sample of each label; NaN for a label without any."""
     classes = int(rows.training.labels.max()) + 1
     total: Tensor | None = None
     counts = torch.zeros(classes, dtype=torch.float64)

@@ -1,5 +1,4 @@
-"""Maps against the real map of their row: the strength of their structures at each scale, and where
-they lie.
+"""Maps against the real map of their row: the strength and place of their structures.
 
 Shapes: N samples, n rows, C channels, K shells of wave numbers; sample i belongs to row i mod n.
 """
@@ -23,8 +22,7 @@ BATCH = 256
 
 
 def spectrum_metrics(samples: Tensor, real: Tensor) -> tuple[Metric, Metric]:
-    """Return (power_error, cross_correlation) of samples (N, C, H, W) against real ones (n, C, H,
-    W), n <= N.
+    """Return (power_error, cross_correlation) of samples (N, C, H, W) against real ones.
 
     With P(k) the mean power of a channel in shell k and X(k) the mean real part of the cross power
     with the row's real map, `power_error` is the root mean square over channels and shells of log10
@@ -47,8 +45,7 @@ def spectrum_metrics(samples: Tensor, real: Tensor) -> tuple[Metric, Metric]:
 
 
 def _root_less_noise(square: Callable[[Tensor], Tensor], n: int) -> Metric:
-    """Return the root of a mean of squares of n rows, corrected for their scatter, with its 95 %
-    interval.
+    """Return the root of a mean of squares, corrected for scatter, with its 95 % interval.
 
     Squares of noisy numbers are too large by the noise's variance, and those of a bootstrap
     replicate by twice that.
@@ -64,9 +61,7 @@ def _root_less_noise(square: Callable[[Tensor], Tensor], n: int) -> Metric:
 
 
 def row_spectra(samples: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return per row the mean power of its samples, that of its real map, and their cross power,
-    (n, C K) float64.
-    """
+    """Return per row the samples' mean power, the real map's, and their cross power."""
     n = len(real)
     (height, width) = samples.shape[-2:]
     shell, sizes = shells(height, width)
@@ -84,8 +79,7 @@ def row_spectra(samples: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def shells(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the shell of each Fourier mode, (H W,) int64, -1 for none, and how many modes each
-    has, (K,) float64.
+    """Return the shell of each Fourier mode, -1 for none, and the number of modes of each.
 
     Wave numbers count cycles per longer side and are rounded; shells go from 1 to the shorter
     side's Nyquist frequency, as far as they have modes. The corners beyond, which not all

@@ -1,6 +1,4 @@
-"""Can generated rows be told from real ones? A classifier that tries, a kernel distance, and a look
-for copies.
-"""
+"""Can generated rows be told from real ones? A classifier, a kernel distance, copies."""
 
 from __future__ import annotations
 
@@ -28,8 +26,7 @@ def two_sample_accuracy(
     kind: Classifier = "forest",
     seed: int = 0,
 ) -> Metric:
-    """Return how often a classifier tells real rows (M, k) from generated ones (N, k), each with
-    its label.
+    """Return how often a classifier tells real rows (M, k) from generated ones (N, k).
 
     0.5 is indistinguishable. Equal numbers of both, predictions out of fold (5 folds; Lopez-Paz &
     Oquab 2017). With labels beside the features, rows of the wrong label count as wrong too.
@@ -77,8 +74,7 @@ def _with_label(rows: Tensor, labels: Tensor) -> np.ndarray:
 
 
 def mmd2(real: Tensor, generated: Tensor, seed: int = 0) -> Metric:
-    """Return the squared maximum mean discrepancy of rows (M, k) and (N, k); unbiased: around 0,
-    even below, if equal.
+    """Return the squared maximum mean discrepancy; unbiased: around 0, even below, if equal.
 
     Gaussian kernel exp(-d^2 / 2 s^2) with s the median distance of all rows (Gretton et al. 2012,
     eq. 3). The interval is a bootstrap over the rows of both kinds, without pairs of a row with
@@ -106,9 +102,7 @@ def mmd2(real: Tensor, generated: Tensor, seed: int = 0) -> Metric:
 
 
 def _discrepancy(kernel: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Return the unbiased estimate for rows counted a (R, M) and b (R, N) times, (R,), without a
-    row beside itself.
-    """
+    """Return the unbiased estimate for rows counted a and b times, without self-pairs."""
     n = a.shape[1]
 
     def within(block: Tensor, counts: Tensor) -> Tensor:
@@ -120,8 +114,7 @@ def _discrepancy(kernel: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def memorised(training: Tensor, generated: Tensor) -> Metric:
-    """Return the share of generated rows that are copies: three times nearer to one training row
-    than to any other.
+    """Return the share of rows three times nearer to one training row than to any other.
 
     The rule of Yoon et al. 2023; distances are Euclidean over standardised features. No value below
     2 training rows.

@@ -1,6 +1,4 @@
-"""Files that ditlab does not ship (Inception weights, reference statistics, VAEs): where they are
-looked for.
-"""
+"""Files that ditlab does not ship (Inception weights, references, VAEs): where they lie."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from dit_core.study.catalogue.protocol import Decoder, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file one needs, the name under which `execution.data_roots` may give it, and where the
-    world keeps it.
-    """
+    """A file one needs, its name in `execution.data_roots`, and where it is published."""
 
     key: str
     filename: str
@@ -36,8 +32,7 @@ INCEPTION = Asset(
 
 
 def find_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path:
-    """Return the file: from `execution.data_roots`, the assets folder, torch's own cache, or the
-    usual download.
+    """Return the file: from `data_roots`, the assets folder, torch's cache, or downloaded.
 
     Raises EnvironmentProblem, one line that says which file to put where, when none of these has
     it.
@@ -53,9 +48,7 @@ def find_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path:
 
 
 def local_asset(asset: Asset, roots: dict[str, str] | None = None) -> Path | None:
-    """Return the file on this machine, at the place that `roots` give it if they do; None where
-    there is none.
-    """
+    """Return the file on this machine, where `roots` put it if they do; None without one."""
     given = (roots or {}).get(asset.key)
     if given is not None:
         path = Path(given)
@@ -78,9 +71,7 @@ def reference_asset(protocol: Protocol, data: str | None) -> Asset:
 
 
 def decoder_place(decoder: Decoder, roots: dict[str, str] | None) -> str:
-    """Return where the VAE is: execution.data_roots, the assets folder, else the hub at the pinned
-    revision.
-    """
+    """Return where the VAE is: `data_roots`, the assets folder, else the pinned hub."""
     name = decoder.hub.rpartition("/")[2]
     given = (roots or {}).get(name)
     if given is not None:
@@ -105,9 +96,7 @@ def _torch_cache() -> Path:
 
 
 def _download(asset: Asset, target: Path) -> Path:
-    """Fetch the asset to `target`; a machine that cannot or may not (DITLAB_OFFLINE) is told what
-    to put where.
-    """
+    """Fetch the asset to `target`; raise EnvironmentProblem with the remedy if it cannot."""
     if asset.url is None or os.environ.get("DITLAB_OFFLINE"):
         raise EnvironmentProblem(f"{asset.what} not found; {_remedy(asset)}")
     from torch.hub import download_url_to_file

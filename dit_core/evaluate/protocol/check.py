@@ -102,7 +102,7 @@ def _place(study: Study, run: Run, evaluation: Evaluation, misfit: Misfit) -> Pl
 
 
 def _check_claims(study: Study, runs: Sequence[Run], found: Problems) -> None:
-    """Note metrics that no protocol measures, and values of columns that no run of the study has."""
+    """Note metrics that no protocol measures, and values of columns that no run has."""
     measured = [metric for row in PROTOCOLS.values() for metric in row.metrics]
     metrics = [*OF_RUNS, *dict.fromkeys(measured)]
     columns = _columns(runs) if study.claims else {}

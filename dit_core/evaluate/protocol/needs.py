@@ -36,8 +36,7 @@ class Lack:
 
 
 def missing_files(runs: Iterable[Run]) -> list[str]:
-    """Return a line for each file that the runs need and this machine lacks: data, references,
-    weights, decoders.
+    """Return a line for each file that the runs need and this machine lacks.
 
     Only names are looked at. The machine that trains may be another one.
     """

@@ -1,6 +1,4 @@
-"""From latents to images: the decoder a protocol names, in float32, of a pinned revision and a
-checked hash.
-"""
+"""From latents to images: the decoder a protocol names, in float32, its hash checked."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ _LATENT = 32 * 32
 def make_decoder(
     protocol: Protocol, data: Data, roots: dict[str, str] | None, device: torch.device
 ) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
-    """Return (decode, identity) of the protocol's VAE; decode takes scaled latents (B, C, h, w) to
-    (B, 3, H, W).
+    """Return (decode, identity); decode takes scaled latents (B, C, h, w) to (B, 3, H, W).
 
     Raises, before the VAE is loaded, EnvironmentProblem where its files are missing or have another
     hash, and UserError where latents of this shape would not give images of the protocol's size.

@@ -1,6 +1,4 @@
-"""Samples of a run as 8-bit images, vectors or maps; which batch holds which sample does not depend
-on who works.
-"""
+"""Samples of a run as 8-bit images, vectors or maps, whoever makes which batch."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ class Generator:
     rows: Rows | None = None
 
     def asked(self, indices: Sequence[int]) -> Given:
-        """Return what the samples `indices` are asked for: the conditions of their rows, or labels
-        by the rule.
-        """
+        """Return the conditions of the samples `indices`: those of their rows, or labels."""
         if self.rows is not None:
             return self.rows.conditions(indices)
         assert self.labels != "data"
@@ -66,9 +62,7 @@ class Generator:
 
     @torch.inference_mode()
     def images(self, indices: Sequence[int]) -> Tensor:
-        """Return the images, (B, C, H, W) uint8; raise DataError naming the first that is not
-        finite or all alike.
-        """
+        """Return the images, (B, C, H, W) uint8; DataError names the first bad one."""
         x = self.samples(indices)
         if self.decode is not None:
             to_uint8(x, indices)  # a broken latent is named before the decoder smears it
@@ -78,9 +72,7 @@ class Generator:
         return images
 
     def values(self, indices: Sequence[int]) -> Tensor:
-        """Return vectors (B, 1, 1, k) or maps (B, C, H, W) float32; raise DataError as `images`
-        does.
-        """
+        """Return vectors or maps (B, C, H, W) float32; raise DataError as `images` does."""
         x = self.samples(indices)
         check_finite(x, indices)
         _check_variety(x, indices, "map" if x.shape[2] > 1 else "vector")

@@ -1,6 +1,4 @@
-"""Noise addressed by image: sample i of an evaluation depends on (seed, i) alone, on no batch,
-process or restart.
-"""
+"""Noise addressed by image: sample i depends on (seed, i) alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Pictures of samples: a grid, a grid with headings, or every image by itself, as PNG (lossless);
-vectors as CSV.
-"""
+"""Pictures of samples: a grid, with headings or without, single PNGs; vectors as CSV."""
 
 from __future__ import annotations
 
@@ -20,16 +18,12 @@ _HEAD = 16
 
 
 def save_grid(path: Path, images: Tensor, columns: int) -> None:
-    """Write images (N, C, H, W) uint8 as one PNG, `columns` in a row; small images are enlarged by
-    a whole factor.
-    """
+    """Write images (N, C, H, W) uint8 as one PNG, `columns` in a row, enlarged if small."""
     write_atomic(path, _png(Image.fromarray(_array(_tiled(images, columns)))))
 
 
 def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: list[str]) -> None:
-    """Write blocks (rows, k, C, H, W) uint8 side by side, each under its heading, rows labelled on
-    the left.
-    """
+    """Write blocks (rows, k, C, H, W) uint8 side by side, under headings, rows labelled."""
     pictures = [
         Image.fromarray(_array(_tiled(block.flatten(0, 1), block.shape[1]))).convert("RGB")
         for block in blocks
@@ -49,18 +43,14 @@ def save_labelled(path: Path, blocks: list[Tensor], headings: list[str], rows: l
 
 
 def save_each(folder: Path, images: Tensor, indices: range) -> None:
-    """Write images (B, C, H, W) uint8 as <index>.png into `folder`, unsynced: they can be made
-    again from the seed.
-    """
+    """Write images (B, C, H, W) uint8 as <index>.png, unsynced: the seed gives them again."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, image in zip(indices, images, strict=True):
         (folder / f"{index:06d}.png").write_bytes(_png(Image.fromarray(_array(image))))
 
 
 def save_rows(folder: Path, samples: Tensor, indices: range) -> None:
-    """Write vectors (B, 1, 1, k) as <first index>.csv into `folder`, one line each with its index
-    in front.
-    """
+    """Write vectors (B, 1, 1, k) as <first index>.csv, one line each, its index in front."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (
         ",".join(map(repr, [i, *row]))

@@ -21,16 +21,12 @@ def to_uint8(x: Tensor, numbers: Sequence[int] | None = None) -> Tensor:
 
 
 def from_uint8(images: Tensor) -> Tensor:
-    """Return images (B, C, H, W) uint8 as float32 in [-1, 1]: within half a grey level of what they
-    were made of.
-    """
+    """Return images (B, C, H, W) uint8 as float32 in [-1, 1], within half a grey level."""
     return images.float().div_(127.5).sub_(1)
 
 
 def check_finite(x: Tensor, numbers: Sequence[int] | None = None) -> None:
-    """Raise DataError naming the first of samples (B, ...) that holds a NaN or an infinity, as
-    `to_uint8` does.
-    """
+    """Raise DataError naming the first of samples (B, ...) that is not finite."""
     finite = torch.isfinite(x).flatten(1).all(dim=1)
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()

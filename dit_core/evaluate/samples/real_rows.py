@@ -1,6 +1,4 @@
-"""The real samples whose conditions an evaluation asks for: those kept out of training, else all
-there are.
-"""
+"""The real samples whose conditions an evaluation uses: held-out ones, else all."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Rows:
-    """Sample i of an evaluation is asked for the conditions of row i mod m, and held against the
-    sample of that row.
-    """
+    """Sample i gets the conditions of row i mod m, and is compared with that row's sample."""
 
     training: ConditionedDataset
     """The samples that were trained on."""
@@ -60,9 +56,7 @@ class Rows:
 
     @cached_property
     def identity(self) -> dict[str, object]:
-        """Return what a record keeps of the rows: how many, whether held out, sha256 of samples and
-        conditions.
-        """
+        """Return what a record keeps of the rows: how many, whether held out, sha256."""
         digest = hashlib.sha256()
         for x, given in _blocks(self.asked, len(self)):
             for part in (x, *(given if isinstance(given, Conditions) else [given])):
@@ -73,8 +67,7 @@ class Rows:
 
 
 def rows_of(data: Data, labels: str, roots: dict[str, str]) -> Rows | None:
-    """Return the rows whose conditions samples of `data` are asked for; None where the labels of a
-    rule are enough.
+    """Return the rows whose conditions samples get; None where a rule gives the labels.
 
     `labels` is the protocol's label mode; data with more conditions than labels have rows in any.
     Raises what `load_data` raises: EnvironmentProblem where the data are not there, DataError where

@@ -1,6 +1,4 @@
-"""Images that are not sampled but read: an .npz, a folder, or a latent set decoded; checked one by
-one, streamed.
-"""
+"""Images that are not sampled but read, checked one by one, streamed."""
 
 from __future__ import annotations
 
@@ -31,8 +29,7 @@ class Source:
 
 
 def open_source(path: Path, shape: Shape | None = None, crop: bool = False) -> Source:
-    """Return the images at `path`: an .npz with arr_0 (N, H, W, C) uint8, or a folder of image
-    files.
+    """Return the images at `path`: an .npz with arr_0 (N, H, W, C) uint8, or a folder.
 
     `shape` is the wanted (C, H, W); `crop` cuts a folder's images to it as ADM does, otherwise
     another size is an error. Raises EnvironmentProblem where nothing is there and DataError naming
@@ -86,9 +83,7 @@ def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def npz_rows(path: Path, name: str, batch: int) -> Iterator[np.ndarray]:
-    """Yield an array of an .npz in blocks of `batch` rows: 10 GB of images never lie in memory at
-    once.
-    """
+    """Yield an array of an .npz in blocks of `batch` rows: 10 GB never lie in memory."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, name)) as file:
             shape, fortran, dtype = _read_header(file)
@@ -183,8 +178,9 @@ def latent_source(
 
 
 def npz_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the arrays in an .npz; DataError where it is none, EnvironmentProblem
-    without a file.
+    """Return the names of the arrays in an .npz; DataError where it is none.
+
+    Raises EnvironmentProblem without a file.
     """
     if not path.is_file():
         raise EnvironmentProblem(f"{path}: no such file")

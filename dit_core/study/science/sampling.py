@@ -24,8 +24,9 @@ class Sampling(Frozen):
     steps: Positive = 250
     """Sampling steps; N steps cost N forward passes (Heun 2N-1)."""
     guidance: Annotated[float, Field(ge=0)] = 1.0
-    """Classifier-free guidance scale; 1.0 is no guidance and costs a single pass; 0 is
-    unconditional.
+    """Classifier-free guidance scale; 1.0 is none and costs a single pass.
+
+    0 is unconditional.
     """
     guidance_channels: Literal["all", "first-3"] = "all"
     """Channels that are guided: "first-3" is the paper's released sampler on four latent channels.
@@ -40,8 +41,9 @@ class Sampling(Frozen):
     Other samplers ignore it and must leave it 0.
     """
     clip: bool = False
-    """Clip the predicted clean sample to [-1, 1] at every step (pixels only; the paper does not
-    clip latents).
+    """Clip the predicted clean sample to [-1, 1] at every step (pixels only).
+
+    The paper does not clip latents.
     """
 
     @model_validator(mode="after")
