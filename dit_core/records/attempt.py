@@ -5,12 +5,14 @@ Creating its folder claims it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dit_core.errors import RecordError
 from dit_core.records.disk.files import read_json, write_json
 from dit_core.records.metrics import MetricsWriter, attempt_numbers
 from dit_core.records.paths import RunPaths
@@ -94,11 +96,17 @@ def silent_attempt(paths: RunPaths) -> Attempt:
 
 
 def read_attempts(paths: RunPaths) -> list[dict[str, Any]]:
-    """Return the records of all attempts in order; one killed early has only a number."""
+    """Return the records of all attempts in order.
+
+    One killed early has only a number, and so has one whose record is torn: what the others say,
+    and the next attempt's number, do not depend on it.
+    """
     records = []
     for number in attempt_numbers(paths):
-        try:
-            records.append(read_json(paths.attempt_record(number)))
-        except FileNotFoundError:
-            records.append({"attempt": number, "run_id": paths.root.name})
+        record = {}
+        with contextlib.suppress(OSError, RecordError):
+            record = read_json(paths.attempt_record(number))
+        if not isinstance(record, dict) or record.get("attempt") != number:
+            record = {}
+        records.append(record or {"attempt": number, "run_id": paths.root.name})
     return records

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dit_core.records.disk.fence import publishing
+from dit_core.records.disk.files import TornFile, read_regular
 from dit_core.records.paths import RunPaths
 
 FLUSH_S = 2.0
@@ -29,7 +30,7 @@ class MetricsWriter:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(
-            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666
         )
         self._path = path
         self._lines: list[bytes] = []
@@ -99,8 +100,8 @@ def decode(line: bytes) -> dict[str, Any] | None:
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the whole rows of one file; damaged lines are skipped (`ditlab doctor` counts them)."""
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        data = read_regular(path)
+    except (FileNotFoundError, TornFile):
         return
     for line in data.split(b"\n"):
         if line and (row := decode(line)) is not None:

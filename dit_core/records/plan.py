@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dit_core.errors import UserError, nearest
+from dit_core.errors import RecordError, UserError, nearest
 from dit_core.records.disk.files import read_json, write_atomic, write_json
 from dit_core.records.paths import Store
 from dit_core.study.price import predict
@@ -78,6 +78,8 @@ def _entries(store: Store, name: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = read_json(store.plan(name))["runs"]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except (RecordError, KeyError, TypeError):
+        return []  # torn: it is about to be written again
     return found
 
 

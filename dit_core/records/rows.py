@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from dit_core.records.disk.files import TornFile, read_regular
 from dit_core.records.metrics import decode
 
 MAX_LINE = 1 << 20
@@ -72,9 +73,11 @@ def _contents(path: Path) -> tuple[bytes, list[Problem]]:
         if (size := path.stat().st_size) > MAX_FILE:
             words = f"{size:,} bytes; a curve is far shorter, none of it is used"
             return b"", [Problem(name, "oversized", words)]
-        data = path.read_bytes()
+        data = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return b"", []
+    except TornFile as error:
+        return b"", [Problem(name, "unreadable", error.cause)]
     except OSError as error:
         return b"", [Problem(name, "unreadable", error.strerror or "cannot be read")]
     if data[:2] != b"\x1f\x8b":  # gzip

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from dit_core.errors import RecordError, RunConflict
-from dit_core.records.disk.files import write_atomic
+from dit_core.records.disk.files import read_regular, write_atomic
 from dit_core.records.paths import RunPaths
 from dit_core.study.price.facts import cost_facts, network_facts
 from dit_core.study.science import ids
@@ -47,8 +47,8 @@ def open_run(paths: RunPaths, science: Science) -> None:
 def read_run(paths: RunPaths) -> dict[str, Any]:
     """Return the stored record; raise RecordError where it is torn or lacks a part."""
     try:
-        record = yaml.safe_load(paths.run_yaml.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        record = yaml.safe_load(read_regular(paths.run_yaml))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(
             f"{paths.run_yaml}: not readable as YAML; `ditlab doctor` says how to mend it"
         ) from error

@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from dit_core.records.disk.owner import refuse_foreign
+
 PACKAGES = ("dit_core", "slurm", "analysis")
 MANIFEST = "SNAPSHOT.json"
 _SKIP = {"__pycache__"}
@@ -42,8 +44,11 @@ def take_snapshot(codes: Path, root: Path | None = None) -> Code:
     for _ in range(5):
         sha = tree_hash(root)
         target = codes / sha[:16]
-        if target.is_dir() and _matches(target, sha):
-            return Code(target, sha)
+        if target.is_dir():
+            for path in (target, *_folders_and_files(target)):
+                refuse_foreign(path, "the code in it runs as you", above=False)
+            if _matches(target, sha):
+                return Code(target, sha)
         temporary = codes / f".{sha[:16]}.{uuid.uuid4().hex[:8]}.tmp"
         _copy(root, temporary)
         if tree_hash(temporary) == sha:
@@ -99,6 +104,14 @@ def _files(root: Path) -> list[Path]:
                 if not n.endswith((".pyc", ".tmp")) and not n.startswith(".")
             ]
     return sorted(found)
+
+
+def _folders_and_files(root: Path) -> list[Path]:
+    files = _files(root)
+    return [
+        *{folder for file in files for folder in file.parents if root in folder.parents},
+        *files,
+    ]
 
 
 def _copy(root: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from dit_core.errors import UserError, nearest
+from dit_core.records.disk.owner import refuse_foreign
 from dit_core.study.science.science import Frozen, Positive
 
 DEFAULT_FILE = Path("~/.config/ditlab/clusters.yaml")
@@ -203,15 +204,11 @@ def read_profiles(file: Path | None = None) -> dict[str, Any]:
     path = clusters_file(file)
     try:
         status = path.stat()
+        refuse_foreign(path, "its set-up lines run as you")
         if stat.S_ISDIR(status.st_mode):
             raise UserError(
                 f"{path}: is a folder; give the YAML file of the profiles, as "
                 f"{path / DEFAULT_FILE.name}"
-            )
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise UserError(
-                f"{path}: others may write this file, and its set-up lines run as you; chmod go-w "
-                "it"
             )
         if status.st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES} bytes, which no profile file is")

@@ -79,7 +79,12 @@ def story_lines(history: dict[str, Any]) -> list[str]:
             f"  evaluation {e['eval_id']} after {e['images_seen']} images: {e['state']}, {e['why']}"
         )
     lines += [f"  log {path}" for path in history["logs"]]
-    return lines
+    return [_printable(line) for line in lines]
+
+
+def _printable(line: str) -> str:
+    """Return a line without the control characters that a record's words may smuggle in."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def log_files(run: Run, book: Book) -> list[LogFile]:

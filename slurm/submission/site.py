@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dit_core.errors import EnvironmentProblem, UserError
+from dit_core.errors import EnvironmentProblem
 from dit_core.records.disk import lease
+from dit_core.records.disk.owner import refuse_foreign
 from dit_core.records.paths import Store
 from dit_core.records.provenance import provenance
 from slurm.orders.snapshot import Code, take_snapshot
@@ -34,7 +33,7 @@ class Site:
 def make_site(
     store: Store, study: str, profile: Profile, reached: Callable[[str], None] = lambda step: None
 ) -> Site:
-    """Return the site of a submission, with a copy of the code; refuse world-writable folders."""
+    """Return the site of a submission, with a copy of the code; refuse what others may write."""
     _refuse_open_folders(store, study)
     facts = provenance()
     commit = f"{facts['commit'] or ''}{'+dirty' if facts['dirty'] else ''}"
@@ -69,14 +68,8 @@ def _refuse_open_folders(store: Store, study: str) -> None:
         store.code,
         store.studies,
         store.study(study),
+        store.intents(study),
         store.runs,
     ):
-        try:
-            mode = os.stat(folder).st_mode
-        except FileNotFoundError:
-            continue
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise UserError(
-                f"{folder}: this folder is world-writable, and what lies in it runs as you; "
-                "chmod o-w it first"
-            )
+        if folder.exists():
+            refuse_foreign(folder, "what lies in it runs as you")

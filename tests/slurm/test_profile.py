@@ -251,7 +251,7 @@ def test_others_must_not_be_able_to_change_what_runs(tmp_path: Path):
     for folder in (store.root, store.study("s"), store.root / "code", store.runs):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
-        with pytest.raises(UserError, match="world-writable"):
+        with pytest.raises(UserError, match="others may write"):
             make_site(store, "s", Profile())
         folder.chmod(0o755)
     assert make_site(store, "s", Profile()).code.folder.is_dir()

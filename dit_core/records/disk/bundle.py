@@ -173,8 +173,21 @@ def _free_bytes(folder: Path) -> int:
 def _write(path: Path, writer: Callable[[Path], None]) -> dict[str, Any]:
     writer(path)
     with open(path, "rb") as file:
+        # safetensors makes files that only their owner reads; who may read is the umask's to say
+        os.fchmod(file.fileno(), 0o666 & ~_umask())
         os.fsync(file.fileno())
     return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def _umask() -> int:
+    """Return this process's umask without touching it: other threads create files meanwhile."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    except (OSError, ValueError):
+        pass
+    return 0o077
 
 
 def _swap_in(temporary: Path, target: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -16,6 +18,10 @@ from typing import Any
 from dit_core.errors import RecordError, UserError
 from dit_core.records.disk.fence import publishing
 
+MAX_BYTES = 1 << 30  # the plan of 100,000 runs has a fifth of it
+MAX_DEPTH = 64
+_WALKED_BYTES = 1 << 22
+_NESTED = (dict, list)
 _SEAL = re.compile(rb',\r?\n "crc": "([0-9a-f]{8})"\r?\n\}\s*\Z')
 
 
@@ -85,8 +91,20 @@ def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
 
 
 def parse_json(data: bytes) -> Any:
-    """Return the document in `data`, its seal checked and removed; raise ValueError if torn."""
-    value = json.loads(data.decode("utf-8-sig"))
+    """Return the document in `data`, its seal checked and removed; raise ValueError if torn.
+
+    And where it is larger or deeper than any record, or holds a NUL, which no path may.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{len(data):,} bytes, more than any record has")
+    if b"\\u0000" in data or b"\0" in data:
+        raise ValueError("holds a NUL character")
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and len(data) <= _WALKED_BYTES:
+        _check_depth(value)
     if type(value) is dict and "crc" in value:
         seal = _SEAL.search(data, max(0, len(data) - 40))
         if seal is None or zlib.crc32(data[: seal.start()]) != int(seal[1], 16):
@@ -95,10 +113,33 @@ def parse_json(data: bytes) -> Any:
     return value
 
 
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, _NESTED)]
+        level = [child for children in inner for child in children]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file; a pipe or device is refused, never waited for.
+
+    Raises TornFile for one of these.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        kind = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(kind):
+            raise TornFile(path, "a pipe, device or socket, no regular file")
+        return file.read()
+
+
 def read_json(path: Path) -> Any:
     """Return the JSON document at `path`; raise TornFile where it is torn, altered or no JSON."""
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_regular(path))
     except FileNotFoundError:
         raise
     except (ValueError, UnicodeDecodeError) as error:
@@ -112,9 +153,13 @@ def sha256_of(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable."""
+    """Make a rename inside `folder` durable, where its file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
     finally:
         os.close(descriptor)

@@ -28,7 +28,8 @@ _ALLOWED = re.compile(
     r"runs/[0-9a-f]{2}/[0-9a-f]{16}/"
     rf"(?:run\.yaml|data\.json|outcome\.json|attempts/\d{{4,}}/{_NAME}|evals/{_NAME}"
     rf"|snapshots/\d{{12,}}/{_NAME})"
-    rf"|studies/[a-z0-9][a-z0-9._-]{{0,63}}/(?:{_NAME}/){{0,3}}{_NAME}"
+    r"|studies/[a-z0-9][a-z0-9._-]{0,63}/"
+    rf"(?:study\.yaml|plan\.json|(?:report|figures)/(?:{_NAME}/){{0,2}}{_NAME})"
 )
 
 
@@ -119,8 +120,8 @@ def _study_files(store: Store, study: str) -> Iterator[Path]:
         if (
             path.is_file()
             and not path.is_symlink()
-            and inner[0] != "intents"
-            and inner[0][0] != "."
+            and (inner[0] in ("report", "figures") or inner in (("study.yaml",), ("plan.json",)))
+            and not any(part.startswith(".") for part in inner)
         ):
             yield path
 
