@@ -171,7 +171,12 @@ RECORDS = {
     "evaluation as list": ("evals/*.json", lambda data: b"[1]", "type"),
     "evaluation nested too deep": ("evals/*.json", lambda data: b"[" * 200_000, "torn"),
     "torn outcome": ("outcome.json", lambda data: data[:20], "torn"),
-    "unknown outcome": ("outcome.json", lambda data: data.replace(b"DONE", b"FINE"), "type"),
+    "edited outcome": ("outcome.json", lambda data: data.replace(b"DONE", b"FINE"), "altered"),
+    "unknown outcome": (
+        "outcome.json",  # without a seal, as by another version
+        lambda data: data.partition(b',\n "crc"')[0].replace(b"DONE", b"FINE") + b"\n}",
+        "type",
+    ),
     "torn run": ("run.yaml", lambda data: data[: len(data) // 2], "altered"),
     "run of NULs": ("run.yaml", lambda data: bytes(len(data)), "torn"),
     "edited science": (
