@@ -16,6 +16,7 @@ from torch import nn
 from dit_core.errors import DitlabError
 from dit_core.model.build import build_model
 from dit_core.model.conditions import Conditions
+from dit_core.study.science.data import Data
 from dit_core.study.science.science import Science
 from dit_core.study.science.unet import UNet
 
@@ -57,22 +58,27 @@ def measure(science: Science) -> Count:
     device = "cpu" if isinstance(science.model, UNet) else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = build_model(science)
-        data = science.data
-        inputs = [
-            torch.empty(1, data.channels, data.height, data.width),
-            torch.empty(1),
-            torch.zeros(1, dtype=torch.long),
-        ]
-        further = {
-            "vector": torch.empty(1, data.vector),
-            "context": torch.empty(1, data.context_tokens, data.context_width),
-            "map": torch.empty(1, data.map_channels, data.map_height, data.map_width),
-        }
-        inputs += [further[name] for name in data.conditions]
-    counted = _Flat(network, data.conditions) if data.conditions else network
+        inputs = _inputs(science.data)
+    conditions = science.data.conditions
+    counted = _Flat(network, conditions) if conditions else network
     return Count(
         count_macs(counted, inputs), sum(p.numel() for p in network.parameters() if p.requires_grad)
     )
+
+
+def _inputs(data: Data) -> list[torch.Tensor]:
+    """Return one sample, its time, its label and its further conditions."""
+    inputs = [
+        torch.empty(1, data.channels, data.height, data.width),
+        torch.empty(1),
+        torch.zeros(1, dtype=torch.long),
+    ]
+    further = {
+        "vector": torch.empty(1, data.vector),
+        "context": torch.empty(1, data.context_tokens, data.context_width),
+        "map": torch.empty(1, data.map_channels, data.map_height, data.map_width),
+    }
+    return inputs + [further[name] for name in data.conditions]
 
 
 class _Flat(nn.Module):
@@ -93,6 +99,15 @@ class _Flat(nn.Module):
         return out
 
 
+# fvcore counts these although they multiply no matrices; the paper does not.
+UNCOUNTED = (
+    "aten::layer_norm",
+    "aten::group_norm",
+    "aten::batch_norm",
+    "aten::upsample_nearest2d",
+)
+
+
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     """Return the multiply-accumulates of `network(*inputs)`: linear, convolution, attention.
 
@@ -106,13 +121,7 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
 
         analysis = FlopCountAnalysis(network.eval(), tuple(inputs))
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
-        # fvcore counts these although they multiply no matrices; the paper does not.
-        for name in (
-            "aten::layer_norm",
-            "aten::group_norm",
-            "aten::batch_norm",
-            "aten::upsample_nearest2d",
-        ):
+        for name in UNCOUNTED:
             analysis.set_op_handle(name, _no_macs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)

@@ -37,24 +37,17 @@ def science_of(found: Found, described: Described) -> tuple[Science, tuple[str, 
     for name in NEEDED:
         require(found.released, name, found.source)
     objective = _objective(found, described)
-    data, label_dropout = _data(found, described)
-    images = described.images_seen
+    classes = _classes(found, described)
     notes = found.notes
-    if images is None:
+    if described.images_seen is None:
         notes += ("images seen are not known and filed as 1; --images-seen gives them",)
-    train = {
-        "images": images or 1,
-        "batch": 256 if images and images % 256 == 0 else 1,
-        "imported": found.sha256,
-        "label_dropout": label_dropout,
-    }
     try:
         science = Science(
             # Words of the command line are among these; pydantic checks them.
             model=Model.model_validate(_model(found, described)),
-            data=Data.model_validate(data),
+            data=Data.model_validate(_data(found, described, classes)),
             objective=objective,
-            train=Train.model_validate(train),
+            train=Train.model_validate(_train(found, described.images_seen, classes)),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -95,8 +88,32 @@ def _objective(found: Found, described: Described) -> Ddpm | Flow:
     return Flow()
 
 
-def _data(found: Found, described: Described) -> tuple[dict[str, Any], float]:
-    """Return the section `data`, and the label dropout: 0 where no null class was trained."""
+def _data(found: Found, described: Described, classes: int) -> dict[str, Any]:
+    return {
+        "name": described.data,
+        "kind": described.kind,
+        "channels": found.released[KERNEL].shape[1],
+        "height": found.side,
+        "width": found.side,
+        "classes": classes,
+        "images": images_of(described.data) or 1,
+    }
+
+
+def _train(found: Found, images: int | None, classes: int) -> dict[str, Any]:
+    """Return the section `train`; without a row for the null class no label was ever dropped."""
+    has_null = len(found.released[LABELS]) > classes
+    usual = Train.model_fields["label_dropout"].default
+    return {
+        "images": images or 1,
+        "batch": 256 if images and images % 256 == 0 else 1,
+        "imported": found.sha256,
+        "label_dropout": usual if has_null else 0.0,
+    }
+
+
+def _classes(found: Found, described: Described) -> int:
+    """Return the number of classes; raise UserError where it is unknown or contradicted."""
     rows = len(found.released[LABELS])
     classes = described.classes or found.classes or classes_of(described.data)
     if classes is None:
@@ -110,17 +127,7 @@ def _data(found: Found, described: Described) -> tuple[dict[str, Any], float]:
             f"{classes} classes ({classes + 1} rows with the null class); give the number with "
             "--classes, or other data with --data"
         )
-    data = {
-        "name": described.data,
-        "kind": described.kind,
-        "channels": found.released[KERNEL].shape[1],
-        "height": found.side,
-        "width": found.side,
-        "classes": classes,
-        "images": images_of(described.data) or 1,
-    }
-    usual = Train.model_fields["label_dropout"].default
-    return data, 0.0 if rows == classes else float(usual)
+    return classes
 
 
 def _heads(depth: int, hidden: int, source: str) -> int:

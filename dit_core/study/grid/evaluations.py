@@ -89,6 +89,10 @@ def evaluations_of(block: EvaluateBlock, science: Science) -> tuple[list[Evaluat
             f"allowed: {', '.join(fitting)} (or leave these runs out with `where`)"
         )
         return [], [Fault(text, ("sampler",))]
+    return _product(lists, science)
+
+
+def _product(lists: dict[str, list[Any]], science: Science) -> tuple[list[Evaluation], list[Fault]]:
     evaluations: list[Evaluation] = []
     faults: dict[Fault, None] = {}
     for values in itertools.product(*lists.values()):

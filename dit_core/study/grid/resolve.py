@@ -58,6 +58,12 @@ def resolve_section(
         faults += _fill_data(fields)
     elif section == "train":
         faults += _resolve_duration(fields, others.get("data", {}))
+    return fields, faults + _misplaced(section, fields, not faults)
+
+
+def _misplaced(section: str, fields: Flat, is_whole: bool) -> list[Fault]:
+    """Return fields that another variant of the section has; where `is_whole`, missing ones too."""
+    faults: list[Fault] = []
     kinds = sections()[section]
     model = kinds.model(fields)
     known, required, defaults = model_facts(model)
@@ -71,10 +77,10 @@ def resolve_section(
         )
         faults.append(Fault(text, (name,)))
     missing = [name for name in required if name not in fields]
-    if missing and not faults:
+    if missing and is_whole and not faults:
         text = f"missing: {', '.join(f'{section}.{name}' for name in missing)}"
         faults.append(Fault(text, tuple(missing)))
-    return fields, faults
+    return faults
 
 
 def defaults_of(section: str, fields: Flat) -> Flat:

@@ -24,22 +24,21 @@ def select(runs: Iterable[Run], words: Sequence[str]) -> tuple[Run, ...]:
         chosen = _filtered(chosen, word)
     if not named:
         return chosen
-    wanted: dict[str, Run] = {}
-    for word in named:
-        hits = [r for r in chosen if r.name == word or r.run_id == word]
-        hits = hits or [r for r in chosen if len(word) >= 3 and r.run_id.startswith(word)]
-        if not hits:
-            known = [r.name for r in chosen] + [r.run_id for r in chosen]
-            raise UserError(
-                f"no run {word!r} among {len(chosen)} of this study{nearest(word, known)}"
-            )
-        if len(hits) > 1:
-            raise UserError(
-                f"{word!r} begins {len(hits)} ids: {', '.join(r.run_id for r in hits[:5])}; give "
-                "more digits"
-            )
-        wanted[hits[0].run_id] = hits[0]
-    return tuple(wanted.values())
+    wanted = [_named(chosen, word) for word in named]
+    return tuple({run.run_id: run for run in wanted}.values())
+
+
+def _named(runs: tuple[Run, ...], word: str) -> Run:
+    """Return the run of a name or an id; raise UserError where it is none or several."""
+    hits = [r for r in runs if word in (r.name, r.run_id)]
+    hits = hits or [r for r in runs if len(word) >= 3 and r.run_id.startswith(word)]
+    if not hits:
+        known = [r.name for r in runs] + [r.run_id for r in runs]
+        raise UserError(f"no run {word!r} among {len(runs)} of this study{nearest(word, known)}")
+    if len(hits) > 1:
+        ids = ", ".join(r.run_id for r in hits[:5])
+        raise UserError(f"{word!r} begins {len(hits)} ids: {ids}; give more digits")
+    return hits[0]
 
 
 def _filtered(runs: tuple[Run, ...], word: str) -> tuple[Run, ...]:

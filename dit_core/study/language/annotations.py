@@ -7,10 +7,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+PLAIN = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    NoneType: "null",
+}
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def ordered(annotation: Any) -> list[Any]:
+    """Return the plain types, models and literal values of a type, in the order written."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return ordered(get_args(annotation)[0])
@@ -22,10 +30,12 @@ def ordered(annotation: Any) -> list[Any]:
 
 
 def kinds_of(annotation: Any) -> list[Any]:
+    """Return the plain types and literal values of a type that can be hashed."""
     return [kind for kind in ordered(annotation) if not isinstance(kind, list)]
 
 
 def describe(annotation: Any) -> str:
+    """Return what a message calls a type: "a whole number > 0", "one of a, b"."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *metadata = get_args(annotation)
@@ -35,25 +45,15 @@ def describe(annotation: Any) -> str:
     if origin is Literal:
         words = get_args(annotation)
         return str(words[0]) if len(words) == 1 else "one of " + ", ".join(map(str, words))
-    plain = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "text",
-        NoneType: "null",
-    }
-    if annotation in plain:
-        return plain[annotation]
+    if annotation in PLAIN:
+        return PLAIN[annotation]
     if origin is dict:
         key, value = get_args(annotation)
         return f"a mapping of {describe(key)} to {describe(value)}"
     if origin in (list, tuple):
         return f"a list of {describe(get_args(annotation)[0])}"
-    return (
-        f"a mapping of {', '.join(annotation.model_fields)}"
-        if hasattr(annotation, "model_fields")
-        else "a value"
-    )
+    fields = getattr(annotation, "model_fields", None)
+    return "a value" if fields is None else f"a mapping of {', '.join(fields)}"
 
 
 def _bounded(inner: str, metadata: list[Any]) -> str:

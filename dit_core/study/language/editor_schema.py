@@ -24,49 +24,48 @@ def editor_schema() -> str:
     Unknown keys are refused.
     """
     claims = _unwrapped(TypeAdapter(tuple[Claim, ...]).json_schema(ref_template="#/$defs/{model}"))
-    figures: Schema = {"enum": [*FIGURES, *numbers()]}
     schema: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ditlab study",
         "type": "object",
         "required": ["study", "question", "base"],
         "properties": {
-            "study": {
-                **TEXT,
-                "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
-                "description": "Name of the study.",
-            },
-            "question": {**TEXT, "description": "The question the study answers, in one sentence."},
-            "extends": {
-                **TEXT,
-                "description": "Another study file whose keys are taken over where not given here.",
-            },
-            "base": {**_ref("one"), "description": "What all runs start from."},
-            "axes": {
-                **_ref("list"),
-                "description": "Science path to list of values: the full grid.",
-            },
-            "zip": {
-                **_listed(_ref("list")),
-                "description": "Axes that move together: lists of equal length.",
-            },
-            "exclude": {**_listed(_ref("either")), "description": "Points left out of the grid."},
-            "include": {
-                **_listed(_ref("either")),
-                "description": "Further points on top of base; lists expand.",
-            },
+            **_grid_keys(),
             "evaluate": {"oneOf": [_evaluation(), _listed(_evaluation())]},
             "execution": _object({name: _one(field) for name, field in execution_fields().items()}),
             "claims": {key: value for key, value in claims.items() if key != "$defs"},
-            "figures": {
-                **_listed(figures),
-                "description": "Figures wanted, by name or the paper's number.",
-            },
+            "figures": _figures(),
         },
         "additionalProperties": False,
         "$defs": {**claims.get("$defs", {}), **_definitions(), **_forms()},
     }
     return json.dumps(schema, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
+
+
+def _figures() -> Schema:
+    names: Schema = {"enum": [*FIGURES, *numbers()]}
+    return _about(_listed(names), "Figures wanted, by name or the paper's number.")
+
+
+def _about(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+def _grid_keys() -> Schema:
+    """Return the keys that name a study and its runs."""
+    name = {**TEXT, "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}
+    extends = "Another study file whose keys are taken over where not given here."
+    zipped = "Axes that move together: lists of equal length."
+    return {
+        "study": _about(name, "Name of the study."),
+        "question": _about(TEXT, "The question the study answers, in one sentence."),
+        "extends": _about(TEXT, extends),
+        "base": _about(_ref("one"), "What all runs start from."),
+        "axes": _about(_ref("list"), "Science path to list of values: the full grid."),
+        "zip": _about(_listed(_ref("list")), zipped),
+        "exclude": _about(_listed(_ref("either")), "Points left out of the grid."),
+        "include": _about(_listed(_ref("either")), "Further points on top of base; lists expand."),
+    }
 
 
 def _one(field: Field) -> Schema:

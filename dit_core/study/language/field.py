@@ -14,6 +14,8 @@ from dit_core.errors import nearest
 from dit_core.study.language.annotations import describe, kinds_of, ordered
 from dit_core.study.problems import show
 
+# Words that other readers of YAML take for truth values.
+TRUTHS = ("yes", "no", "on", "off", "true", "false", "y", "n")
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -96,16 +98,7 @@ class Field:
             return " (lists of values go under `axes`, `zip` or `include`)"
         if not isinstance(value, str):
             return ""
-        if bool in self.kinds and value.lower() in (
-            "yes",
-            "no",
-            "on",
-            "off",
-            "true",
-            "false",
-            "y",
-            "n",
-        ):
+        if bool in self.kinds and value.lower() in TRUTHS:
             return " (text; write true or false, unquoted)"
         if int in self.kinds or float in self.kinds:
             if re.fullmatch(r"[-+]?\.?(nan|inf)", value, re.IGNORECASE):

@@ -29,16 +29,8 @@ def _fields_of(model: type[BaseModel], prefix: str, owner: str = "") -> list[Fie
             else info.get_default(call_default_factory=True, validated_data={})
         )
         text = " ".join((info.description or "").split())
-        rows.append(
-            Field(
-                prefix + name,
-                annotation,
-                info.is_required(),
-                default,
-                text,
-                (owner,) if owner else (),
-            )
-        )
+        owners = (owner,) if owner else ()
+        rows.append(Field(prefix + name, annotation, info.is_required(), default, text, owners))
     return rows
 
 
@@ -49,33 +41,30 @@ def science_fields() -> dict[str, Field]:
     These are the models' fields, and the short forms `size` and `duration`.
     """
     table: dict[str, Field] = {}
-    for section, kinds in sections().items():
-        key = kinds.key
-        variants = kinds.variants
-        for owner, model in variants.items():
-            for field in _fields_of(model, f"{section}.", owner):
-                before = table.get(field.path)
-                if field.path == f"{section}.{key}":
-                    field = replace(field, annotation=Literal[tuple(variants)], owners=())
-                    field = before or field
-                elif before:
-                    field = replace(before, owners=(*before.owners, owner))
-                table[field.path] = field
+    for name in sections():
+        table |= _section_fields(name)
     table["model.size"] = Field("model.size", Literal[tuple(SIZES)], False, None, SIZE_TEXT)
-    table["train.duration"] = Field(
-        "train.duration",
-        str,
-        True,
-        None,
-        DURATION_TEXT,
-        parse=parse_duration,
-        words=f"a duration: {FORMS}",
-    )
-    return dict(
-        sorted(
-            table.items(), key=lambda row: list(Science.model_fields).index(row[0].split(".")[0])
-        )
-    )
+    duration = Field("train.duration", str, True, None, DURATION_TEXT)
+    words = f"a duration: {FORMS}"
+    table["train.duration"] = replace(duration, parse=parse_duration, words=words)
+    order = list(Science.model_fields)
+    return dict(sorted(table.items(), key=lambda row: order.index(row[0].split(".")[0])))
+
+
+def _section_fields(name: str) -> dict[str, Field]:
+    """Return the fields of all models that a section may hold, each once."""
+    table: dict[str, Field] = {}
+    section = sections()[name]
+    for owner, model in section.variants.items():
+        for field in _fields_of(model, f"{name}.", owner):
+            before = table.get(field.path)
+            if field.path == f"{name}.{section.key}":
+                field = replace(field, annotation=Literal[tuple(section.variants)], owners=())
+                field = before or field
+            elif before:
+                field = replace(before, owners=(*before.owners, owner))
+            table[field.path] = field
+    return table
 
 
 SIZE_TEXT = (
@@ -102,18 +91,9 @@ def evaluation_fields() -> dict[str, Field]:
 
     A list of values is an evaluation axis.
     """
-    words = f'{FORMS}, "50%" or "end"'
-    table = {
-        "at": Field(
-            "at",
-            str,
-            False,
-            "end",
-            AT_TEXT,
-            parse=parse_point,
-            words=f"a point of the run: {words}",
-        )
-    }
+    words = f'a point of the run: {FORMS}, "50%" or "end"'
+    at = Field("at", str, False, "end", AT_TEXT, parse=parse_point, words=words)
+    table = {"at": at}
     for model in (Evaluation, Sampling):
         for field in _fields_of(model, ""):
             if field.path not in ("images_seen", "sampling"):

@@ -77,19 +77,19 @@ def _read(path: Path, file: str) -> str:
             raise StudyError(
                 [f"{file}: a broken link: {show(str(path.readlink()))} is not there"]
             ) from None
-        folder = path.parent
-        names = sorted(p.name for p in folder.glob("*.yaml"))[:1000] if folder.is_dir() else []
-        raise StudyError([f"{file}: no such file{_close(path.name, names)}"]) from None
+        raise StudyError([f"{file}: no such file{_close(path)}"]) from None
     except (OSError, ValueError) as error:
         raise StudyError(
             [f"{show(file)}: cannot be read ({getattr(error, 'strerror', None) or error})"]
         ) from None
 
 
-def _close(name: str, names: list[str]) -> str:
+def _close(path: Path) -> str:
     """Return the hint at the file whose name is nearest: its stem counts, since all end alike."""
+    folder = path.parent
+    names = sorted(p.name for p in folder.glob("*.yaml"))[:1000] if folder.is_dir() else []
     stems = {Path(other).stem: other for other in names}
-    hit = difflib.get_close_matches(Path(name).stem, stems, n=1, cutoff=0.5)
+    hit = difflib.get_close_matches(path.stem, stems, n=1, cutoff=0.5)
     return f", did you mean {stems[hit[0]]!r}?" if hit else ""
 
 
@@ -108,14 +108,7 @@ def _extended(node: Node, here: Path, root: Path, seen: list[Path]) -> Path:
     if not real.is_file():
         if target.is_symlink():
             raise StudyError([f"{node.place}: extends: {show(word)} is a broken link"])
-        names = (
-            sorted(p.name for p in target.parent.glob("*.yaml"))[:1000]
-            if target.parent.is_dir()
-            else []
-        )
-        raise StudyError(
-            [f"{node.place}: extends: no file {show(word)}{_close(target.name, names)}"]
-        )
+        raise StudyError([f"{node.place}: extends: no file {show(word)}{_close(target)}"])
     seen.append(real)
     return target
 

@@ -68,12 +68,23 @@ class _Reader:
 
     def study(self) -> dict[str, Any]:
         """Return the arguments of Study; meaningless while there are problems."""
+        self._known_keys()
+        blocks = enumerate(self._items("evaluate", True))
+        return {
+            "name": self._name(),
+            "question": self._question(),
+            **self._grid(),
+            "exclude": self._blocks("exclude", MAX_EXCLUDES),
+            "include": self._blocks("include"),
+            "evaluate": tuple(self._evaluate(f"evaluate[{i}]", node) for i, node in blocks),
+            "execution": self._execution(),
+            "claims": self._claims(),
+            "figures": self._figures(),
+        }
+
+    def _grid(self) -> dict[str, Any]:
+        """Return base, axes and zip."""
         keys = self.top.value
-        for key, node in keys.items():
-            self.places[key] = node.place
-            if key not in KEYS:
-                self.problems.add(node.place, key, unknown_key(key, list(KEYS)))
-        self._required()
         empty = Node({}, self.top.place)
         base = self.paths.rows("base", keys.get("base", empty))
         axes = self.paths.rows("axes", keys.get("axes", empty), lists=True)
@@ -83,24 +94,14 @@ class _Reader:
         for i, group in enumerate(zips):
             self._same_length(f"zip[{i}]", group)
         self._once([axes, *zips])
-        return {
-            "name": self._name(),
-            "question": self._question(),
-            "base": {path: values[0] for path, values in base.values.items() if values},
-            "axes": axes,
-            "zip": zips,
-            "exclude": self._blocks("exclude", MAX_EXCLUDES),
-            "include": self._blocks("include"),
-            "evaluate": tuple(
-                self._evaluate(f"evaluate[{i}]", n)
-                for i, n in enumerate(self._items("evaluate", True))
-            ),
-            "execution": self._execution(),
-            "claims": self._claims(),
-            "figures": self._figures(),
-        }
+        values = {path: values[0] for path, values in base.values.items() if values}
+        return {"base": values, "axes": axes, "zip": zips}
 
-    def _required(self) -> None:
+    def _known_keys(self) -> None:
+        for key, node in self.top.value.items():
+            self.places[key] = node.place
+            if key not in KEYS:
+                self.problems.add(node.place, key, unknown_key(key, list(KEYS)))
         for key in ("study", "question", "base"):
             if key not in self.top.value:
                 self.problems.add(

@@ -69,6 +69,12 @@ def decode(data: bytes, file: str) -> str:
             [f"{file}:{line}: not UTF-8 text (byte {error.start}); save the file as UTF-8"]
         ) from None
     text = text.replace("\r\n", "\n")
+    _refuse_letters(text, file)
+    return text
+
+
+def _refuse_letters(text: str, file: str) -> None:
+    """Raise StudyError where there are tabs or invisible characters."""
     problems = Problems()
     for hit in FORBIDDEN.finditer(text):
         place = Place(file, text.count("\n", 0, hit.start()) + 1)
@@ -82,7 +88,6 @@ def decode(data: bytes, file: str) -> str:
         if len(problems.lines) >= 20:
             break
     problems.raise_any()
-    return text
 
 
 def read_yaml(text: str, file: str) -> Node:
@@ -104,15 +109,17 @@ def read_yaml(text: str, file: str) -> Node:
             Place(file, 1), "", f"not readable as YAML: {' '.join(str(error).split())}"
         )
     reader.problems.raise_any()
-    if reader.top is None or reader.top.value is None:
-        raise StudyError(
-            [f"{file}:1: the file is empty; a study needs at least `study`, `question` and `base`"]
-        )
-    if not isinstance(reader.top.value, dict):
-        raise StudyError(
-            [f"{reader.top.place}: a study is a mapping of keys, given {show(reader.top.plain())}"]
-        )
-    return reader.top
+    return _mapping(reader.top, file)
+
+
+def _mapping(top: Node | None, file: str) -> Node:
+    if top is None or top.value is None:
+        text = "the file is empty; a study needs at least `study`, `question` and `base`"
+        raise StudyError([f"{file}:1: {text}"])
+    if not isinstance(top.value, dict):
+        text = f"a study is a mapping of keys, given {show(top.plain())}"
+        raise StudyError([f"{top.place}: {text}"])
+    return top
 
 
 class _Open:
@@ -141,17 +148,7 @@ class _Reader:
         """Take the next event; raise StudyError where reading on makes no sense."""
         place = Place(self.file, event.start_mark.line + 1)
         if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                self._stop(
-                    place, "a second YAML document starts here; a study is one document per file"
-                )
-            if event.version or event.tags:
-                self.problems.add(
-                    place,
-                    "",
-                    "YAML directives (%YAML, %TAG) are not used in studies; remove the line",
-                )
+            self._start(event, place)
         elif isinstance(event, yaml.AliasEvent):
             self.problems.add(
                 place, self._path(), f"alias *{event.anchor} refused; write the value out"
@@ -165,6 +162,15 @@ class _Reader:
             self._open(Node({} if isinstance(event, yaml.MappingStartEvent) else [], place))
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             self.stack.pop()
+
+    def _start(self, event: yaml.DocumentStartEvent, place: Place) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            text = "a second YAML document starts here; a study is one document per file"
+            self._stop(place, text)
+        if event.version or event.tags:
+            text = "YAML directives (%YAML, %TAG) are not used in studies; remove the line"
+            self.problems.add(place, "", text)
 
     def _stop(self, place: Place, text: str) -> None:
         self.problems.add(place, "", text)

@@ -91,8 +91,12 @@ class Science(Frozen):
                 "conditioning",
                 "map_entry",
             )
-        if not data.map_channels:
-            return
+        if data.map_channels:
+            self._map_fits()
+
+    def _map_fits(self) -> None:
+        model = self.dit
+        data = self.data
         size = f"{data.map_height}x{data.map_width}"
         by = model.map_entry
         p = model.patch

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import model_validator
@@ -86,6 +87,10 @@ class UNet(Frozen):
                 f"channels {self.channels} are odd, which the sine-cosine time embedding cannot be",
                 "channels",
             )
+        self._heads_divide()
+        return self
+
+    def _heads_divide(self) -> None:
         attended = [width for width, on in zip(self.widths, self.attended, strict=True) if on]
         wrong = [width for width in attended if width % self.head_channels]
         if wrong:
@@ -98,7 +103,6 @@ class UNet(Frozen):
                 "head_channels",
                 "channels",
             )
-        return self
 
     def misfit(self, data: Data) -> str | None:
         """Return why samples of `data` cannot go through this network, or None where they can."""
@@ -111,11 +115,8 @@ class UNet(Frozen):
             )
         step = 2 ** (self.levels - 1)
         if data.height % step or data.width % step:
-            fits = [
-                n
-                for n in range(1, 12)
-                if data.height % 2 ** (n - 1) == 0 and data.width % 2 ** (n - 1) == 0
-            ]
+            side = math.gcd(data.height, data.width)
+            fits = [n for n in range(1, 12) if side % 2 ** (n - 1) == 0]
             return (
                 f"levels {self.levels} halve the input {self.levels - 1} times, which "
                 f"{data.height}x{data.width} "
