@@ -144,6 +144,7 @@ def dies_at(last: int, what) -> bool:
     return status == 9
 
 
+@pytest.mark.slow
 def test_killed_at_every_change_of_the_disk_a_checkpoint_loads(paths):
     kills = unloadable = older = 0
     while True:

@@ -25,6 +25,7 @@ def test_torch_still_has_the_setting_of_the_backward_precision():
     )
 
 
+@pytest.mark.slow
 def test_a_compiled_backward_pass_is_traced_outside_the_autocast_of_the_forward():
     def loss_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):  # as the modulations of the network

@@ -56,6 +56,7 @@ def test_one_two_and_four_processes_train_the_same(tmp_path, flow):
         assert ema < 1e-5
 
 
+@pytest.mark.slow
 def test_a_stop_is_one_decision_and_the_next_start_goes_on(tmp_path):
     science = science_of(steps=20)
     run = run_of(science, processes=2)
@@ -102,6 +103,7 @@ def _with_followers(monkeypatch, code: str) -> None:
     monkeypatch.setattr(processes.subprocess, "Popen", start)
 
 
+@pytest.mark.slow
 def test_a_nan_on_one_process_stops_all_before_the_step(tmp_path, monkeypatch):
     _with_followers(monkeypatch, _FOLLOWER.format(value="math.nan"))
     run = run_of(science_of(steps=12), processes=2, save_every_images=16)
@@ -127,6 +129,7 @@ def test_a_process_that_dies_fails_the_run_and_the_next_start_goes_on(tmp_path, 
     assert read_attempts(paths_of(tmp_path, run))[-1]["images_start"] == 4 * 16
 
 
+@pytest.mark.slow
 def test_no_process_outlives_the_first(tmp_path):
     code = f"""
 import sys

@@ -63,6 +63,7 @@ def test_a_parameter_that_never_varies_has_no_value():
     assert agreement_of(same[:2], same[:2])[0]["value"] is None
 
 
+@pytest.mark.slow
 def test_intervals_of_a_slope_cover_it():
     generator = torch.Generator().manual_seed(0)
     inside = 0

@@ -21,6 +21,7 @@ def none(rows: int) -> torch.Tensor:
     return torch.zeros(rows, dtype=torch.int64)
 
 
+@pytest.mark.slow
 def test_rows_of_one_distribution_cannot_be_told_apart():
     inside = 0
     times = 5
@@ -31,6 +32,7 @@ def test_rows_of_one_distribution_cannot_be_told_apart():
     assert inside >= times - 1
 
 
+@pytest.mark.slow
 def test_rows_of_two_distributions_are_told_apart():
     assert two_sample_accuracy(normal(80, 0), none(80), normal(80, 1) + 3, none(80))["value"] > 0.95
     # The same cloud, thinner across: the means agree, so that only a classifier beyond a line sees
@@ -55,6 +57,7 @@ def test_a_thin_direction_across_many_features_is_seen_by_the_quadratic_classifi
     assert forest["value"] < quadratic["low"]
 
 
+@pytest.mark.slow
 def test_rows_of_the_wrong_label_are_told_apart():
     labels = torch.arange(100) % 2
     real, generated = (normal(100, k) / 4 + labels[:, None] for k in (0, 1))
