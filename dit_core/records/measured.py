@@ -1,7 +1,7 @@
 """Measured studies that travel with the package: their records, without weights, read-only.
 
-Each is an archive of `ditlab pack` in results/measured/. It is unpacked once into the assets folder,
-under the hash of the archive, and read from there like any results folder.
+Each is an archive of `ditlab pack` in results/measured/. It is unpacked once into the assets
+folder, under the hash of the archive, and read from there like any results folder.
 """
 
 from __future__ import annotations

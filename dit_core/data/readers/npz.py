@@ -88,7 +88,10 @@ def _own_words(path: Path, error: ValueError) -> str:
         start = file.read(6)
     if start[:2] == b"PK" or start == b"\x93NUMPY":
         return "holds pickled objects, which are never loaded; save plain arrays of numbers"
-    return f"is no {path.suffix or '.npz'} file, or a pickle, which is never loaded; save plain arrays with numpy"
+    return (
+        f"is no {path.suffix or '.npz'} file, or a pickle, which is never loaded; "
+        "save plain arrays with numpy"
+    )
 
 
 def _require(path: Path, name: str, there: Sequence[str]) -> None:

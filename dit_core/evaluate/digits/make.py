@@ -83,7 +83,8 @@ def make(weights: Path, card: Path) -> dict:
         weights, save({name: value.contiguous() for name, value in model.state_dict().items()})
     )
     stated = {
-        "what": "digit classifier of the fd_digits metric; features are the 64 hidden units after SiLU",
+        "what": "digit classifier of the fd_digits metric; "
+        "features are the 64 hidden units after SiLU",
         "sha256": sha256_of(weights),
         "bytes": weights.stat().st_size,
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -115,4 +115,5 @@ def _download(asset: Asset, target: Path) -> Path:
 
 def _remedy(asset: Asset) -> str:
     source = f"get {asset.url} and " if asset.url else ""
-    return f"{source}put it at {assets_folder() / asset.filename}, or name its place in execution.data_roots.{asset.key}"
+    place = assets_folder() / asset.filename
+    return f"{source}put it at {place}, or name its place in execution.data_roots.{asset.key}"
