@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from analysis.claims.rows import Rows
-from analysis.select.noise import UNKNOWN
+from analysis.claims.values import Values
+from analysis.noise.decide import Part, Verdict
 from dit_core.study.science.claim import Bounded
 
-Verdict = Literal["SUPPORTED", "REFUTED", "UNDECIDED"]
-Part = Literal["holds", "fails", "open"]
-"""The outcome of one of the comparisons that a claim consists of."""
+UNKNOWN = "nothing"
+"""Source of the noise of a claim that was not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,19 @@ class Finding:
     bound: str = ""
     """What it was compared with."""
     n: int = 0
-    """Number of rows or comparisons that the verdict rests on."""
+    """Number of trainings that the verdict rests on; of models, for a correlation."""
+    comparisons: int = 1
+    """Number of comparisons over which the claim keeps its level as a whole."""
     noise: float | None = None
-    """One standard deviation of a value."""
+    """Standard deviation between trainings that differ in their seed alone."""
+    noise_is_share: bool = False
+    """The noise is a share of the value, else in the metric's unit."""
     source: str = UNKNOWN
-    """What the interval comes from."""
+    """What the noise, or the interval, comes from."""
+    prior: bool = False
+    """Nothing of the study is repeated: the noise is that of a prior alone."""
+    decided_by: str = "noise"
+    """"noise", "tolerance", "count" or "bootstrap"."""
     reason: str = ""
     detail: tuple[str, ...] = ()
     """One line per comparison."""
@@ -39,22 +46,25 @@ class Finding:
     """How the rows were sampled where the study has several settings and the claim names none."""
     unfinished: int = 0
     """Runs that the claim is about and that are not finished."""
+    so_far: bool = False
+    """The claim is refuted before all planned runs are in."""
+
+    def with_noise(self, values: Values) -> Finding:
+        """Return the finding with the noise of its values and where that comes from."""
+        return replace(
+            self,
+            noise=values.noise,
+            noise_is_share=values.is_share,
+            source=values.source,
+            prior=not values.counted and not values.model.repeats,
+            decided_by="count" if values.counted else self.decided_by,
+        )
 
     def about(self, *rows: Rows) -> Finding:
         """Return the finding with the setting chosen for its rows and the runs still to come."""
         settings = dict.fromkeys(part.setting for part in rows if part.setting)
         unfinished = max(part.unfinished for part in rows)
         return replace(self, setting="; ".join(settings), unfinished=unfinished)
-
-
-def verdict_of(parts: list[Part]) -> Verdict:
-    """Return the verdict over all comparisons of a claim: one that fails refutes it.
-
-    One that is open leaves it undecided, as does having no comparison at all.
-    """
-    if "fails" in parts:
-        return "REFUTED"
-    return "SUPPORTED" if parts and "open" not in parts else "UNDECIDED"
 
 
 def against(claim: Bounded, low: float, high: float) -> Part:
@@ -64,13 +74,6 @@ def against(claim: Bounded, low: float, high: float) -> Part:
     if low > at_most or high < at_least:
         return "fails"
     return "holds" if at_least <= low and high <= at_most else "open"
-
-
-def beyond(value: float, half: float) -> Part:
-    """Return "holds" where a value is positive beyond its half width, "fails" where negative so."""
-    if value > half:
-        return "holds"
-    return "fails" if value < -half else "open"
 
 
 def bounds_of(claim: Bounded) -> str:

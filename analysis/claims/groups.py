@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.select.configuration import MODEL
-from analysis.select.noise import Noise
 from dit_core.errors import UserError
 from dit_core.study.science.claim import Statement
 
@@ -41,8 +40,3 @@ def check_alike(group: pd.DataFrame, by: str, claim: Statement, name: str) -> No
                     f"claim {claim.id!r}: {name}rows with equal {by} differ in {column} ({found}); "
                     "put it into `where:` or `within:`"
                 )
-
-
-def half_width(noise: Noise, claim: Statement, *counts: int) -> float:
-    """Return the half width of a difference of means over `counts` values, or the tolerance."""
-    return max(noise.half(*counts, level=claim.level) or 0.0, claim.tolerance)

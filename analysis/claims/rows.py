@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from analysis.claims.spikes import final_loss, loss_spikes
+from analysis.select.configuration import config_key
 from analysis.select.points import at_the_end, main_setting, one_protocol
 from analysis.select.source import Source
 from dit_core.errors import UserError, nearest
@@ -15,6 +16,7 @@ from dit_core.study.catalogue.metrics import METRICS
 from dit_core.study.catalogue.protocols import PROTOCOLS
 from dit_core.study.science.claim import OF_RUNS, Selection, Statement
 
+CONFIGURATION = "_configuration"  # one word per row, equal for the seeds of one configuration
 _EVERY_POINT = ("images_seen", "train_flops")  # columns that have a value per training point
 
 
@@ -47,7 +49,7 @@ def rows_of(
     """
     chosen = {**claim.where, **(where or {})}
     free = {*chosen, *keep}
-    frame = _table(claim.metric, source)
+    frame = measured_table(claim.metric, source)
     for column, value in chosen.items():
         frame = _narrow(frame, column, value, claim, source)
     have = frame[frame[claim.metric].notna()]
@@ -105,12 +107,12 @@ def _measured(runs: pd.DataFrame, have: pd.DataFrame, at_a_point: bool) -> pd.Se
     return there & ~(latest < runs["images_seen"].astype(float))
 
 
-def _table(metric: str, source: Source) -> pd.DataFrame:
+def measured_table(metric: str, source: Source) -> pd.DataFrame:
     """Return the rows that may hold a metric: runs for one of the training curve, else results."""
     if metric in OF_RUNS:
         return _with_curve_metric(metric, source)
     if metric in source.results.columns:
-        return source.results
+        return source.once("results with configurations", lambda: _named(source.results))
     measuring = [name for name, protocol in PROTOCOLS.items() if metric in protocol.metrics]
     if measuring and not source.is_published:
         raise NotYetError(
@@ -125,16 +127,24 @@ def _table(metric: str, source: Source) -> pd.DataFrame:
     )
 
 
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{CONFIGURATION: config_key(rows)})
+
+
 def _with_curve_metric(metric: str, source: Source) -> pd.DataFrame:
     """Return the runs with a metric of their training curve, known once the run has ended."""
     if source.is_published:
         raise NotYetError("no training curve is published")
+    return source.once(f"runs with {metric}", lambda: _of_curves(metric, source))
+
+
+def _of_curves(metric: str, source: Source) -> pd.DataFrame:
     of_curves = loss_spikes if metric == "loss_spikes" else final_loss
     values = of_curves(source.metrics) if len(source.metrics) else pd.Series(dtype=float)
     found = source.runs["run_id"].map(values)
     if "outcome" in source.runs:
         found = found.where(source.runs["outcome"].notna())
-    return source.runs.assign(**{metric: found})
+    return _named(source.runs.assign(**{metric: found}))
 
 
 def _metrics(frame: pd.DataFrame) -> list[str]:

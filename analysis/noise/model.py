@@ -84,6 +84,8 @@ class Contrast:
 
     def half(self, level: float = 0.95, comparisons: int = 1) -> float:
         """Return half the width of the interval, simultaneous over `comparisons` (Bonferroni)."""
+        if self.error == 0:
+            return 0.0  # counted, not measured
         tail = (1 - level) / 2 / max(comparisons, 1)
         return self.error * float(special.stdtrit(self.df, 1 - tail))
 
@@ -127,6 +129,21 @@ class NoiseModel:
         df = min(OWN_DF + own, self.df)
         shared = of_samples if own else 0.0
         return Mean(float(values.mean()), variance / len(values), df, len(values), shared)
+
+    def number(self, value: float) -> float:
+        """Return a value of the metric on the model's scale; -inf for 0 and below on the log's."""
+        if self.scale == "linear":
+            return value
+        return math.log(value) if value > 0 else -math.inf
+
+    def value(self, number: float) -> float:
+        """Return a number of the model's scale in the metric's unit."""
+        return math.exp(number) if self.scale == "log" else number
+
+    def interval(self, mean: Mean, level: float = 0.95) -> tuple[float, float]:
+        """Return the ends of a mean's interval in the metric's unit."""
+        half = self.against(mean, 0.0).half(level)
+        return self.value(mean.value - half), self.value(mean.value + half)
 
     def difference(self, first: Mean, second: Mean) -> Contrast:
         """Return `second - first` (Welch's degrees of freedom, at most those of the model)."""

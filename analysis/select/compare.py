@@ -1,24 +1,23 @@
 """Runs of a study side by side by one column, everything else equal, compared with the noise.
 
-The noise floor of a metric is twice the standard deviation of repeats: runs of the study that
-differ in nothing but their seed (analysis/select/noise.py). A difference of means over m and n
-seeds must exceed floor x sqrt(1/m + 1/n). An early training point or a few sampling steps have a
-noise of their own: the floor is that of repeats measured alike, and of all repeats only where there
-are none. Without any the floor is unknown, and a difference is judged by the intervals alone.
+The noise is that of claims (`analysis/noise/model.py`): the study's repeats, a prior where it has
+none, Student's degrees of freedom of trainings. "apart" is said of one comparison at a time: of
+twenty between equal things about one is apart by chance. A column that is no part of the training,
+as the number of sampling steps, is compared on the trainings that have all of its values.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.noise.model import Mean, NoiseModel
 from analysis.select.differ import SETTINGS, metric_names
-from analysis.select.noise import noise_between_seeds
+from analysis.select.repeats import noise_of, scale_in, trainings_of
 from analysis.tables.columns import science_columns
 from analysis.tables.order import rank
 from dit_core.errors import UserError, nearest
@@ -26,32 +25,39 @@ from dit_core.errors import UserError, nearest
 Row = dict[str, Any]
 _DIMS = ("model_depth", "model_hidden", "model_heads")
 SEEDS = ("train_seed", "sample_seed")
-VERDICTS = ("apart", "within noise", "unknown")
+VERDICTS = ("apart", "within noise")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`rows`: one per setting and value of `by`, with the `noise_floor` it was compared with.
+    """`rows`: one per setting and value of `by`, with the difference to the first value's.
 
-    `floor`: twice the standard deviation over seeds, pooled over all settings, or None.
+    `noise`: standard deviation between trainings that differ in their seed alone, a share of the
+    value where `noise_is_share`; `prior`: nothing of the study is repeated.
     """
 
     by: str
     metric: str
     rows: list[dict[str, Any]]
-    floor: float | None
+    noise: float
+    noise_is_share: bool
+    noise_source: str
+    prior: bool
     repeats: int
     left_out: int
 
 
-def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparison:
+def compare(
+    frame: pd.DataFrame, by: str, metric: str | None = None, elsewhere: pd.DataFrame | None = None
+) -> Comparison:
     """Return a study's results in groups that differ only in `by` and in seeds.
 
-    `frame` is that of `analysis.tables.load.results`.
+    `frame` is that of `analysis.tables.load.results`; `elsewhere` holds the rows of the results
+    folder's other runs, whose repeats tell the noise where this study has few.
 
-    Each row holds the mean over seeds, its interval, the difference to the group's first value and
-    a verdict of VERDICTS. Raises UserError for a column that is not there, does not vary, or a
-    metric that was not measured.
+    Each row holds the mean over seeds, its interval, the difference to the group's first value with
+    its interval, and a verdict of VERDICTS. Raises UserError for a column that is not there, does
+    not vary, or a metric that was not measured.
     """
     by = _column(frame, by.replace(".", "_"))
     metric = _metric(frame, metric)
@@ -62,91 +68,69 @@ def compare(frame: pd.DataFrame, by: str, metric: str | None = None) -> Comparis
         raise UserError(
             f"{by} has a single value among the measured runs ({values}); nothing to compare"
         )
-    floor, repeats = _noise(here, fixed, by, metric)
-    measured = [c for c in fixed if c in SETTINGS and here[c].nunique(dropna=False) > 1]
-    floors = {
-        _words(g, measured): _noise(g, fixed, by, metric)[0] for _, g in _parts(here, measured)
-    }
+    model = noise_of(here, metric, scale_in(here, metric), elsewhere=elsewhere)
     rows: list[Row] = []
     left_out = 0
     shown = [c for c in fixed if c not in _DIMS and here[c].nunique(dropna=False) > 1]
     sized = any(c in fixed and here[c].nunique(dropna=False) > 1 for c in _DIMS)
     for key, group in here.groupby(fixed, dropna=False, sort=True):
-        if group[by].nunique(dropna=False) < 2:
-            left_out += len(group)
+        kept = _on_shared_trainings(group, by) if by in SETTINGS else group
+        left_out += len(group) - len(kept)
+        if kept[by].nunique(dropna=False) < 2:
+            left_out += len(kept)
             continue
         size = {"model_size": group["model_size"].iloc[0]} if sized else {}
         where = {**size, **{c: _plain(v) for c, v in zip(fixed, key, strict=True) if c in shown}}
-        own = floors[_words(group, measured)]
-        rows += _group(where, group, by, metric, floor if own is None else own)
-    return Comparison(by, metric, rows, floor, repeats, left_out)
+        rows += _group(where, kept, by, metric, model)
+    return Comparison(
+        by=by,
+        metric=metric,
+        rows=rows,
+        noise=model.pooled_sd,
+        noise_is_share=model.scale == "log",
+        noise_source=model.source,
+        prior=not model.repeats,
+        repeats=model.repeats,
+        left_out=left_out,
+    )
 
 
-def _parts(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
-    return frame.groupby(by, dropna=False) if by else [((), frame)]
+def _on_shared_trainings(group: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return the rows of the trainings that were measured at most values of `by`.
+
+    A mean over two seeds here and over one there differs by the second seed too.
+    """
+    counts = group.groupby("run_id")[by].nunique(dropna=False)
+    return group[group["run_id"].map(counts) == counts.max()]
 
 
-def _words(group: pd.DataFrame, measured: list[str]) -> str:
-    """Return how a group was measured, as text: as text, missing values equal each other."""
-    return repr([group[c].iloc[0] for c in measured])
-
-
-def _group(where: Row, group: pd.DataFrame, by: str, metric: str, floor: float | None) -> list[Row]:
+def _group(where: Row, group: pd.DataFrame, by: str, metric: str, model: NoiseModel) -> list[Row]:
     rows: list[Row] = []
+    first: Mean | None = None
     for value, members in sorted(
         group.groupby(by, dropna=False, sort=True), key=lambda pair: rank(pair[0])
     ):
-        count = len(members)
-        low, high = _interval(members, metric)
-        row = {
-            **where,
-            by: _plain(value),
-            "n": count,
-            metric: float(members[metric].mean()),
-            "low": low,
-            "high": high,
-        }
-        row |= {"difference": None, "noise_floor": floor, "verdict": None}
-        if rows:
-            row["difference"] = row[metric] - rows[0][metric]
-            row["verdict"] = _verdict(rows[0], row, metric, floor)
+        mean = model.mean(trainings_of(members, metric, model.scale))
+        low, high = model.interval(mean)
+        row = {**where, by: _plain(value), "n": mean.trainings}
+        row |= {metric: model.value(mean.value), "low": low, "high": high}
+        row |= _difference(model, first, mean)
+        first = first or mean
         rows.append(row)
     return rows
 
 
-def _interval(members: pd.DataFrame, metric: str) -> tuple[float | None, float | None]:
-    """Return the interval of a mean.
-
-    That of a single evaluation is the recorded one; of several, theirs or their spread, whichever
-    is wider.
-    """
-    low = members[f"{metric}_low"].mean()
-    high = members[f"{metric}_high"].mean()
-    if len(members) > 1:
-        mean = members[metric].mean()
-        half = 2 * members[metric].std(ddof=1) / math.sqrt(len(members))
-        low = np.nanmin([low, mean - half])
-        high = np.nanmax([high, mean + half])
-    return (None, None) if math.isnan(low) or math.isnan(high) else (float(low), float(high))
-
-
-def _verdict(first: dict[str, Any], row: dict[str, Any], metric: str, floor: float | None) -> str:
-    """Return apart only if the intervals are apart and the difference exceeds the noise floor."""
-    if None in (first["low"], row["low"]):
-        return "unknown"
-    separate = row["low"] > first["high"] or row["high"] < first["low"]
-    above = floor is None or abs(row[metric] - first[metric]) > floor * math.sqrt(
-        1 / first["n"] + 1 / row["n"]
-    )
-    return "apart" if separate and above else "within noise"
-
-
-def _noise(frame: pd.DataFrame, fixed: list[str], by: str, metric: str) -> tuple[float | None, int]:
-    """Return (twice the pooled standard deviation over seeds, number of repeats it rests on)."""
-    alike = frame.groupby([*fixed, by], dropna=False).ngroup()
-    seeds = frame["train_seed"] if "train_seed" in frame else frame["seed"]
-    found = noise_between_seeds(frame[metric], alike, seeds)
-    return (None if found.sd is None else 2 * found.sd), found.df
+def _difference(model: NoiseModel, first: Mean | None, mean: Mean) -> Row:
+    """Return a mean's difference to the first of its group, its interval and the verdict."""
+    ends = ("difference", "difference_low", "difference_high")
+    if first is None:
+        return dict.fromkeys((*ends, "verdict"))
+    contrast = model.difference(first, mean)
+    half = contrast.half()
+    base = model.value(first.value)
+    found = [model.value(first.value + contrast.gap + reach) - base for reach in (0, -half, half)]
+    verdict = "apart" if abs(contrast.gap) > half else "within noise"
+    return {**dict(zip(ends, found, strict=True)), "verdict": verdict}
 
 
 def _settings(frame: pd.DataFrame) -> list[str]:

@@ -25,6 +25,10 @@ _SAID = (
 # the seed.
 MODEL = tuple(dict.fromkeys((*_SHORT, *(c.name for c in science_columns() if c.name not in _SAID))))
 
+# Settings of an evaluation that a text names only where they vary.
+RARE = ("eta", "clip", "guidance_channels", "guidance_start", "guidance_end", "sample_seed")
+SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights", *RARE)
+
 
 def config_key(frame: pd.DataFrame, by: tuple[str, ...] = MODEL) -> pd.Series:
     """Return one word per row that is equal for the seeds of one configuration."""

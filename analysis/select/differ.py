@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import pandas as pd
 
+from analysis.noise.model import NoiseModel, Training, sample_sd_of
+from analysis.select.configuration import config_key
+from analysis.select.repeats import noise_of, scale_in
 from analysis.tables import query
 from analysis.tables.columns import science_columns
 from dit_core.errors import UserError, nearest
@@ -28,6 +32,7 @@ SETTINGS = (
 )
 
 
+_KEY = "_configuration"
 _SHOWN = ("images_seen", "sampler", "steps", "guidance")
 _FIND = """SELECT DISTINCT run_id FROM (
  SELECT run_id, run_id AS word FROM runs UNION ALL SELECT run_id, name FROM members
@@ -104,33 +109,62 @@ def _results(
         rows = _ask(con, "SELECT * FROM evals WHERE run_id = ?", [run])
         sides.append({tuple(r[k] for k in SETTINGS): r for r in rows})
     found = []
+    noises = _Noises(con)
     for key in sorted(sides[0].keys() & sides[1].keys(), key=repr):
         left = sides[0][key]
         right = sides[1][key]
         shown = {k: v for k, v in zip(SETTINGS, key, strict=True) if k in _SHOWN}
         for metric in metric_names(left):
             if left[metric] is not None and right.get(metric) is not None:
-                found.append({**shown, "metric": metric, **_compared(metric, left, right)})
+                found.append({**shown, "metric": metric, **_compared(metric, left, right, noises)})
     return found, len(sides[0].keys() - sides[1].keys()), len(sides[1].keys() - sides[0].keys())
 
 
-def _compared(metric: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    difference = right[metric] - left[metric]
+class _Noises:
+    """The noise of each metric and protocol, from the repeats of the whole results folder."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self.rows: dict[str, pd.DataFrame] = {}
+        self.models: dict[tuple[str, str], NoiseModel] = {}
+
+    def of(self, metric: str, protocol: str) -> NoiseModel:
+        """Return the noise model of a metric under a protocol."""
+        if protocol not in self.rows:
+            text = "SELECT * FROM results WHERE protocol = ?"
+            rows = query.ask(self.con, text, [protocol]).to_pandas()
+            self.rows[protocol] = rows.assign(**{_KEY: config_key(rows)})
+        if (metric, protocol) not in self.models:
+            rows = self.rows[protocol]
+            rows = rows[rows[metric].notna()]
+            self.models[metric, protocol] = noise_of(
+                rows, metric, scale_in(rows, metric), rows[_KEY]
+            )
+        return self.models[metric, protocol]
+
+
+def _compared(
+    metric: str, left: dict[str, Any], right: dict[str, Any], noises: _Noises
+) -> dict[str, Any]:
+    model = noises.of(metric, str(left["protocol"]))
+    a, b = (model.mean([_training(metric, side, model)]) for side in (left, right))
+    contrast = model.difference(a, b)
     return {
         "a": left[metric],
         "b": right[metric],
-        "difference": difference,
-        "intervals_apart": _apart(metric, left, right),
+        "difference": right[metric] - left[metric],
+        "verdict": "apart" if abs(contrast.gap) > contrast.half() else "within noise",
+        "noise": model.pooled_sd,
+        "noise_is_share": model.scale == "log",
+        "noise_source": model.source,
     }
 
 
-def _apart(metric: str, left: dict[str, Any], right: dict[str, Any]) -> bool | None:
-    """Return whether the intervals of a metric are apart; None where one is missing."""
-    ends = [side.get(f"{metric}_{end}") for side in (left, right) for end in ("low", "high")]
-    if any(end is None for end in ends):
-        return None
-    left_low, left_high, right_low, right_high = (float(end) for end in ends if end is not None)
-    return left_high < right_low or right_high < left_low
+def _training(metric: str, row: dict[str, Any], model: NoiseModel) -> Training:
+    """Return one run's value as a training with the noise of its record's interval."""
+    ends = [row.get(f"{metric}_{end}") for end in ("low", "high")]
+    low, high = (float("nan") if end is None else float(end) for end in ends)
+    return Training(model.number(float(row[metric])), sample_sd_of(low, high, model.scale))
 
 
 def metric_names(row: dict[str, Any]) -> list[str]:

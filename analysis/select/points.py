@@ -10,20 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.select.configuration import MODEL, config_key
+from analysis.select.configuration import MODEL, RARE, SETTING, config_key
+from analysis.select.repeats import noise_of, scale_in, trainings_of
 from dit_core.errors import UserError, nearest
 from dit_core.study.catalogue.metrics import METRICS
 
-_RARE = (
-    "eta",
-    "clip",
-    "guidance_channels",
-    "guidance_start",
-    "guidance_end",
-    "sample_seed",
-)  # named where they vary
 _DESIGN = ("conditioning", "objective")
-SETTING = ("protocol", "sampler", "steps", "guidance", "samples", "weights", *_RARE)
 
 
 @dataclass(frozen=True)
@@ -152,7 +144,7 @@ def final_points(
         left_out += [f"{early} measured at an earlier training point only"] if early else []
     varies = [*keep, *(["images_seen"] if every else [])]
     here = here.drop_duplicates(["run_id", *(k for k in varies if k in here)], keep="last")
-    said = {c: v for c, v in chosen.items() if c not in _RARE or rows[c].nunique() > 1}
+    said = {c: v for c, v in chosen.items() if c not in RARE or rows[c].nunique() > 1}
     setting = _setting_text([str(v) for v in design], said, here)
     shown = here["run_id"].nunique()
     return Points(here.reset_index(drop=True), metric, shown, of, setting, tuple(left_out))
@@ -228,7 +220,7 @@ def _setting_text(design: list[str], chosen: dict[str, Any], rows: pd.DataFrame)
         words.append(f"guidance {known['guidance']:g}")
     if "samples" in known:
         words.append(f"{known['samples']:,.0f} samples")
-    words += [f"{c.replace('_', ' ')} {chosen[c]}" for c in _RARE if c in chosen]
+    words += [f"{c.replace('_', ' ')} {chosen[c]}" for c in RARE if c in chosen]
     if "images_seen" in rows and rows["images_seen"].nunique() == 1:
         words.append(f"{rows['images_seen'].iloc[0]:,.0f} images seen")
     return ", ".join(words)
@@ -237,18 +229,21 @@ def _setting_text(design: list[str], chosen: dict[str, Any], rows: pd.DataFrame)
 def average_seeds(frame: pd.DataFrame, metric: str, by: tuple[str, ...] = MODEL) -> pd.DataFrame:
     """Return one row per configuration: mean over seeds, `low` and `high`, and `seeds`.
 
-    With two or more seeds low and high are the smallest and largest seed; with one they are its own
-    interval where the record has one, else missing.
+    Low and high are the ends of the mean's 95 % interval by the noise model: from the frame's
+    repeats, a prior where there are none, and the record's own interval. They are missing where
+    neither seeds nor records tell any noise, as for a published number. `repeats` counts the
+    frame's trainings beyond the first of each configuration.
     """
+    keys = config_key(frame, by)
+    scale = scale_in(frame, metric)
+    model = noise_of(frame, metric, scale)
     rows = []
-    for _, group in frame.groupby(config_key(frame, by), sort=False):
+    for _, group in frame.groupby(keys, sort=False):
         row = group.iloc[0].to_dict()
-        values = group[metric].astype(float)
-        row[metric] = values.mean()
-        ends = {"low": values.min(), "high": values.max()}
-        for end, value in ends.items():
-            recorded = len(group) == 1 and f"{metric}_{end}" in group
-            row[end] = group[f"{metric}_{end}"].iloc[0] if recorded else value
-        row["seeds"] = len(group)
-        rows.append(row)
+        row[metric] = group[metric].astype(float).mean()
+        trainings = trainings_of(group, metric, scale)
+        known = model.repeats or any(t.sample_sd is not None for t in trainings)
+        ends = model.interval(model.mean(trainings)) if known else (float("nan"), float("nan"))
+        row["low"], row["high"] = ends
+        rows.append(row | {"seeds": len(group), "repeats": model.repeats})
     return pd.DataFrame(rows)

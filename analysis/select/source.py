@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from dit_core.records.paths import Store
 
 PUBLISHED = "published"
 LOSS = "loss"  # what stands for quality in a study without evaluations
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,42 @@ class Source:
     pictures: dict[str, Path] = field(default_factory=dict)
     commit: str | None = None
     question: str = ""
+    root: Path | None = None
+    """The results folder, whose other studies tell the noise too; None where there is none."""
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def is_published(self) -> bool:
         """Whether this is the paper's numbers."""
         return self.name == PUBLISHED
+
+    def once(self, key: str, make: Callable[[], _T]) -> _T:
+        """Return what `make` makes, made on the first call with this key alone."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: _T = self._made[key]
+        return made
+
+    def elsewhere(self) -> pd.DataFrame:
+        """Return the evaluations of the results folder's runs that are not of this study."""
+        return self.once("elsewhere", lambda: _elsewhere(self))
+
+
+def _elsewhere(source: Source) -> pd.DataFrame:
+    if source.root is None:
+        return pd.DataFrame()
+    return _plain(rows_elsewhere(source.root, source.runs["run_id"]))
+
+
+def rows_elsewhere(root: Path, runs: pd.Series) -> pd.DataFrame:
+    """Return the evaluations of all runs of a results folder but those given."""
+    from analysis.tables import load
+
+    known = set(runs)
+    if known.issuperset(load.sql("SELECT run_id FROM runs", root)["run_id"]):
+        return pd.DataFrame()
+    rows = load.results(root)
+    return rows[~rows["run_id"].isin(known)]
 
 
 def open_source(
@@ -112,6 +145,7 @@ def study_source(name: str, results: Path | str | None = None, metric: str | Non
         pictures=_pictures(store, evals),
         commit="+".join(c[:10] for c in commits) or None,
         question=_question(store, name),
+        root=store.root,
     )
 
 

@@ -196,7 +196,7 @@ def study_tables(points: Points) -> list[Table]:
     """Return a study's own tables 1 (models) and 4 (results; mean over seeds) from its points."""
     rows = _sorted(_with_names(average_seeds(points.frame, points.metric)))
     values = {points.metric: (points.metric, 3), "low": ("low", 3), "high": ("high", 3)}
-    ends = "low and high: seeds where there are several, else the record's own interval"
+    ends = "low and high: 95 % interval of the mean between trainings"
     caption = f"Results: {points.footer} {ends}"
     return [
         of_frame("table1", "Models of the study", _shapes(rows), _MODELS),

@@ -4,76 +4,83 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.claims.finding import Finding, Part, beyond, verdict_of
-from analysis.claims.groups import check_alike, groups_of, half_width
+from analysis.claims.cases import Case, decide, worst
+from analysis.claims.finding import Finding
+from analysis.claims.groups import check_alike, groups_of
 from analysis.claims.rows import NotYetError, rows_of
-from analysis.select.noise import Noise, noise_of
+from analysis.claims.values import Values, values_of
+from analysis.noise.decide import Comparison
+from analysis.noise.model import Mean
 from analysis.select.source import Source
 from dit_core.study.science.claim_kinds import OrderClaim
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two values that the claim ranks next to each other, compared in one group."""
-
-    name: str
-    gap: float | None
-    """Mean of the larger minus mean of the smaller one; None where one of them lacks results."""
-    half: float = 0.0
-
-    @property
-    def part(self) -> Part:
-        return "open" if self.gap is None else beyond(self.gap, self.half)
-
-
 def judge(claim: OrderClaim, source: Source) -> Finding:
-    """Judge every pair of neighbouring ranks in every group; the smallest gap is the estimate."""
+    """Judge every pair of neighbouring ranks in every group; the least certain is the estimate."""
     members = tuple(value for rank in claim.ranks for value in rank)
     about = rows_of(claim, source, keep=(claim.by,), where={claim.by: members})
-    noise = noise_of(about.frame, claim.metric, (claim.by, *claim.within))
-    pairs = list(_pairs(claim, about.frame, noise))
-    gaps = [(pair.gap, pair.half) for pair in pairs if pair.gap is not None]
-    if not gaps:
+    values = values_of(claim, source, about.frame)
+    cases = list(_cases(claim, about.frame, values))
+    measured = [case for case in cases if case.comparison is not None]
+    if not measured:
         raise NotYetError(
             f"no two of {', '.join(map(str, members))} are measured alike; `ditlab run "
             f"{source.name}`"
         )
-    gap, half = min(gaps, key=lambda pair: pair[0] - pair[1])
-    absent = len(pairs) - len(gaps)
-    return Finding(
-        verdict_of([pair.part for pair in pairs]),
-        gap,
-        gap - half,
-        gap + half,
-        quantity=f"smallest difference of {claim.metric}",
-        bound=" < ".join(" | ".join(map(str, rank)) for rank in claim.ranks),
-        n=len(gaps),
-        noise=noise.sd,
-        source=noise.source,
-        reason=f"{absent} of {len(pairs)} comparisons lack results" if absent else "",
-        detail=tuple(
-            f"{pair.name}: difference {pair.gap:+.3g} ± {pair.half:.2g} {pair.part}"
-            for pair in pairs
-            if pair.gap is not None
-        ),
-    ).about(about)
+    found = decide(claim, cases)
+    least = worst(cases)
+    return (
+        Finding(
+            found.verdict,
+            least.estimate,
+            least.low,
+            least.high,
+            quantity=f"least certain difference of {claim.metric}",
+            bound=" < ".join(" | ".join(map(str, rank)) for rank in claim.ranks),
+            n=about.frame["run_id"].nunique(),
+            comparisons=len(cases),
+            reason=found.reason(claim),
+            decided_by="tolerance" if found.by_tolerance else "noise",
+            detail=tuple(
+                f"{case.name}: difference {case.estimate:+.3g} ({case.low:+.3g} to "
+                f"{case.high:+.3g}) {part}"
+                for case, part in zip(cases, found.parts, strict=True)
+                if case.comparison is not None
+            ),
+        )
+        .with_noise(values)
+        .about(about)
+    )
 
 
-def _pairs(claim: OrderClaim, rows: pd.DataFrame, noise: Noise) -> Iterator[_Pair]:
+def _cases(claim: OrderClaim, rows: pd.DataFrame, values: Values) -> Iterator[Case]:
     for name, group in groups_of(rows, claim.within):
         check_alike(group, claim.by, claim, name)
-        values = group.groupby(claim.by)[claim.metric]
-        means = values.mean().to_dict()
-        counts = values.size().to_dict()
+        means = {key: values.mean(one) for key, one in group.groupby(claim.by)}
         for upper, lower in itertools.pairwise(claim.ranks):
             for small, large in itertools.product(upper, lower):
-                pair = f"{name}{small} < {large}"
-                if small not in means or large not in means:
-                    yield _Pair(pair, None)
-                    continue
-                half = half_width(noise, claim, counts[small], counts[large])
-                yield _Pair(pair, float(means[large] - means[small]), half)
+                yield _case(claim, f"{name}{small} < {large}", values, means, (small, large))
+
+
+def _case(
+    claim: OrderClaim,
+    name: str,
+    values: Values,
+    means: dict[object, Mean],
+    pair: tuple[object, ...],
+) -> Case:
+    small = means.get(pair[0])
+    large = means.get(pair[1])
+    if small is None or large is None:
+        return Case(name, None)
+    contrast = values.model.difference(small, large)
+    half = contrast.half(claim.level)
+    base = values.model.value(small.value)
+    gap, low, high = (
+        values.model.value(small.value + contrast.gap + reach) - base
+        for reach in (0.0, -half, half)
+    )
+    return Case(name, Comparison(contrast, above=0.0), gap, gap, low, high)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
-from analysis.claims.finding import Finding, against, bounds_of, verdict_of
+from analysis.claims.cases import Case, decide
+from analysis.claims.finding import Finding, bounds_of
 from analysis.claims.rows import Rows, rows_of
+from analysis.claims.values import Values, values_of
+from analysis.noise.decide import Comparison
+from analysis.noise.model import Contrast, Mean, NoiseModel
 from analysis.select.configuration import MODEL, config_key, config_names
-from analysis.select.noise import Noise, noise_of, relative_noise_of
 from analysis.select.source import Source
 from dit_core.errors import UserError
 from dit_core.study.science.claim import Selection
@@ -23,33 +27,59 @@ def judge(claim: RatioClaim, source: Source) -> Finding:
     """Judge the ratio of the two means by its bounds."""
     above = _side(claim, claim.numerator, source)
     below = _side(claim, claim.denominator, source)
-    undecided = Finding(
-        "UNDECIDED",
-        quantity=f"ratio of {claim.metric}",
-        bound=bounds_of(claim),
-        n=len(above.frame) + len(below.frame),
-        reason="the mean of the denominator is 0",
-    ).about(above, below)
-    top = above.frame[claim.metric].to_numpy(float)
-    bottom = below.frame[claim.metric].to_numpy(float)
-    if not bottom.mean():
+    both = pd.concat([above.frame, below.frame], ignore_index=True)
+    bounds = [bound for bound in (claim.at_least, claim.at_most) if bound is not None]
+    values = values_of(claim, source, both, *bounds)
+    top = values.mean(above.frame)
+    bottom = values.mean(below.frame)
+    undecided = (
+        Finding(
+            "UNDECIDED",
+            quantity=f"ratio of {claim.metric}",
+            bound=bounds_of(claim),
+            n=both["run_id"].nunique(),
+            reason="the mean of the denominator is 0",
+            detail=_detail(values, (above.frame, top), (below.frame, bottom)),
+        )
+        .with_noise(values)
+        .about(above, below)
+    )
+    if values.model.scale == "linear" and not bottom.value:
         return undecided
-    value = float(top.mean() / bottom.mean())
-    low, high, noise = _interval(claim, above.frame, below.frame)
-    low = min(low, value - claim.tolerance)
-    high = max(high, value + claim.tolerance)
-    return Finding(
-        verdict_of([against(claim, low, high)]),
-        value,
-        low,
-        high,
-        quantity=undecided.quantity,
-        bound=undecided.bound,
-        n=undecided.n,
-        noise=noise.sd,
-        source=noise.source,
-        detail=_detail(claim, above.frame, below.frame),
-    ).about(above, below)
+    case = _case(claim, values, top, bottom)
+    found = decide(claim, [case])
+    return replace(
+        undecided,
+        verdict=found.verdict,
+        estimate=case.estimate,
+        low=case.low,
+        high=case.high,
+        reason=found.reason(claim),
+        decided_by="tolerance" if found.by_tolerance else undecided.decided_by,
+    )
+
+
+def _case(claim: RatioClaim, values: Values, top: Mean, bottom: Mean) -> Case:
+    contrast = _contrast(values.model, top, bottom)
+    half = contrast.half(claim.level)
+    value, low, high = (values.model.value(contrast.gap + reach) for reach in (0.0, -half, half))
+    above = None if claim.at_least is None else values.model.number(claim.at_least)
+    below = None if claim.at_most is None else values.model.number(claim.at_most)
+    excess = min(
+        math.inf if claim.at_least is None else value - claim.at_least,
+        math.inf if claim.at_most is None else claim.at_most - value,
+    )
+    return Case("", Comparison(contrast, above, below), excess, value, low, high)
+
+
+def _contrast(model: NoiseModel, top: Mean, bottom: Mean) -> Contrast:
+    """Return the ratio on the model's scale, with its standard error."""
+    if model.scale == "log":
+        return model.difference(bottom, top)
+    # Values of both signs have no logarithm: propagation of errors to first order.
+    value = top.value / bottom.value
+    error = math.hypot(math.sqrt(top.variance), value * math.sqrt(bottom.variance))
+    return Contrast(value, error / abs(bottom.value), min(top.df, bottom.df))
 
 
 def _side(claim: RatioClaim, side: Selection, source: Source) -> Rows:
@@ -65,35 +95,17 @@ def _side(claim: RatioClaim, side: Selection, source: Source) -> Rows:
     return about
 
 
-def _interval(
-    claim: RatioClaim, above: pd.DataFrame, below: pd.DataFrame
-) -> tuple[float, float, Noise]:
-    """Return the ends of the ratio's interval, and the noise it rests on."""
-    top = above[claim.metric].to_numpy(float)
-    bottom = below[claim.metric].to_numpy(float)
-    value = float(top.mean() / bottom.mean())
-    both = pd.concat([above, below])
-    by = (*claim.numerator, *claim.denominator)
-    noise = relative_noise_of(both, claim.metric, by)
-    if noise is not None:
-        reach = float(np.exp(noise.half(len(top), len(bottom), level=claim.level) or 0.0))
-        return value / reach, value * reach, noise
-    # Values of both signs have no logarithm: propagation of errors to first order.
-    noise = noise_of(both, claim.metric, by)
-    top_half = noise.half(len(top), level=claim.level) or 0.0
-    bottom_half = noise.half(len(bottom), level=claim.level) or 0.0
-    share = float(np.hypot(top_half / top.mean(), bottom_half / bottom.mean()))
-    half = abs(value) * share
-    return value - half, value + half, noise
-
-
-def _detail(claim: RatioClaim, above: pd.DataFrame, below: pd.DataFrame) -> tuple[str, ...]:
-    names = config_names(pd.concat([above, below], ignore_index=True))
-    named = ((names.iloc[0], above), (names.iloc[-1], below))
+def _detail(values: Values, *sides: tuple[pd.DataFrame, Mean]) -> tuple[str, ...]:
+    names = config_names(pd.concat([rows for rows, _ in sides], ignore_index=True))
     return tuple(
-        f"{name}{_steps(side)}: {side[claim.metric].mean():.4g} (n = {len(side)})"
-        for name, side in named
+        f"{name}{_steps(rows)}: {values.model.value(mean.value):.4g} "
+        f"({_counted(mean.trainings, 'training')})"
+        for name, (rows, mean) in zip((names.iloc[0], names.iloc[-1]), sides, strict=True)
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _seedless(name: str) -> str:

@@ -200,13 +200,12 @@ def scatter(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, size: float = 34) -
 
 def whiskers(rows: pd.DataFrame) -> str:
     """Return what the whiskers of rows of `average_seeds` are, "" where there are none."""
-    drawn = rows[rows["high"].astype(float) > rows["low"].astype(float)]
-    of_seeds = bool((drawn["seeds"] > 1).any())
-    of_one = bool((drawn["seeds"] == 1).any())
-    words = ["lowest to highest seed"] * of_seeds + [
-        "the 95 % interval of one seed's record"
-    ] * of_one
-    return f"Whiskers: {' or '.join(words)}." if words else ""
+    if not (rows["high"].astype(float) > rows["low"].astype(float)).any():
+        return ""
+    repeats = int(rows["repeats"].max())
+    noun = "repeat" if repeats == 1 else "repeats"
+    noise = f"by {repeats} {noun} of this study" if repeats else "by a prior: nothing is repeated"
+    return f"Whiskers: 95 % interval between trainings, {noise}."
 
 
 def statistics(found: Correlation, line: Line, metric: str) -> str:

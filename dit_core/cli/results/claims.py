@@ -125,6 +125,21 @@ def interval(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{low:.3g} to {high:.3g}"
 
 
+def counted(judged: Judgement) -> str:
+    """Return "16 trainings", with the number of comparisons where there are several."""
+    noun = "model" if judged.kind == "correlation" else "training"
+    text = f"{judged.n} {noun}" if judged.n == 1 else f"{judged.n} {noun}s"
+    return f"{text}, {judged.comparisons} comparisons" if judged.comparisons > 1 else text
+
+
+def noise_text(judged: Judgement) -> str:
+    """Return "noise between trainings: 9 % of the value (prior: …)", or what decided else."""
+    if judged.noise is None or judged.decided_by == "count":
+        return f"interval: {judged.noise_source}"
+    size = f"{judged.noise * 100:.2g} % of the value" if judged.noise_is_share else ""
+    return f"noise between trainings: {size or number(judged.noise)} ({judged.noise_source})"
+
+
 def _print(judged: list[Judgement], details: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -132,17 +147,16 @@ def _print(judged: list[Judgement], details: bool) -> None:
     console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
     for j in judged:
         console.print(
-            f"[bold {_STYLE[j.verdict]}]{j.verdict:<10}[/] [bold]{escape(j.id)}[/]  "
-            f"{escape(j.text)}"
+            f"[bold {_STYLE[j.verdict]}]{j.words:<10}[/] [bold]{escape(j.id)}[/]  {escape(j.text)}"
         )
         if j.quantity:
             span = interval(j.low, j.high)
             line = (
-                f"{j.quantity}: {number(j.estimate)}, interval {span}, n = {j.n}; wanted {j.bound}"
+                f"{j.quantity}: {number(j.estimate)}, interval {span}, {counted(j)}; "
+                f"wanted {j.bound}"
             )
             console.print(f"           {escape(line)}")
-            noise = f"noise: one standard deviation {number(j.noise)}; source: {j.noise_from}"
-            console.print(f"           {escape(noise)}")
+            console.print(f"           {escape(noise_text(j))}")
         setting = f"judged at {j.setting}; name it under `where:` for another" if j.setting else ""
         for text in (
             setting,

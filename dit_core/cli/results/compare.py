@@ -12,6 +12,8 @@ from dit_core.cli.shared.options import JsonOption, ResultsOption, print_json
 from dit_core.cli.shared.study_argument import StudyArgument, study_name
 from dit_core.records.paths import Store
 
+_ENDS = ("difference_low", "difference_high")
+
 
 def compare(
     study: StudyArgument,
@@ -31,37 +33,27 @@ def compare(
     import pyarrow as pa
 
     from analysis.select.compare import compare as compare_frames
+    from analysis.select.source import rows_elsewhere
     from analysis.tables import load
     from analysis.write.terminal import fitted, terminal_width
 
     store = Store.at(results)
     frame = load.results(store.root, study_name(study, store))
-    found = compare_frames(frame, by, metric)
+    found = compare_frames(frame, by, metric, rows_elsewhere(store.root, frame["run_id"]))
     if as_json:
         print_json(asdict(found))
         return
-    floors = sorted({row["noise_floor"] for row in found.rows} - {None})
-    hidden = () if len(floors) > 1 else ("noise_floor",)
-    rows = [{k: v for k, v in row.items() if k not in hidden} for row in found.rows]
+    rows = found.rows
     if rows:
         table = pa.Table.from_pylist(rows)
         keep, last = important(rows, found.by, found.metric)
         print(fitted(table, terminal_width(), keep=keep, last=last, hint="--json has all"), end="")
     else:
         print(f"no two measured runs differ in {found.by} alone", file=sys.stderr)
-    floor = (
-        "unknown (no repeats over seeds)"
-        if found.floor is None
-        else f"{found.floor:.4g} ({found.repeats} repeats)"
-    )
-    if len(floors) > 1:
-        floor = (
-            f"{floors[0]:.4g} to {floors[-1]:.4g}, by how a row was measured "
-            f"({found.repeats} repeats)"
-        )
+    size = f"{found.noise * 100:.2g} %" if found.noise_is_share else f"{found.noise:.3g}"
     print(
-        f"noise floor of {found.metric}: {floor}; apart means: intervals apart and difference "
-        "above the floor"
+        f"noise of {found.metric} between trainings: {size} ({found.noise_source}); apart means: "
+        "the 95 % interval of this one difference excludes 0"
     )
     if found.left_out:
         print(f"{found.left_out} evaluations have no counterpart that differs in {found.by} alone")
@@ -72,8 +64,8 @@ def important(rows: list[dict[str, Any]], by: str, metric: str) -> tuple[list[st
     answer = [by, metric, "difference", "verdict"]
     same = [c for c in rows[0] if c not in answer and len({row[c] for row in rows}) == 1]
     ends = [
-        "noise_floor",
-        *(c for c in same if c not in ("noise_floor", "low", "high")),
+        *_ENDS,
+        *(c for c in same if c not in (*_ENDS, "low", "high")),
         "low",
         "high",
     ]

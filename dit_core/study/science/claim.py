@@ -16,6 +16,7 @@ from dit_core.study.science.frozen import Frozen
 
 Scalar = bool | int | float | str
 OF_RUNS = ("loss", "loss_spikes")  # metrics that come from the training curve, not from samples
+COUNTED = ("loss_spikes",)  # counts that are observed exactly: a verdict on them has no noise
 # What a row may be selected by: columns of the tables of runs and of evaluations.
 COLUMNS: tuple[str, ...] = (
     "run_id",
@@ -122,11 +123,15 @@ class Statement(Frozen):
     """Rows that count: column to value or list of values (null: rows without a value); the latest
     training point unless one is named."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    """Difference that counts as none, in units of what is judged; the noise where none is known."""
+    """Difference that counts as none, in units of what is judged; it never replaces the noise."""
     conditional: Annotated[str, Field(max_length=500)] = ""
     """What the statement depends on: data, recipe, sampler, source of the numbers."""
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     """Confidence level of the interval."""
+    expect: float | None = None
+    """What is expected of what is judged, for `ditlab plan` to say how likely a verdict is: the
+    ratio, value or correlation; of an order or a trend the ratio of neighbours, larger by smaller.
+    """
 
     def selected(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (key of the claim, column, value) for each value that the claim selects rows by."""

@@ -123,6 +123,11 @@ class RatioClaim(Bounded):
         yield from values_of("numerator", self.numerator)
         yield from values_of("denominator", self.denominator)
 
+    @property
+    def one_case_refutes(self) -> bool:
+        """Whether a ratio beyond its bound refutes the claim, though seeds are still to come."""
+        return True
+
 
 class ThresholdClaim(Bounded):
     """Every selected row keeps a bound, or equals a value within the tolerance."""
@@ -163,6 +168,11 @@ class TrendClaim(Statement):
     """Direction of the metric as `x` grows."""
     within: Columns = ()
     """Columns that must be equal within one line."""
+
+    @property
+    def one_case_refutes(self) -> bool:
+        """Whether one step back refutes the claim."""
+        return True
 
 
 class CrossingClaim(Bounded):

@@ -57,11 +57,12 @@ def test_the_footer_says_what_the_whiskers_are():
         .assign(run_id=lambda rows: rows["run_id"] + "again")
     )
     more["fd_digits"] += 2
-    assert said(two) == "Whiskers: lowest to highest seed."
+    assert said(two) == "Whiskers: 95 % interval between trainings, by 9 repeats of this study."
     assert said(one) == ""
-    assert said(measured) == "Whiskers: the 95 % interval of one seed's record."
+    alone = "Whiskers: 95 % interval between trainings, by a prior: nothing is repeated."
+    assert said(measured) == alone
     both = said(pd.concat([measured, more]))
-    assert both == "Whiskers: lowest to highest seed or the 95 % interval of one seed's record."
+    assert both == "Whiskers: 95 % interval between trainings, by 3 repeats of this study."
     assert both in texts(gmacs_quality(pd.concat([measured, more]))).replace("\n", " ")
     assert "Whiskers" not in texts(gmacs_quality(published.scaling(), "fid", beside_paper=False))
 

@@ -138,5 +138,6 @@ def test_a_studys_tables_average_seeds():
         "fd_digits"
     ]
     row = next(r for r in four.rows if r[0] == "XS" and r[1] == 1)
-    assert (row[low], row[high]) == (one.min(), one.max())
+    assert row[low] < one.min()
+    assert row[high] > one.max()
     assert row[value] == pytest.approx(one.mean())
