@@ -136,7 +136,8 @@ def _gap(
             of_training = np.sqrt(line.whole.variance) * rng.standard_t(line.whole.df, (DRAWS, 1))
             y = y + of_samples + of_training
         moved.append(_interpolated(line.x, y, grid))
-    return moved[1] - moved[0]
+    gap: NDArray[np.float64] = moved[1] - moved[0]
+    return gap
 
 
 def _interpolated(
