@@ -121,7 +121,8 @@ def _knots(lines: list[Line]) -> NDArray[np.float64]:
     low = max(line.x[0] for line in lines)
     high = min(line.x[-1] for line in lines)
     points = np.unique(np.concatenate([[low, high], *(line.x for line in lines)]))
-    return points[(points >= low) & (points <= high)]
+    shared: NDArray[np.float64] = points[(points >= low) & (points <= high)]
+    return shared
 
 
 def _gap(
@@ -136,8 +137,7 @@ def _gap(
             of_training = np.sqrt(line.whole.variance) * rng.standard_t(line.whole.df, (DRAWS, 1))
             y = y + of_samples + of_training
         moved.append(_interpolated(line.x, y, grid))
-    gap: NDArray[np.float64] = moved[1] - moved[0]
-    return gap
+    return moved[1] - moved[0]
 
 
 def _interpolated(
