@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.select.configuration import MODEL, config_key, config_names
+from analysis.select.configuration import MODEL, SETTING, config_key, config_names
 from analysis.select.points import (
-    SETTING,
     Points,
     average_seeds,
     final_points,
