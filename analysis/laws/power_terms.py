@@ -85,19 +85,29 @@ def model(theta: Array, u: Array) -> tuple[Array, Array]:
 def huber(residual: Array, weight: Array, delta: float) -> Array:
     """Return the weighted sum over the last axis of Huber's loss."""
     size = np.abs(residual)
-    return (weight * np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))).sum(-1)
+    loss = np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
+    return np.asarray((weight * loss).sum(-1))
 
 
 def solve(
-    problem: Problem, theta: Array, weight: Array, delta: float = DELTA, steps: int = 300
+    problem: Problem,
+    theta: Array,
+    weight: Array,
+    delta: float = DELTA,
+    steps: int = 300,
+    fixed: int | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return (theta (B, P), loss (B,), moved (B,)) from starts theta (B, P) with point weights (B,
-    n).
+    """Return (theta (B, P), loss (B,), moved (B,)) from starts (B, P) with weights (B, n).
+
+    The parameter `fixed` stays at its start.
 
     `moved` is the largest relative change of a parameter in the last ten steps: small where the
     search has settled.
     """
     lower, upper = problem.bounds
+    if fixed is not None:
+        lower[fixed] = -np.inf
+        upper[fixed] = np.inf
     theta = np.clip(theta, lower, upper)
     damp = np.full(len(theta), 1e-2)
     fitted, jac = model(theta, problem.u)
@@ -114,6 +124,8 @@ def solve(
         slope = np.einsum("bnp,bn,bn->bp", jac, w, residual)
         # A parameter at its bound that the loss pushes outwards is held there.
         held = ((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0))
+        if fixed is not None:
+            held[:, fixed] = True
         normal = np.where(held[:, :, None] | held[:, None, :], 0.0, normal)
         diagonal = np.einsum("bpp->bp", normal)
         ridge = damp[:, None] * np.maximum(

@@ -14,7 +14,8 @@ from analysis.claims.finding import Finding
 from analysis.claims.judge import Judgement, judge, judgement_of
 from analysis.figures import catalogue, style
 from analysis.figures.provenance import table_hash
-from analysis.laws import all_laws as laws_module
+from analysis.laws.all_laws import fit_all
+from analysis.laws.words import answer as words_of
 from analysis.published import numbers as published
 from analysis.report.cost import cost_rows
 from analysis.select.configuration import config_names
@@ -83,7 +84,7 @@ def collect(
     notes: list[str] = []
     answer: list[str] = []
     try:
-        answer = laws_module.answer(laws_module.fit_all(source, mix))
+        answer = words_of(fit_all(source, mix))
     except UserError as error:
         notes.append(str(error))
     figures, missing = _figures(source, mix)

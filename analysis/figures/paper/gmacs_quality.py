@@ -12,7 +12,7 @@ from analysis.figures.labels import label_points
 from analysis.figures.provenance import Provenance
 from analysis.figures.rows import is_measured_as, provenance_of, rows_of
 from analysis.laws.correlation import SEED, Correlation, correlate
-from analysis.laws.fits import Line, ols
+from analysis.laws.line import Line, ols
 from analysis.published import numbers as published
 from analysis.select.configuration import config_key, config_names
 from analysis.select.points import Points, average_seeds, final_points

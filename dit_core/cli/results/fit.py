@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +12,11 @@ from dit_core.cli.shared.options import JsonOption, MixOption, ResultsOption, pr
 from dit_core.cli.shared.spinner import spinner
 from dit_core.cli.shared.study_argument import StudyOrPublished, name_or_published
 from dit_core.records.paths import Store
+
+if TYPE_CHECKING:
+    from analysis.laws.table import Row
+
+WIDTH = 80  # where the output is no terminal
 
 
 def fit(
@@ -26,7 +30,9 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fit every law the results allow, and say why where they do not."""
-    from analysis.laws.all_laws import answer, fit_all, table
+    from analysis.laws.all_laws import fit_all
+    from analysis.laws.table import rows
+    from analysis.laws.words import answer
     from analysis.select.source import open_source
 
     store = Store.at(results)
@@ -37,27 +43,33 @@ def fit(
     if as_json:
         print_json({"study": name, "answer": answer(laws), "fits": laws.plain()})
         return
-    _print(f"{name}: {laws.footer}", table(laws).to_dict("records"), answer(laws))
+    _print(f"{name}: {laws.footer}", list(rows(laws)), answer(laws))
 
 
-def _print(title: str, rows: list[dict[str, Any]], sentences: list[str]) -> None:
+def _print(title: str, rows: list[Row], sentences: list[str]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    shown = Table("fit", "quantity", "value", "interval", "n", "status", title=title)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, right in (("fit", 0), ("quantity", 0), ("value", 1), ("95 % interval", 0)):
+        shown.add_column(heading, justify="right" if right else "left")
+    shown.add_column("n", justify="right")
+    before = ""
     for row in rows:
-        value = _number(row["value"], ".5g")
-        low = _number(row["low"], ".4g")
-        span = "-" if low == "-" else f"{low} to {_number(row['high'], '.4g')}"
-        cells = (row["fit"], row["quantity"], value, span, str(row["n"]), escape(row["status"]))
-        shown.add_row(*cells)
+        span = "-" if row.low is None else f"{_number(row.low)} to {_number(row.high)}"
+        fit = "" if row.fit == before else row.fit
+        shown.add_row(escape(fit), row.quantity, _number(row.value), span, str(row.n))
+        before = row.fit
+    console.print(title, markup=False)
+    console.print()
     console.print(shown)
+    console.print()
     for sentence in sentences:
         console.print(sentence, markup=False)
 
 
-def _number(value: float | None, form: str) -> str:
-    """Return a number, or a dash where it is missing (None, or NaN in a data frame)."""
-    return "-" if value is None or math.isnan(value) else format(value, form)
+def _number(value: float | None) -> str:
+    """Return a number, or a dash where it is missing."""
+    return "-" if value is None else f"{value:.4g}"

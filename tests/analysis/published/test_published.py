@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.laws.correlation import correlate, difference
-from analysis.laws.fits import ols
+from analysis.laws.line import ols
 from analysis.published import numbers as published
 from analysis.published.columns import TABLES, data_dictionary
 from dit_core.errors import UserError
