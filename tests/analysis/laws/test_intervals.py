@@ -103,13 +103,13 @@ def test_shared_deviations_widen_a_slope_and_independent_ones_hardly():
     x = groups.astype(float)
     ratios: dict[float, list[float]] = {0.0: [], 16.0: []}
     for shared in [*ratios] * 40:
-        y = -54 * x + rng.normal(0, shared, 6)[groups] + rng.normal(0, 2, 18)
+        y = -54 * x + rng.normal(0, shared, 6)[groups] + rng.normal(0, 9, 18)
         one = ols(x, y)
         wide = ols(x, y, clusters=(groups,))
         assert wide.slope == one.slope
         ratios[shared].append((wide.slope_high - wide.slope) / (one.slope_high - one.slope))
     assert min(ratios[0.0]) >= 1
-    assert np.median(ratios[0.0]) < 1.25 < np.median(ratios[16.0])
+    assert np.median(ratios[0.0]) < 1.25 < np.mean(ratios[16.0])
 
 
 def test_without_clusters_the_interval_is_students():
