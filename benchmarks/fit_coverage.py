@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.correlation import correlate
-from analysis.laws.estimate import Estimate, HeldOut
+from analysis.laws.data.estimate import Estimate, HeldOut
 from analysis.laws.isoflop import Curve, isoflop_of
 from analysis.laws.line import ols
 from analysis.laws.patch_law import patch_law

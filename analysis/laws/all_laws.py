@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.laws.correlation import SEED, Correlation, correlate
-from analysis.laws.estimate import Estimate
+from analysis.laws.data.estimate import Estimate
 from analysis.laws.isoflop import Curve, IsoFlop, isoflop_of
 from analysis.laws.leave_one_out import LeftOut, Models, leave_one_out
 from analysis.laws.line import Line, ols

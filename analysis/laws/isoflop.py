@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from analysis.laws.estimate import NO_ESTIMATE, Estimate
+from analysis.laws.data.estimate import NO_ESTIMATE, Estimate
 
 Array = NDArray[np.float64]
 BUDGETS = 6

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.laws.clusters import errors_of, kernels_of
-from analysis.laws.unfit import unfit
+from analysis.laws.data.unfit import unfit
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.laws.clusters import bend, errors_of, kernels_of
-from analysis.laws.estimate import Estimate, HeldOut
-from analysis.laws.unfit import unfit
+from analysis.laws.data.estimate import Estimate, HeldOut
+from analysis.laws.data.unfit import unfit
 
 Array = NDArray[np.float64]
 FEWEST = 6

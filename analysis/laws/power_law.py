@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.laws.clusters import bend, errors_of, kernels_of
-from analysis.laws.estimate import NO_ESTIMATE, Estimate, HeldOut
-from analysis.laws.means import Means, means_of
+from analysis.laws.data.estimate import NO_ESTIMATE, Estimate, HeldOut
+from analysis.laws.data.means import Means, means_of
+from analysis.laws.data.unfit import unfit
 from analysis.laws.power_terms import DEEPEST, EXPONENTS, Problem, best, solve
-from analysis.laws.unfit import unfit
 
 Array = NDArray[np.float64]
 SETTLED = 1e-4

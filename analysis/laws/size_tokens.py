@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from analysis.laws.estimate import Estimate, HeldOut
-from analysis.laws.unfit import unfit
+from analysis.laws.data.estimate import Estimate, HeldOut
+from analysis.laws.data.unfit import unfit
 
 Array = NDArray[np.float64]
 NAMES = ("constant", "ln N", "ln T", "ln N x ln T", "(ln N)^2", "(ln T)^2")

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from analysis.laws.estimate import NO_ESTIMATE, Estimate, HeldOut
-from analysis.laws.means import means_of
+from analysis.laws.data.estimate import NO_ESTIMATE, Estimate, HeldOut
+from analysis.laws.data.means import means_of
+from analysis.laws.data.unfit import unfit
 from analysis.laws.power_terms import EXPONENTS, Problem, best, model, solve
-from analysis.laws.unfit import unfit
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]

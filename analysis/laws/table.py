@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws.all_laws import Laws, interval_of
-from analysis.laws.estimate import Estimate, HeldOut
+from analysis.laws.data.estimate import Estimate, HeldOut
 
 
 @dataclass(frozen=True, slots=True)

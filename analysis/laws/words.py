@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from analysis.laws.all_laws import Laws
-from analysis.laws.estimate import HeldOut
+from analysis.laws.data.estimate import HeldOut
 from analysis.laws.misfit import MISFIT
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.laws.clusters import errors_of, kernels_of
 from analysis.laws.correlation import correlate
-from analysis.laws.estimate import Estimate
+from analysis.laws.data.estimate import Estimate
 from analysis.laws.isoflop import Curve, isoflop_of
 from analysis.laws.line import ols
 from analysis.laws.power_law import power_law
