@@ -82,7 +82,10 @@ def correlate(
     r = float(_rowwise(means[0][None], means[1][None], method)[0])
     fewest = FEWEST_RANKS if method == "spearman" else FEWEST_INTERVAL
     if n < fewest:
-        few = f"too few points for an interval ({n} < {fewest})"
+        what = (
+            "models for an interval of ranks" if method == "spearman" else "points for an interval"
+        )
+        few = f"too few {what} ({n} < {fewest})"
         return Correlation(method, n, r, None, None, level, few)
     if method == "spearman":
         return Correlation(method, n, r, *_bonett_wright(r, n, level), level)

@@ -33,7 +33,7 @@ def test_spearman_has_no_interval_below_ten_points():
     x = np.arange(9.0)
     few = correlate(x, -x, np.random.default_rng(0), method="spearman")
     assert (few.r, few.low) == (-1.0, None)
-    assert few.status == "too few points for an interval (9 < 10)"
+    assert few.status == "too few models for an interval of ranks (9 < 10)"
     x = np.arange(10.0)
     found = correlate(x, -x, np.random.default_rng(0), method="spearman")
     assert found.low == -1.0 < found.high < -0.9
