@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.claims.rows import CONFIGURATION
 from analysis.select.configuration import MODEL
 from dit_core.errors import UserError
 from dit_core.study.science.claim import Statement
@@ -27,7 +28,7 @@ def groups_of(rows: pd.DataFrame, within: tuple[str, ...]) -> list[tuple[str, pd
 
 def check_alike(group: pd.DataFrame, by: str, claim: Statement, name: str) -> None:
     """Raise UserError where rows with an equal value of `by` are of different configurations."""
-    if by in _NAMES_A_RUN:
+    if by in _NAMES_A_RUN or group.groupby(by)[CONFIGURATION].nunique().max() <= 1:
         return
     for column in MODEL:
         if column == by or column not in group:

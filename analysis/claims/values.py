@@ -40,6 +40,12 @@ class Values:
         below = None if at_most is None else self.model.number(at_most) + slack
         return Comparison(self.model.against(mean, 0.0), above, below)
 
+    def narrow(self, rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """Return the rows with the columns that a mean needs, and those named: groups form fast."""
+        ends = (self.metric, f"{self.metric}_low", f"{self.metric}_high")
+        wanted = dict.fromkeys(("run_id", "seed", *ends, *columns))
+        return rows[[column for column in wanted if column in rows]]
+
     @property
     def source(self) -> str:
         """Return where the noise comes from, for a reader."""

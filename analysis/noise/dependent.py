@@ -64,7 +64,7 @@ def williams(x: NDArray[np.float64], other: NDArray[np.float64], y: NDArray[np.f
         return Gap(None, None, df, f"too few models ({n} < {FEWEST})")
     if (np.ptp(columns, axis=1) <= 1e-12 * np.abs(columns).max(axis=1)).any():
         return Gap(None, None, df, "zero variance")
-    r = np.corrcoef(columns)
+    r = np.asarray(np.corrcoef(columns))
     first = abs(float(r[0, 2]))
     second = abs(float(r[1, 2]))
     between = float(r[0, 1] * np.sign(r[0, 2]) * np.sign(r[1, 2]))

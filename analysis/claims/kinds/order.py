@@ -59,7 +59,9 @@ def judge(claim: OrderClaim, source: Source) -> Finding:
 def _cases(claim: OrderClaim, rows: pd.DataFrame, values: Values) -> Iterator[Case]:
     for name, group in groups_of(rows, claim.within):
         check_alike(group, claim.by, claim, name)
-        means = {key: values.mean(one) for key, one in group.groupby(claim.by)}
+        means = {
+            key: values.mean(one) for key, one in values.narrow(group, claim.by).groupby(claim.by)
+        }
         for upper, lower in itertools.pairwise(claim.ranks):
             for small, large in itertools.product(upper, lower):
                 yield _case(claim, f"{name}{small} < {large}", values, means, (small, large))

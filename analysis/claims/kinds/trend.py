@@ -62,7 +62,7 @@ def _text(case: Case, part: Part) -> str:
 def _line(claim: TrendClaim, name: str, group: pd.DataFrame, values: Values) -> list[Case]:
     """Return the change along one group, then its steps; without a comparison if it has none."""
     check_alike(group, claim.x, claim, name)
-    means = {x: values.mean(one) for x, one in group.groupby(claim.x)}
+    means = {x: values.mean(one) for x, one in values.narrow(group, claim.x).groupby(claim.x)}
     if len(means) < 2:
         return [Case(f"{name}one value of {claim.x} only", None)]
     points = list(means)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -113,11 +114,7 @@ def test_hostile_words_stay_words(word):
     source.runs["reason"] = word
     losses = pd.DataFrame({"run_id": frame["run_id"].iloc[0], "images": range(10), "loss": 0.5})
     plain = read(render(collect(study_of(own_runs(1)), ())))
-    html = render(
-        collect(
-            type(source)(**{**source.__dict__, "metrics": losses, "question": word}), (), (word,)
-        )
-    )
+    html = render(collect(replace(source, metrics=losses, question=word), (), (word,)))
     found = read(html)
     assert found.scripts == plain.scripts == 2
     assert found.handlers == []
