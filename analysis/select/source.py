@@ -14,6 +14,7 @@ from analysis.published.commit import published_commit
 from analysis.select.join import RUN_COLUMNS, join
 from analysis.select.points import select
 from dit_core.errors import UserError
+from dit_core.records.measured import reading_store
 from dit_core.records.paths import Store
 
 PUBLISHED = "published"
@@ -130,7 +131,7 @@ def study_source(name: str, results: Path | str | None = None, metric: str | Non
     """Return a study's tables; a planned run that has not started is a row without values."""
     from analysis.tables import load
 
-    store = Store.at(results)
+    store = reading_store(name, Store.at(results))
     runs = _with_planned(load.runs(store.root, name), store, name)
     evals = load.evals(store.root, name)
     chosen = metric or (main_metric(evals) if len(evals) else LOSS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from dit_core.errors import EnvironmentProblem
 from dit_core.records.assets import assets_folder
 from dit_core.records.paths import Store
+from dit_core.records.plan import study_names
 from dit_core.records.upkeep.pack import unpack
 
 _ENDING = ".tar.gz"
@@ -47,6 +48,16 @@ def measured_store(study: str) -> Store | None:
     if not folder.is_dir():
         _publish(archive, folder)
     return Store.at(folder)
+
+
+def reading_store(study: str, store: Store) -> Store:
+    """Return where to read a study from: the results folder, else the measured study of that name.
+
+    A study of the results folder comes first. Raises EnvironmentProblem as `measured_store` does.
+    """
+    if study in study_names(store):
+        return store
+    return measured_store(study) or store
 
 
 def _publish(archive: Path, folder: Path) -> None:

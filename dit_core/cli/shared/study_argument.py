@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dit_core.errors import UserError
+from dit_core.records.measured import measured_archives, reading_store
 from dit_core.records.paths import Store
 from dit_core.records.plan import read_plan, study_names
 from dit_core.study.grid.expand import MAX_RUNS, expand
@@ -40,7 +41,7 @@ def study_file(word: str, store: Store) -> Path:
     if is_file(word):
         return Path(word)
     _check_known(word, store)
-    return store.study_yaml(word)
+    return reading_store(word, store).study_yaml(word)
 
 
 def study_name(word: str, store: Store) -> str:
@@ -65,7 +66,7 @@ def runs_of(word: str, store: Store, words: list[str] | None) -> tuple[str, tupl
         study = load_study(Path(word))
         return study.name, select(expand(study, max_runs=MAX_RUNS).runs, words or [])
     _check_known(word, store)
-    return word, select(read_plan(store, word), words or [])
+    return word, select(read_plan(reading_store(word, store), word), words or [])
 
 
 def is_file(word: str) -> bool:
@@ -77,13 +78,14 @@ def is_file(word: str) -> bool:
 
 def _check_known(word: str, store: Store) -> None:
     names = study_names(store)
-    if word in names:
+    measured = measured_archives()
+    if word in names or word in measured:
         return
     files = [*Path().glob("studies/*.yaml"), *Path().glob("*.yaml")]
-    known = {file.stem: str(file) for file in files} | {name: name for name in names}
+    known = {file.stem: str(file) for file in files} | {n: n for n in (*names, *measured)}
     hits = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     nearest = f", did you mean {known[hits[0]]!r}?" if hits else ""
     raise UserError(
         f"{word!r} is neither a YAML file nor a study in {store.root}{nearest}; "
-        f"studies there: {', '.join(names) or 'none'}"
+        f"studies there: {', '.join(names) or 'none'}; measured: {', '.join(measured)}"
     )

@@ -128,10 +128,6 @@ class Statement(Frozen):
     """What the statement depends on: data, recipe, sampler, source of the numbers."""
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     """Confidence level of the interval."""
-    expect: float | None = None
-    """What is expected of what is judged, for `ditlab plan` to say how likely a verdict is: the
-    ratio, value or correlation; of an order or a trend the ratio of neighbours, larger by smaller.
-    """
 
     def selected(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (key of the claim, column, value) for each value that the claim selects rows by."""

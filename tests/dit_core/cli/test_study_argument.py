@@ -69,6 +69,7 @@ def commands_on_a_study() -> list[str]:
 def test_a_word_that_is_neither_gets_one_line_with_the_nearest(command, ditlab, planned, tmp_path):
     more = {
         "compare": ["--by", "model.patch"],
+        "plot": ["--x", "train_lr"],
         "submit": ["-c", "lab"],
         "cancel": ["--all"],
         "export": ["--tensorboard", str(tmp_path / "board")],

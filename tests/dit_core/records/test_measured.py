@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from command_line import answer
 
 from dit_core.errors import EnvironmentProblem
 from dit_core.records import measured
+from dit_core.records.paths import Store
 from dit_core.records.plan import study_names
 
 
@@ -43,3 +47,22 @@ def test_a_folder_that_cannot_be_written_is_one_line(assets: Path):
     name = next(iter(measured.measured_archives()))
     with pytest.raises(EnvironmentProblem, match="DITLAB_ASSETS"):
         measured.measured_store(name)
+
+
+def test_a_study_of_the_results_comes_before_the_measured_one(tmp_path: Path):
+    empty = Store.at(tmp_path / "results")
+    found = measured.reading_store("digits", empty)
+    assert found != empty
+    assert study_names(found) == ["digits"]
+    shutil.copytree(found.study("digits"), empty.study("digits"))
+    assert measured.reading_store("digits", empty) == empty
+    assert measured.reading_store("unknown", empty) == empty
+
+
+def test_claims_answer_from_the_measured_study(tmp_path: Path, capsys):
+    code, out, _ = answer(capsys, "claims", "digits", "--results", str(tmp_path / "none"), "--json")
+    assert code == 0
+    judged = json.loads(out)["claims"]
+    verdicts = {claim["id"]: claim["verdict"] for claim in judged}
+    assert verdicts["adaln-zero-best"] == "SUPPORTED"
+    assert not (tmp_path / "none" / "runs").exists()
