@@ -96,7 +96,7 @@ def gradients(subject: Subject) -> Callable[[], None]:
         state.reduced.zero_()
         with autocast():
             loss = objective.loss(forward, x, drawn.u, drawn.noise, y)["loss"].mean()
-        loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
+        loss.backward()
 
     return step
 

@@ -29,7 +29,7 @@ def network(subject: Subject) -> nn.Module:
     science = subject.science
     model = subject.model
     data = science.data
-    made: Any = DiTTransformer2DModel(  # type: ignore[no-untyped-call]  # as diffusers is
+    made: Any = DiTTransformer2DModel(
         num_attention_heads=model.heads,
         attention_head_dim=model.hidden // model.heads,
         in_channels=data.channels,
@@ -71,7 +71,7 @@ def training(subject: Subject, *, gradients_only: bool = False) -> Step:
         noise = torch.randn_like(x)
         loss = objective.loss(call, x, u, noise, y)["loss"].mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
+        loss.backward()
         if gradients_only:
             return
         optimizer.step()
@@ -92,9 +92,7 @@ def sampling(subject: Subject, steps: int, guidance: float) -> Step:
     data = science.data
     batch = subject.batch
     model = network(subject).eval()
-    scheduler: Any = DDIMScheduler(  # type: ignore[no-untyped-call]  # as diffusers is
-        num_train_timesteps=1000, clip_sample=False
-    )
+    scheduler: Any = DDIMScheduler(num_train_timesteps=1000, clip_sample=False)
     scheduler.set_timesteps(steps)
     labels = torch.arange(batch, device=device) % data.classes
     both = torch.cat([labels, torch.full_like(labels, data.classes)])

@@ -26,8 +26,9 @@ class Dataset(Protocol):
     It holds no position and no generator: every draw is addressed.
     """
 
-    labels: np.ndarray
-    """Labels (n,) int64."""
+    @property
+    def labels(self) -> np.ndarray:
+        """Return the labels (n,) int64."""
 
     def __len__(self) -> int:
         """Return the number of samples n."""

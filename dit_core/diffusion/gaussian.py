@@ -49,7 +49,8 @@ def respaced_betas(betas: np.ndarray, timesteps: Sequence[int]) -> np.ndarray:
     `timesteps` ascend.
     """
     abar = np.cumprod(1.0 - betas)[list(timesteps)]
-    return 1.0 - abar / np.concatenate([[1.0], abar[:-1]])
+    respaced: np.ndarray = 1.0 - abar / np.concatenate([[1.0], abar[:-1]])
+    return respaced
 
 
 def table(betas: np.ndarray) -> np.ndarray:

@@ -31,7 +31,10 @@ class Guided:
 
         Its unconditional half has no condition at all: its `null_class` stands for no label.
         """
-        null = y if sampling.guidance == 1.0 else null_like(y, model.null_class)
+        null = y
+        if sampling.guidance != 1.0:
+            # Both families of networks have a null class; a callable's type cannot say so.
+            null = null_like(y, model.null_class)  # type: ignore[attr-defined]
         return cls(model, sampling, y, null, joined(y, null))
 
     def __call__(self, x: Tensor, t: float, level: float) -> Tensor:

@@ -32,7 +32,7 @@ class UNetModel(nn.Module):
         self.input_shape = (data.channels, data.height, data.width)
         # No random number is drawn for weights that `reset_parameters` makes.
         with torch.device("meta"):
-            net: Any = UNet2DModel(  # type: ignore[no-untyped-call]  # diffusers: untyped
+            net: Any = UNet2DModel(
                 sample_size=(data.height, data.width),
                 in_channels=data.channels,
                 out_channels=out_channels,

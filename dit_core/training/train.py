@@ -138,7 +138,7 @@ def train(science: Science, data: Dataset, around: Surroundings) -> Ending:
                 terms = objective.loss(forward, x[part], u, noise, take(y, part))
             loss = terms["loss"].sum() / recipe.batch
             mark("forward")
-            loss.backward()  # type: ignore[no-untyped-call]  # unannotated in torch
+            loss.backward()
             state.add_terms(terms, recipe.batch)
             mark("backward")
         state.ask_stop(around.should_stop() is not None)

@@ -81,7 +81,7 @@ def _idx_array(folder: Path, stem: str) -> Array:
 
 def torchvision(folder: Path, row: FetchedSet) -> Arrays:
     """Read what torchvision has downloaded; it checks the md5 of every file it opens."""
-    from torchvision import datasets  # type: ignore[import-untyped]  # ships no types
+    from torchvision import datasets
 
     source = next(one for one in row.sources if one.layout == "torchvision")
     found: Arrays = {}

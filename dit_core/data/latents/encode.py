@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dit_core.data.latents.latent_set import MANIFEST, Manifest, Shard
 from dit_core.data.latents.shards import Job, Task, work
@@ -35,7 +35,7 @@ class Encoding:
     out: Path
     size: int = 256
     """Side of the square image, in pixels."""
-    dtype: str = "float32"
+    dtype: Literal["float16", "float32"] = "float32"
     """Type of the moments on disk, float32 or float16."""
     shard: int = 512
     """Images per shard: what a kill costs each process at most."""

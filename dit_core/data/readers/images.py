@@ -188,7 +188,8 @@ class ImageFolder:
 
     def _pixels(self, index: int) -> np.ndarray:
         if self._cache is not None and self._known[index]:
-            return self._cache[index]
+            cached: np.ndarray = self._cache[index]
+            return cached
         channels, height, width = self._shape
         path = self.path(index)
         image = read_image(path, channels)

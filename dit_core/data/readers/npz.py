@@ -50,11 +50,13 @@ def open_arrays(
         raise EnvironmentProblem(
             f"{path}: no such .npz file or folder of .npy files (see execution.data_roots)"
         )
-    return _read(path, lambda file: _from_npz(file, wanted, optional))
+    arrays: dict[str, np.ndarray] = _read(path, lambda file: _from_npz(file, wanted, optional))
+    return arrays
 
 
 def _mapped(file: Path) -> np.ndarray:
-    return np.load(file, mmap_mode="c", allow_pickle=False)
+    array: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
+    return array
 
 
 def _from_npz(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> dict[str, np.ndarray]:

@@ -34,7 +34,8 @@ class ConditionedDataset:
     def labels(self) -> np.ndarray:
         """Return the labels (n,) int64 of this data set's samples."""
         label = self.given.label if isinstance(self.given, Conditions) else self.given
-        return label.numpy()[self.rows]
+        rows: np.ndarray = label.numpy()[self.rows]
+        return rows
 
     def __len__(self) -> int:
         """Return the number of samples."""

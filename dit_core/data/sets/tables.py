@@ -96,7 +96,7 @@ def module_indices(
     without features.
     """
     place = {name: i for i, name in enumerate(features)}
-    seen = {}
+    seen: dict[str, str] = {}
     for module, members in modules.items():
         if not members:
             raise DataError(f"module {module!r} has no features")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,13 @@ class DigitClassifier(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         x = max_pool2d(x, 2)  # (B, 32, 4, 4)
         # SiLU, not ReLU: with ReLU 28 of the 64 units were dead, and a dead unit measures nothing.
-        return silu(self.hidden(x.flatten(1)))  # (B, 64)
+        units: Tensor = silu(self.hidden(x.flatten(1)))  # (B, 64)
+        return units
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits, (B, 10), of images (B, 1, 8, 8) uint8."""
-        return self.head(self.features(images))
+        logits: Tensor = self.head(self.features(images))
+        return logits
 
 
 def load_classifier(weights: Path = WEIGHTS) -> DigitClassifier:
@@ -79,11 +82,12 @@ def checked_bytes(weights: Path = WEIGHTS) -> bytes:
 
 
 @cache
-def card() -> dict:
+def card() -> dict[str, Any]:
     """Return what is stated about the weights: sha256, held-out accuracy, how they were made."""
     import json
 
-    return json.loads(CARD.read_bytes())
+    stated: dict[str, Any] = json.loads(CARD.read_bytes())
+    return stated
 
 
 @cache

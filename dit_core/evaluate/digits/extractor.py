@@ -13,7 +13,7 @@ from dit_core.evaluate.digits.classifier import CLASSES, WEIGHTS, WIDTH, load_cl
 NAME = "ditlab-digits"
 
 
-class DigitsExtractor(FeatureExtractorBase):
+class DigitsExtractor(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity has no types
     """Features "64" and "logits" (10) of images (B, 1 or 3, 8, 8) uint8.
 
     Of three channels the mean is taken.

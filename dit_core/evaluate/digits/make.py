@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,10 +69,10 @@ def fit(images: Tensor, labels: Tensor) -> DigitClassifier:
 @torch.inference_mode()
 def accuracy(model: DigitClassifier, images: Tensor, labels: Tensor) -> float:
     """Return the share of images whose largest logit is their label."""
-    return (model(images).argmax(dim=1) == labels).double().mean().item()
+    return float((model(images).argmax(dim=1) == labels).double().mean())
 
 
-def make(weights: Path, card: Path) -> dict:
+def make(weights: Path, card: Path) -> dict[str, Any]:
     """Train, write the weights and the card beside them, and return the card."""
     from safetensors.torch import save
 

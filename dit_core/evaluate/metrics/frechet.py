@@ -28,7 +28,8 @@ def square_root(matrix: Tensor) -> Tensor:
     Eigenvalues below 0, which rounding makes, count as 0.
     """
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 def _distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, trace2: Tensor, root2: Tensor) -> Tensor:
@@ -36,7 +37,8 @@ def _distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, trace2: Tensor, root2:
     cross = torch.linalg.eigvalsh(root2 @ cov1 @ root2).clamp(min=0).sqrt().sum(dim=-1)
     trace1 = cov1.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     # Rounding leaves about -1e-12 for equal sets; a distance is never negative.
-    return ((mean1 - mean2).square().sum(dim=-1) + trace1 + trace2 - 2 * cross).clamp(min=0)
+    distance: Tensor = (mean1 - mean2).square().sum(dim=-1) + trace1 + trace2 - 2 * cross
+    return distance.clamp(min=0)
 
 
 def bootstrap_interval(

@@ -99,5 +99,5 @@ def network_of(science: Science, weights: dict[str, Tensor], device: torch.devic
         raise DataError(
             f"weights are of another network than the run's: {str(error).splitlines()[1].strip()}"
         ) from error
-    model.reset_buffers()
+    model.reset_buffers()  # type: ignore[operator]  # a method of both families of networks
     return model.to(device).requires_grad_(False).eval()

@@ -80,12 +80,10 @@ def _tiled(images: Tensor, columns: int, gap: int = 1) -> Tensor:
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
-def _array(pixels: Tensor) -> object:
-    return (
-        pixels[0].numpy()
-        if pixels.shape[0] == 1
-        else pixels[:3].permute(1, 2, 0).contiguous().numpy()
-    )
+def _array(pixels: Tensor) -> np.ndarray:
+    grey = pixels.shape[0] == 1
+    array: np.ndarray = (pixels[0] if grey else pixels[:3].permute(1, 2, 0).contiguous()).numpy()
+    return array
 
 
 def _png(image: Image.Image) -> bytes:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,5 +94,6 @@ def _joined(blocks: list[Given]) -> Given:
     first = blocks[0]
     if isinstance(first, Tensor):
         return torch.cat([block for block in blocks if isinstance(block, Tensor)])
-    parts = zip(*blocks, strict=True)
-    return Conditions(*(None if part[0] is None else torch.cat(part) for part in parts))
+    parts: Iterator[tuple[Tensor, ...]] = zip(*blocks, strict=True)
+    joined: list[Any] = [None if part[0] is None else torch.cat(part) for part in parts]
+    return Conditions(*joined)

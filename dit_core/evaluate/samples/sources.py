@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> str:
     return archive.namelist()[names.index(name)]
 
 
-def _read_header(file: object) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     reader = (
         np.lib.format.read_array_header_1_0
