@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LEGEND_ENTRIES = 40
 LEGEND_LETTERS = 48
+SHORT_LETTERS = 32  # where a name is longer than that
 LEGEND_ROW_IN = 0.2  # height of one entry
 NAMED_ENDS = 20
 _DASHES = {1: (0, (1, 1)), 2: "-", 4: "--", 8: ":"}  # by patch
@@ -198,7 +199,10 @@ def legend(
     handles = [
         Line2D([], [], color=k.colour, ls=k.dashes, marker=k.marker, markersize=4) for k in looks
     ]
-    words = [style.clean(k.label, LEGEND_LETTERS) for k in looks]
+    longest = max((len(k.label) for k in looks), default=0)
+    # A name too long for a legend would leave no room for the axes: all are cut shorter then.
+    letters = LEGEND_LETTERS if longest <= LEGEND_LETTERS else SHORT_LETTERS
+    words = [style.clean(k.label, letters) for k in looks]
     # Matplotlib hides an entry whose name begins with an underscore.
     words = ["\u200a" + w if w.startswith("_") else w for w in words]
     if more > 0:

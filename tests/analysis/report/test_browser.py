@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from study_frames import many, own_runs, stated, study_of
@@ -52,20 +53,9 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     small = study_of(own_runs())
     curves = many(3)
-    small = type(small)(
-        **{
-            **small.__dict__,
-            "metrics": curves.metrics.assign(
-                run_id=curves.metrics["run_id"].map(
-                    dict(
-                        zip(
-                            curves.metrics["run_id"].unique(), small.runs["run_id"][:3], strict=True
-                        )
-                    )
-                )
-            ),
-        }
-    )
+    runs = dict(zip(curves.metrics["run_id"].unique(), small.runs["run_id"][:3], strict=True))
+    renamed = curves.metrics["run_id"].map(runs)
+    small = replace(small, metrics=curves.metrics.assign(run_id=renamed))
     (folder / "small.html").write_text(render(collect(small, stated())), encoding="utf-8")
     drawn = collect_module._figures
     collect_module._figures = lambda source, mix: (
