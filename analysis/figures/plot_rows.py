@@ -22,6 +22,7 @@ from dit_core.study.catalogue.metrics import METRICS
 
 _TRAINED = ("images_seen", "train_flops")
 _SAMPLED = ("sampling_gmacs", "steps")
+_SIZE = ("model_size", "model_depth", "model_hidden", "model_heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _checked(frame: pd.DataFrame, plot: Plot) -> Plot:
         if name in frame:
             return name
         raise UserError(
-            f"--{option} {word!r}: no such column{nearest(name, frame.columns)}; "
+            f"--{option} {word!r}: no such column{_nearest(name, frame)}; "
             '`ditlab query "DESCRIBE results"` lists them'
         )
 
@@ -126,6 +127,12 @@ def _checked(frame: pd.DataFrame, plot: Plot) -> Plot:
         facet=column("facet", plot.facet) if plot.facet else None,
         best=column("best", plot.best) if plot.best else None,
     )
+
+
+def _nearest(name: str, frame: pd.DataFrame) -> str:
+    """Return the nearest column; one of a section may be meant by its last words: lr, train_lr."""
+    ending = [c for c in frame.columns if c.endswith(f"_{name}")]
+    return f", did you mean {ending[0]!r}?" if len(ending) == 1 else nearest(name, frame.columns)
 
 
 def _kept(plot: Plot) -> tuple[str, ...]:
@@ -202,7 +209,10 @@ def _lines(rows: pd.DataFrame, plot: Plot, kept: tuple[str, ...]) -> tuple[pd.Da
             f"{points} without a counterpart that differs in {x} alone not drawn" if alone else ""
         )
         return rows[count > 1].copy(), True, said
-    rows["line"] = rows["panel"] + "|" + rows["series"]
+    # A column that follows from the network (its compute, its parameters): a line joins the sizes
+    # of one family, never two designs or patches.
+    others = tuple(c for c in others if c not in _SIZE)
+    rows["line"] = config_key(rows, others) + "|" + rows["panel"] + "|" + rows["series"]
     is_joined = not rows.duplicated(["line", x]).any()
     return rows, is_joined, "" if is_joined else f"no two models differ in {x} alone: no lines"
 
@@ -212,10 +222,18 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     for _, group in rows.groupby("series"):
         if group.groupby("panel")["line"].nunique().max() > 1:
             first = group.drop_duplicates("line")
-            names = dict(zip(first["line"], config_names(first), strict=True))
+            spans_sizes = group.groupby("line")["model_size"].nunique().max() > 1
+            labels = _differing(first) if spans_sizes else config_names(first)
+            names = dict(zip(first["line"], labels, strict=True))
             word = group["series"].map(lambda text: f"{text}, " if text else "")
             rows.loc[group.index, "series"] = word + group["line"].map(names)
     return rows
+
+
+def _differing(rows: pd.DataFrame) -> pd.Series:
+    """Return a name for each line over several sizes: the values of all else that differs."""
+    others = [c for c in MODEL if c in rows and c not in _SIZE]
+    return _words(rows, tuple(c for c in others if rows[c].nunique(dropna=False) > 1))
 
 
 def _words(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:

@@ -172,3 +172,20 @@ def test_the_command_draws_a_store(tmp_path, capsys):
     code, _, err = answer(capsys, *words, "--results", str(tmp_path), "--out", "x.gif")
     assert code == 2
     assert "allowed are .png, .svg, .pdf" in err
+
+
+def test_a_line_over_compute_joins_the_sizes_of_one_design_and_never_two_designs():
+    """Adaln-zero in three sizes and one adaln model: its point stands by itself, with its name."""
+    sizes = [{"model_size": s, "fwd_gmacs": g} for s, g in (("S", 1.0), ("B", 4.0), ("L", 20.0))]
+    other = {"model_size": "B", "fwd_gmacs": 4.1, "conditioning": "adaln", "fd_digits": 90.0}
+    found = plotted(source(*sizes, other), Plot("fwd_gmacs", "fd_digits", by=("patch",)))
+    assert found.is_joined
+    per_line = found.rows.groupby("line")["conditioning"].agg(["nunique", "size"])
+    assert per_line["nunique"].tolist() == [1, 1]
+    assert sorted(per_line["size"]) == [1, 3]
+    assert {text.rpartition(", ")[2] for text in found.rows["series"]} == {"adaln", "adaln-zero"}
+
+
+def test_the_last_word_of_a_column_is_understood():
+    with pytest.raises(UserError, match="did you mean 'train_lr'"):
+        plotted(lrs(), Plot("lr", "fd_digits"))
